@@ -1,1 +1,8 @@
+//! minipaas.
 
+pub mod engine;
+pub mod manifest;
+pub mod name;
+pub mod release;
+pub mod route;
+pub mod traffic;

@@ -1,0 +1,306 @@
+//! `minipaas.toml` and `Procfile`: what a project says about itself.
+//!
+//! [`Source`] holds the files' texts as they were checked in, [`Manifest::parse`] turns them into a value with every default
+//! filled in and every rule checked. Nothing else reads the files, and a release keeps its [`Source`], so that the same
+//! words always mean the same thing. All problems of a file are reported at once, each with its line ([`ManifestError`]).
+//!
+//! An empty source is a valid manifest: one `web` process, made from whatever the folder holds.
+//!
+//! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
+
+mod procfile;
+mod quantity;
+mod read;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::{AppName, Host, PathPrefix, ProcessType};
+
+pub use quantity::{Bytes, MilliCpu};
+
+/// The manifest's file name.
+pub const MANIFEST_FILE: &str = "minipaas.toml";
+/// The Procfile's file name.
+pub const PROCFILE: &str = "Procfile";
+
+/// The texts that a manifest is made of, as they were checked in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// `minipaas.toml`, if there is one.
+    pub toml: Option<String>,
+    /// `Procfile`, if there is one.
+    pub procfile: Option<String>,
+}
+
+/// A project's description, complete and valid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The app's name; `None` leaves it to `--app` or the folder.
+    pub app: Option<AppName>,
+    /// Where the image comes from.
+    pub build: Build,
+    /// Environment variables of every process.
+    pub env: BTreeMap<String, String>,
+    /// What runs. Never empty: `web` alone when nothing is named.
+    pub processes: BTreeMap<ProcessType, Process>,
+    /// Routes beyond the app's own `<app>.<domain>`, in the file's order.
+    pub routes: Vec<RouteRule>,
+    /// How the proxy treats the app's requests.
+    pub proxy: Proxy,
+    /// How one release takes over from another.
+    pub deploy: Deploy,
+    /// Named volumes, mounted into every process.
+    pub volumes: BTreeMap<String, Volume>,
+}
+
+/// `[build]`: at most one of the first three is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Build {
+    /// A ready image.
+    pub image: Option<String>,
+    /// A Dockerfile, relative to the folder.
+    pub dockerfile: Option<String>,
+    /// A folder of static files, relative to the folder.
+    pub static_dir: Option<String>,
+    /// Static files: answer unknown pages with `index.html`.
+    pub spa: bool,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// The stage of a multi-stage Dockerfile.
+    pub target: Option<String>,
+}
+
+/// `[process.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Process {
+    /// What to run instead of the image's own command; its entry point stays.
+    pub command: Option<Command>,
+    /// The port that the process listens on; `None`: the image's only exposed one, else 8080.
+    pub port: Option<u16>,
+    /// How many instances. Default 1.
+    pub replicas: u32,
+    /// When an instance may receive traffic; `None`: the default for its type.
+    pub ready: Option<Probe>,
+    /// When an instance is to be restarted; `None`: only when it exits.
+    pub live: Option<Probe>,
+    /// The memory limit; `None`: none.
+    pub memory: Option<Bytes>,
+    /// The CPU limit; `None`: none.
+    pub cpu: Option<MilliCpu>,
+    /// From SIGTERM to SIGKILL. Default 30 s, as Heroku and Kubernetes.
+    pub stop_grace: Duration,
+}
+
+/// A command line: one text for a shell, or the arguments as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `"npm start"`.
+    Line(String),
+    /// `["npm", "start"]`.
+    Args(Vec<String>),
+}
+
+/// `ready` and `live`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked.
+    pub check: Check,
+    /// Between two probes; `None`: [`Probe::INTERVAL_STARTING`] until the first success, [`Probe::INTERVAL_RUNNING`] after it.
+    pub interval: Option<Duration>,
+    /// For one probe. Default 5 s.
+    pub timeout: Duration,
+    /// Until the first success. Default 60 s, Heroku's time to bind.
+    pub deadline: Duration,
+    /// Consecutive failures that make a ready instance unready, or a live one restart. Default 3, as in Kubernetes.
+    pub failures: u32,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// `GET path`: 2xx passes.
+    Http {
+        /// The path, with its query.
+        path: String,
+        /// Another port than the process's own.
+        port: Option<u16>,
+    },
+    /// A connection is accepted.
+    Tcp {
+        /// Another port than the process's own.
+        port: Option<u16>,
+    },
+    /// The command exits with 0 inside the container.
+    Command(Command),
+    /// The image's own HEALTHCHECK says healthy.
+    Docker,
+}
+
+/// `[[route]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRule {
+    /// The host; `None`: the app's own.
+    pub host: Option<Host>,
+    /// The path prefix. Default `/`.
+    pub path: PathPrefix,
+    /// The process type. Default `web`.
+    pub process: ProcessType,
+    /// Whether the prefix is taken off before the app sees the path. Default false.
+    pub strip_prefix: bool,
+}
+
+/// `[proxy]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proxy {
+    /// Whether plain http is answered with a redirect to https. Default true.
+    pub https_redirect: bool,
+}
+
+/// `[deploy]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deploy {
+    /// How long requests on a replaced instance may take to finish. Default 30 s.
+    pub drain: Duration,
+    /// The same for WebSockets and other upgraded connections. Default 5 min.
+    pub websocket_drain: Duration,
+}
+
+/// `[volume.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is mounted.
+    pub path: String,
+}
+
+/// Something worth saying that is no mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub String);
+
+/// One broken rule, where it stands, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file's name.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, with the rule.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// Everything that is wrong with a [`Source`]; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       "))]
+pub struct ManifestError {
+    /// In the order of the files.
+    pub problems: Vec<Problem>,
+}
+
+impl Manifest {
+    /// Reads the texts, checks every rule, and fills in every default.
+    ///
+    /// # Errors
+    ///
+    /// All problems of both files at once.
+    pub fn parse(source: &Source) -> Result<(Self, Vec<Warning>), ManifestError> {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut manifest = schema::manifest(source.toml.as_deref().unwrap_or(""), &mut problems);
+        if let Some(text) = &source.procfile {
+            procfile::merge(text, &mut manifest, &mut problems, &mut warnings);
+        }
+        if manifest.processes.is_empty() {
+            manifest.processes.insert(ProcessType::web(), Process::default());
+        }
+        schema::check_references(&manifest, source.toml.as_deref().unwrap_or(""), &mut problems);
+        if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError { problems }) }
+    }
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            command: None,
+            port: None,
+            replicas: 1,
+            ready: None,
+            live: None,
+            memory: None,
+            cpu: None,
+            stop_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Probe {
+    /// Between probes of an instance that was never ready, unless the manifest says otherwise.
+    pub const INTERVAL_STARTING: Duration = Duration::from_secs(1);
+    /// Between probes of a running instance, unless the manifest says otherwise: the period of Kubernetes.
+    pub const INTERVAL_RUNNING: Duration = Duration::from_secs(10);
+
+    /// This check with every default.
+    #[must_use]
+    pub fn new(check: Check) -> Self {
+        Self {
+            check,
+            interval: None,
+            timeout: Duration::from_secs(5),
+            deadline: Duration::from_secs(60),
+            failures: 3,
+        }
+    }
+}
+
+impl Command {
+    /// What the container runs: the arguments as they are, or a line's words; a line that needs a shell gets `/bin/sh -c`.
+    ///
+    /// A line of plain words is run without a shell, so that it also runs in an image that has none, and receives SIGTERM itself.
+    #[must_use]
+    pub fn argv(&self) -> Vec<String> {
+        const SHELL_CHARACTERS: &[char] = &[
+            '$', '&', '|', ';', '<', '>', '(', ')', '*', '?', '[', ']', '#', '~', '=', '%', '\\', '"', '\'',
+            '`', '!', '{', '}', '\n',
+        ];
+        match self {
+            Self::Args(args) => args.clone(),
+            Self::Line(line) if line.contains(SHELL_CHARACTERS) => {
+                vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()]
+            }
+            Self::Line(line) => line.split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self { https_redirect: true }
+    }
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self { drain: Duration::from_secs(30), websocket_drain: Duration::from_secs(300) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Args(args) => f.write_str(&args.join(" ")),
+        }
+    }
+}

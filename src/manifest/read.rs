@@ -1,0 +1,241 @@
+//! A reader over a parsed TOML document that remembers which keys were asked for.
+//!
+//! Each `take` names a key and the kind of value it holds; [`Table::finish`] then reports whatever is left as unknown, with
+//! the nearest key that was asked for. So the schema is written once, as the code that reads it, and cannot disagree with
+//! its error messages.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{MANIFEST_FILE, Problem};
+
+/// Names at most this many edits apart are suggested for one another.
+const SUGGESTION_DISTANCE_MAX: usize = 3;
+
+/// Where problems of one text are put, with their lines.
+pub(super) struct Report<'a> {
+    text: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// One table of the document.
+pub(super) struct Table<'d> {
+    /// As a person writes it: `[process.web]`.
+    title: String,
+    left: BTreeMap<&'d str, Entry<'d>>,
+    known: Vec<&'static str>,
+}
+
+/// One value, with the key that holds it.
+#[derive(Clone)]
+pub(super) struct Entry<'d> {
+    key: &'d str,
+    key_span: Range<usize>,
+    value: &'d Spanned<DeValue<'d>>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(text: &'a str, problems: &'a mut Vec<Problem>) -> Self {
+        Self { text, problems }
+    }
+
+    pub(super) fn problem(&mut self, at: &Range<usize>, message: String, hint: Option<String>) {
+        let line = self.text[..at.start.min(self.text.len())].matches('\n').count() + 1;
+        self.problems.push(Problem { file: MANIFEST_FILE, line, message, hint });
+    }
+}
+
+impl<'d> Table<'d> {
+    pub(super) fn new(title: impl Into<String>, table: &'d DeTable<'d>) -> Self {
+        let left = table
+            .iter()
+            .map(|(key, value)| {
+                let name: &str = key.get_ref();
+                (name, Entry { key: name, key_span: key.span(), value })
+            })
+            .collect();
+        Self { title: title.into(), left, known: Vec::new() }
+    }
+
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'d>> {
+        self.known.push(key);
+        self.left.remove(key)
+    }
+
+    /// Every entry, for tables whose keys are names that the author chose.
+    pub(super) fn take_all(&mut self) -> Vec<Entry<'d>> {
+        std::mem::take(&mut self.left).into_values().collect()
+    }
+
+    /// Reports the keys that nothing asked for.
+    pub(super) fn finish(self, report: &mut Report<'_>) {
+        for (key, entry) in self.left {
+            let hint = nearest(key, self.known.iter().copied()).map_or_else(
+                || format!("known here: {}", quoted(&self.known)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            report.problem(&entry.key_span, format!("unknown key `{key}` in {}", self.title), Some(hint));
+        }
+    }
+}
+
+impl<'d> Entry<'d> {
+    pub(super) fn key(&self) -> &'d str {
+        self.key
+    }
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.key_span.clone()
+    }
+
+    fn wrong_type(&self, report: &mut Report<'_>, takes: &str) {
+        let is = match self.value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a decimal number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        report.problem(&self.key_span, format!("`{}` is {is}; it takes {takes}", self.key), None);
+    }
+
+    pub(super) fn string(&self, report: &mut Report<'_>) -> Option<String> {
+        self.string_such_as(report, "a string")
+    }
+
+    fn string_such_as(&self, report: &mut Report<'_>, takes: &str) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                self.wrong_type(report, takes);
+                None
+            }
+        }
+    }
+
+    pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => {
+                self.wrong_type(report, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// A whole number within the range, both ends included.
+    pub(super) fn integer(&self, report: &mut Report<'_>, range: (i64, i64)) -> Option<i64> {
+        let DeValue::Integer(digits) = self.value.get_ref() else {
+            self.wrong_type(report, &format!("a whole number such as `{}`", range.0.max(1)));
+            return None;
+        };
+        let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        match number.filter(|n| (range.0..=range.1).contains(n)) {
+            Some(number) => Some(number),
+            None => {
+                let message = format!("`{}` is {digits}; it takes {} to {}", self.key, range.0, range.1);
+                report.problem(&self.key_span, message, None);
+                None
+            }
+        }
+    }
+
+    /// A number, whole or not.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self.value.get_ref() {
+            DeValue::Integer(digits) => {
+                i32::from_str_radix(digits.as_str(), digits.radix()).ok().map(f64::from)
+            }
+            DeValue::Float(digits) => digits.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A string that this function can read; its error is the message.
+    pub(super) fn parsed<T, E: ToString>(
+        &self,
+        report: &mut Report<'_>,
+        takes: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.string_such_as(report, takes)?;
+        self.checked(report, parse(&text))
+    }
+
+    /// The value, or its error reported here.
+    pub(super) fn checked<T, E: ToString>(&self, report: &mut Report<'_>, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| report.problem(&self.key_span, error.to_string(), None)).ok()
+    }
+
+    pub(super) fn strings(&self, report: &mut Report<'_>) -> Option<Vec<String>> {
+        let strings = self.as_array().and_then(|values| {
+            values
+                .iter()
+                .map(|value| match value.get_ref() {
+                    DeValue::String(text) => Some(text.to_string()),
+                    _ => None,
+                })
+                .collect::<Option<Vec<_>>>()
+        });
+        if strings.is_none() {
+            self.wrong_type(report, "a list of strings");
+        }
+        strings
+    }
+
+    pub(super) fn is_array(&self) -> bool {
+        self.as_array().is_some()
+    }
+
+    fn as_array(&self) -> Option<&'d [Spanned<DeValue<'d>>]> {
+        match self.value.get_ref() {
+            DeValue::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    pub(super) fn table(&self, report: &mut Report<'_>, title: impl Into<String>) -> Option<Table<'d>> {
+        match self.value.get_ref() {
+            DeValue::Table(table) => Some(Table::new(title, table)),
+            _ => {
+                self.wrong_type(report, "a table");
+                None
+            }
+        }
+    }
+
+    /// `[[key]]`: the tables, each with the place where it starts.
+    pub(super) fn tables(&self, report: &mut Report<'_>, title: &str) -> Vec<(Range<usize>, Table<'d>)> {
+        let tables = self.as_array().and_then(|values| {
+            values
+                .iter()
+                .map(|value| match value.get_ref() {
+                    DeValue::Table(table) => Some((value.span(), Table::new(title, table))),
+                    _ => None,
+                })
+                .collect::<Option<Vec<_>>>()
+        });
+        tables.unwrap_or_else(|| {
+            self.wrong_type(report, &format!("tables, each under its own `[[{}]]`", self.key));
+            Vec::new()
+        })
+    }
+}
+
+/// The candidate that is fewest edits away, if any is near enough to have been meant.
+pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= SUGGESTION_DISTANCE_MAX.min(candidate.len() / 2))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn quoted(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,202 @@
+//! One upstream's live state: what is in flight on it, and whether it still takes requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::idle::{Connection, IdleConnections};
+use crate::name::InstanceId;
+
+/// An instance as the proxy uses it. Shared by every table that names the instance, and by every request on it.
+#[derive(Debug)]
+pub struct Upstream {
+    instance: InstanceId,
+    addr: SocketAddr,
+    /// Written by claims and guards, read by picks and the drain.
+    requests: AtomicUsize,
+    /// Upgraded connections: WebSockets and other tunnels. Counted apart, because they have their own limit.
+    upgraded: AtomicUsize,
+    is_draining: AtomicBool,
+    /// Woken whenever one of the counts falls to zero.
+    quiet: Notify,
+    /// Cancelled when upgraded connections are to be closed.
+    farewell: CancellationToken,
+    idle: IdleConnections,
+}
+
+/// One counted request; dropping it uncounts.
+#[derive(Debug)]
+pub struct InFlight(Arc<Upstream>);
+
+/// One counted upgraded connection; dropping it uncounts.
+#[derive(Debug)]
+pub struct Upgraded(Arc<Upstream>);
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// How many were still in flight at the limit; 0 when all finished.
+    pub cut: usize,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    pub(super) fn new(instance: InstanceId, addr: SocketAddr) -> Self {
+        Self {
+            instance,
+            addr,
+            requests: AtomicUsize::new(0),
+            upgraded: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
+            quiet: Notify::new(),
+            farewell: CancellationToken::new(),
+            idle: IdleConnections::new(),
+        }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Requests in flight, without upgraded connections.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Upgraded connections that are open.
+    #[must_use]
+    pub fn upgraded(&self) -> usize {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is counted.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) == 0 && self.upgraded.load(Ordering::SeqCst) == 0
+    }
+
+    /// Counts one request, or refuses because the upstream drains.
+    #[must_use]
+    pub fn claim(self: &Arc<Self>) -> Option<InFlight> {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        // The guard uncounts on refusal, too, and wakes the drain that may have seen this count.
+        let claim = InFlight(Arc::clone(self));
+        (!self.is_draining.load(Ordering::SeqCst)).then_some(claim)
+    }
+
+    /// Refuses new requests, and waits until those in flight have finished, at most `timeout`.
+    ///
+    /// Upgraded connections are not waited for: [`Self::drain_upgraded`]. Cancel-safe: the refusal stays.
+    pub async fn drain(&self, timeout: Duration) -> Drained {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.idle.clear();
+        self.wait_for_zero(&self.requests, timeout).await
+    }
+
+    /// Waits until every upgraded connection has ended by itself, at most `timeout`. Call after [`Self::drain`].
+    pub async fn drain_upgraded(&self, timeout: Duration) -> Drained {
+        self.wait_for_zero(&self.upgraded, timeout).await
+    }
+
+    /// Asks every upgraded connection to close, WebSockets with a close frame. Returns at once.
+    pub fn close_upgraded(&self) {
+        self.farewell.cancel();
+    }
+
+    /// Resolves once upgraded connections are to close.
+    #[must_use]
+    pub fn farewell(&self) -> CancellationToken {
+        self.farewell.clone()
+    }
+
+    /// An idle connection that may still be open.
+    #[must_use]
+    pub fn take_connection(&self) -> Option<Connection> {
+        self.idle.take()
+    }
+
+    /// Keeps a connection for a later request; drops it when enough are kept, or the upstream drains.
+    pub fn keep_connection(&self, connection: Connection) {
+        if !self.is_draining.load(Ordering::Relaxed) {
+            self.idle.keep(connection);
+        }
+    }
+
+    async fn wait_for_zero(&self, count: &AtomicUsize, timeout: Duration) -> Drained {
+        let zero = async {
+            loop {
+                let woken = self.quiet.notified();
+                tokio::pin!(woken);
+                // Registered before the count is read, so that a fall to zero in between is not missed.
+                woken.as_mut().enable();
+                if count.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                woken.await;
+            }
+        };
+        // A last look after the limit: what finished at the very end was not cut.
+        let _ = tokio::time::timeout(timeout, zero).await;
+        Drained { cut: count.load(Ordering::SeqCst) }
+    }
+
+    fn uncount(&self, count: &AtomicUsize) {
+        if count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.quiet.notify_waiters();
+        }
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    /// The upstream that the request is counted on.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.0
+    }
+
+    /// Counts the request as an upgraded connection from now on.
+    #[must_use]
+    pub fn upgrade(self) -> Upgraded {
+        // Counted as the one before it is uncounted as the other, so that a drain never sees neither.
+        self.0.upgraded.fetch_add(1, Ordering::SeqCst);
+        Upgraded(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.uncount(&self.0.requests);
+    }
+}
+
+// === impl Upgraded ===
+
+impl Upgraded {
+    /// The upstream that the connection leads to.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for Upgraded {
+    fn drop(&mut self) {
+        self.0.uncount(&self.0.upgraded);
+    }
+}

@@ -3,7 +3,7 @@
 //! A [`LocalCa`] lives in the server's home. [`LeafResolver`] has it sign a short-lived certificate the
 //! first time a served host is asked for, during that handshake, and again long before it runs out, so
 //! there is nothing to configure, to schedule or to restart. [`server_config`] is the rustls configuration
-//! around it. The `trust` module puts the CA's certificate into the stores of the machine and of its
+//! around it. The [`trust`] module puts the CA's certificate into the stores of the machine and of its
 //! browsers, and takes it out again; it needs only a [`CaCertificate`], so it also works on a laptop that
 //! has fetched the certificate from a box.
 //!
@@ -13,6 +13,7 @@ mod ca;
 mod certificate;
 mod file;
 mod resolver;
+pub mod trust;
 
 pub use ca::{CaError, Leaf, LocalCa};
 pub use certificate::{CaCertificate, CertificateError};

@@ -3,6 +3,8 @@
 pub mod engine;
 pub mod manifest;
 pub mod name;
+pub mod plan;
 pub mod release;
 pub mod route;
+pub mod tls;
 pub mod traffic;

@@ -1,0 +1,209 @@
+//! What a deploy would do, as data.
+//!
+//! [`plan`] is pure and deterministic: the same manifest, build and running release give the same [`Plan`], byte for byte.
+//! `up --plan` prints it, a rollout carries it out, and tests compare it as text. It decides the two things that are policy:
+//!
+//! - **What runs**: each slot's [`InstanceSpec`], with every default filled in from the manifest and the image.
+//! - **In which order**: start-first, so that the old release serves until the new one is ready; stop-first when the app has
+//!   a volume, because two releases must not write to it at once. Then the proxy holds requests instead of failing them.
+
+mod spec;
+
+use std::fmt;
+
+use crate::manifest::{Deploy, Manifest, RouteRule};
+use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
+use crate::release::Build;
+
+pub use spec::{InstanceSpec, Readiness};
+
+/// What is known of the app before the deploy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// The release that serves, with the slots that run for it.
+    pub current: Option<(ReleaseId, Vec<Slot>)>,
+}
+
+/// Which side of a swap goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateOrder {
+    /// New instances are ready before an old one is touched.
+    StartFirst,
+    /// Old instances stop before new ones start; requests are held meanwhile.
+    StopFirst,
+}
+
+/// A route of the app, with its host resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedRoute {
+    /// The host.
+    pub host: Host,
+    /// The path prefix.
+    pub path: PathPrefix,
+    /// The process type that answers.
+    pub process: ProcessType,
+    /// Whether the prefix is taken off.
+    pub strip_prefix: bool,
+    /// Whether plain http is redirected.
+    pub https_redirect: bool,
+}
+
+/// One step of a deploy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Requests wait from here to [`Step::Switch`].
+    Hold,
+    /// A new instance is made and started.
+    Start(Slot),
+    /// All new instances are ready at the same moment.
+    AwaitReady {
+        /// How that is asked, for each process type.
+        checks: Vec<(ProcessType, Readiness)>,
+    },
+    /// One new route table is published: no request starts on an old instance after it.
+    Switch(Vec<PlannedRoute>),
+    /// Requests on the old instances finish.
+    Drain {
+        /// The limits.
+        limits: Deploy,
+    },
+    /// Old instances get SIGTERM, time, and SIGKILL.
+    Stop {
+        /// The release that they belong to.
+        release: ReleaseId,
+        /// The old instances.
+        slots: Vec<Slot>,
+    },
+}
+
+/// A deploy, ready to be carried out or printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The app.
+    pub app: AppName,
+    /// The release that is to serve.
+    pub release: ReleaseId,
+    /// The release that serves now.
+    pub replaces: Option<ReleaseId>,
+    /// Which side goes first.
+    pub order: UpdateOrder,
+    /// What runs afterwards, in the order of the slots.
+    pub instances: Vec<InstanceSpec>,
+    /// What is routed afterwards.
+    pub routes: Vec<PlannedRoute>,
+    /// How long old instances may take to finish.
+    pub limits: Deploy,
+    /// Everything, in order.
+    pub steps: Vec<Step>,
+}
+
+/// The plan that makes `release` of `app` serve under `domain`.
+#[must_use]
+pub fn plan(
+    app: &AppName,
+    release: ReleaseId,
+    manifest: &Manifest,
+    build: &Build,
+    domain: &str,
+    observed: &Observed,
+) -> Plan {
+    let routes = routes(app, manifest, domain);
+    let instances = spec::instances(app, release, manifest, build, &routes);
+    // Two instances of different releases must not write to one volume at once; without a volume there is nothing to share.
+    let is_swap = observed.current.is_some();
+    let order =
+        if is_swap && !manifest.volumes.is_empty() { UpdateOrder::StopFirst } else { UpdateOrder::StartFirst };
+
+    let starts = instances.iter().map(|spec| Step::Start(spec.slot.clone()));
+    let mut checks: Vec<_> = instances.iter().map(|spec| (spec.slot.process.clone(), spec.ready.clone())).collect();
+    checks.dedup();
+    let ready = Step::AwaitReady { checks };
+    let switch = Step::Switch(routes.clone());
+    let old = observed.current.iter().filter(|(_, slots)| !slots.is_empty());
+    let drain_and_stop = old.flat_map(|(release, slots)| {
+        [Step::Drain { limits: manifest.deploy }, Step::Stop { release: *release, slots: slots.clone() }]
+    });
+    let mut steps = Vec::new();
+    match order {
+        UpdateOrder::StartFirst => {
+            steps.extend(starts);
+            steps.push(ready);
+            steps.push(switch);
+            steps.extend(drain_and_stop);
+        }
+        UpdateOrder::StopFirst => {
+            steps.push(Step::Hold);
+            steps.extend(drain_and_stop);
+            steps.extend(starts);
+            steps.push(ready);
+            steps.push(switch);
+        }
+    }
+    Plan {
+        app: app.clone(),
+        release,
+        replaces: observed.current.as_ref().map(|(release, _)| *release),
+        order,
+        instances,
+        routes,
+        limits: manifest.deploy,
+        steps,
+    }
+}
+
+/// The app's routes: `<app>.<domain>` to `web` when there is one and no rule says otherwise, then the rules.
+fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute> {
+    let own = Host::Exact(format!("{app}.{domain}"));
+    let planned = |rule: &RouteRule| PlannedRoute {
+        host: rule.host.clone().unwrap_or_else(|| own.clone()),
+        path: rule.path.clone(),
+        process: rule.process.clone(),
+        strip_prefix: rule.strip_prefix,
+        https_redirect: manifest.proxy.https_redirect,
+    };
+    let mut routes: Vec<_> = manifest.routes.iter().map(planned).collect();
+    let is_taken = routes.iter().any(|route| route.host == own && route.path == PathPrefix::root());
+    if manifest.processes.contains_key(&ProcessType::web()) && !is_taken {
+        let default =
+            RouteRule { host: None, path: PathPrefix::root(), process: ProcessType::web(), strip_prefix: false };
+        routes.insert(0, planned(&default));
+    }
+    routes
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.replaces {
+            Some(old) => writeln!(f, "{} {old} -> {}", self.app, self.release)?,
+            None => writeln!(f, "{} {} (first release)", self.app, self.release)?,
+        }
+        self.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |slots: &[Slot]| slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Hold => write!(f, "hold    requests wait, because a volume has one writer"),
+            Self::Start(slot) => write!(f, "start   {slot}"),
+            Self::AwaitReady { checks } => {
+                let checks: Vec<_> = checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
+                write!(f, "ready   {}", checks.join("; "))
+            }
+            Self::Switch(routes) if routes.is_empty() => write!(f, "switch  no routes"),
+            Self::Switch(routes) => {
+                let routes: Vec<_> =
+                    routes.iter().map(|route| format!("{}{} -> {}", route.host, route.path, route.process)).collect();
+                write!(f, "switch  {}", routes.join(", "))
+            }
+            Self::Drain { limits } => {
+                write!(f, "drain   requests up to {:?}, websockets up to {:?}", limits.drain, limits.websocket_drain)
+            }
+            Self::Stop { release, slots } => write!(f, "stop    {release} {}", list(slots)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

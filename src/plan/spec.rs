@@ -1,0 +1,159 @@
+//! What one slot of a release runs, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::PlannedRoute;
+use crate::manifest::{Bytes, Check, Manifest, MilliCpu, Probe, Process};
+use crate::name::{AppName, ProcessType, ReleaseId, Slot};
+use crate::release::Build;
+
+/// The port of a process that takes requests when neither the manifest nor the image names one.
+const PORT_DEFAULT: u16 = 8080;
+/// How long a process without any probe must have run to count as ready: long enough to see a start that fails at once.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// What one slot runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceSpec {
+    /// The slot.
+    pub slot: Slot,
+    /// The release.
+    pub release: ReleaseId,
+    /// The image's id.
+    pub image: String,
+    /// Replaces the image's command.
+    pub argv: Option<Vec<String>>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The port that it listens on; `None` for a process that takes no requests.
+    pub port: Option<u16>,
+    /// When it may receive traffic.
+    pub ready: Readiness,
+    /// When it is to be restarted although it runs.
+    pub live: Option<Probe>,
+    /// The memory limit.
+    pub memory: Option<Bytes>,
+    /// The CPU limit.
+    pub cpu: Option<MilliCpu>,
+    /// Volume name to mount path.
+    pub volumes: BTreeMap<String, String>,
+    /// From SIGTERM to SIGKILL.
+    pub stop_grace: Duration,
+}
+
+/// When an instance is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// When the probe passes.
+    Probe(Probe),
+    /// When it has run for so long.
+    Settled(Duration),
+}
+
+impl Readiness {
+    /// How long the first success may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        match self {
+            Self::Probe(probe) => probe.deadline,
+            // Only an engine that takes a minute to start a container makes this late.
+            Self::Settled(time) => *time + Duration::from_secs(60),
+        }
+    }
+}
+
+/// The specs of every slot, in order.
+pub(super) fn instances(
+    app: &AppName,
+    release: ReleaseId,
+    manifest: &Manifest,
+    build: &Build,
+    routes: &[PlannedRoute],
+) -> Vec<InstanceSpec> {
+    let mut specs = Vec::new();
+    for (name, process) in &manifest.processes {
+        let takes_requests = name.is_web() || routes.iter().any(|route| route.process == *name);
+        let port = process.port.or_else(|| takes_requests.then(|| port_of(build)));
+        for number in 1..=process.replicas {
+            let slot = Slot { process: name.clone(), number };
+            specs.push(InstanceSpec {
+                env: environment(app, release, &slot, port, manifest),
+                slot,
+                release,
+                image: build.image.clone(),
+                argv: process.command.as_ref().map(crate::manifest::Command::argv),
+                port,
+                ready: readiness(process, name, port, build),
+                live: process.live.clone(),
+                memory: process.memory,
+                cpu: process.cpu,
+                volumes: manifest.volumes.iter().map(|(name, volume)| (name.clone(), volume.path.clone())).collect(),
+                stop_grace: process.stop_grace,
+            });
+        }
+    }
+    specs
+}
+
+fn port_of(build: &Build) -> u16 {
+    match build.exposed_ports.as_slice() {
+        [only] => *only,
+        _ => PORT_DEFAULT,
+    }
+}
+
+fn readiness(process: &Process, name: &ProcessType, port: Option<u16>, build: &Build) -> Readiness {
+    if let Some(probe) = &process.ready {
+        return Readiness::Probe(probe.clone());
+    }
+    // The image's own HEALTHCHECK is about the image's own command; a worker that runs another one is not what it asks about.
+    if build.has_healthcheck && (name.is_web() || process.command.is_none()) {
+        return Readiness::Probe(Probe::new(Check::Docker));
+    }
+    match port {
+        Some(_) => Readiness::Probe(Probe::new(Check::Tcp { port: None })),
+        None => Readiness::Settled(SETTLE_TIME),
+    }
+}
+
+fn environment(
+    app: &AppName,
+    release: ReleaseId,
+    slot: &Slot,
+    port: Option<u16>,
+    manifest: &Manifest,
+) -> BTreeMap<String, String> {
+    let ours = [
+        ("MINIPAAS_APP", app.to_string()),
+        ("MINIPAAS_RELEASE", release.to_string()),
+        ("MINIPAAS_PROCESS", slot.process.to_string()),
+        ("MINIPAAS_INSTANCE", slot.to_string()),
+    ];
+    let port = port.map(|port| ("PORT".to_owned(), port.to_string()));
+    ours.into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .chain(manifest.env.clone())
+        .chain(port)
+        .collect()
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled(time) => write!(f, "runs for {time:?}"),
+            Self::Probe(probe) => {
+                match &probe.check {
+                    Check::Http { path, port: None } => write!(f, "GET {path}")?,
+                    Check::Http { path, port: Some(port) } => write!(f, "GET :{port}{path}")?,
+                    Check::Tcp { port: None } => write!(f, "accepts connections")?,
+                    Check::Tcp { port: Some(port) } => write!(f, "accepts connections on {port}")?,
+                    Check::Command(command) => write!(f, "`{command}` exits with 0")?,
+                    Check::Docker => write!(f, "the image's HEALTHCHECK passes")?,
+                }
+                write!(f, " within {:?}", probe.deadline)
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use expect_test::{Expect, expect};
+
+use super::{Observed, plan};
+use crate::manifest::{Manifest, Source};
+use crate::name::ReleaseId;
+use crate::release::Build;
+
+fn build() -> Build {
+    Build {
+        image: "sha256:1".to_owned(),
+        reference: "shop:1".to_owned(),
+        content: None,
+        exposed_ports: vec![3000],
+        has_healthcheck: false,
+        has_command: true,
+    }
+}
+
+fn check(toml: &str, running: &[&str], expected: &Expect) {
+    let source = Source { toml: Some(toml.to_owned()), procfile: None };
+    let (manifest, _) = Manifest::parse(&source).unwrap();
+    let slots: Vec<_> = running.iter().map(|slot| slot.parse().unwrap()).collect();
+    let current = (!slots.is_empty()).then_some((ReleaseId::FIRST, slots));
+    let release = if current.is_some() { ReleaseId::FIRST.next() } else { ReleaseId::FIRST };
+    let plan = plan(&"shop".parse().unwrap(), release, &manifest, &build(), "localhost", &Observed { current });
+    expected.assert_eq(&plan.to_string());
+}
+
+#[test]
+fn a_first_release_starts_and_routes() {
+    check(
+        "",
+        &[],
+        &expect![[r#"
+            shop v1 (first release)
+              start   web.1
+              ready   web: accepts connections within 60s
+              switch  shop.localhost/ -> web
+        "#]],
+    );
+}
+
+#[test]
+fn a_swap_starts_before_it_stops() {
+    check(
+        "[process.web]\nreplicas = 2\nready = { http = \"/up\" }\n[process.worker]\ncommand = \"work\"\n",
+        &["web.1", "worker.1"],
+        &expect![[r#"
+            shop v1 -> v2
+              start   web.1
+              start   web.2
+              start   worker.1
+              ready   web: GET /up within 60s; worker: runs for 1s
+              switch  shop.localhost/ -> web
+              drain   requests up to 30s, websockets up to 300s
+              stop    v1 web.1, worker.1
+        "#]],
+    );
+}
+
+#[test]
+fn a_volume_makes_a_swap_stop_first() {
+    check(
+        "[volume.data]\npath = \"/data\"\n",
+        &["web.1"],
+        &expect![[r#"
+            shop v1 -> v2
+              hold    requests wait, because a volume has one writer
+              drain   requests up to 30s, websockets up to 300s
+              stop    v1 web.1
+              start   web.1
+              ready   web: accepts connections within 60s
+              switch  shop.localhost/ -> web
+        "#]],
+    );
+}
+
+#[test]
+fn a_worker_alone_has_no_route() {
+    check(
+        "[process.bot]\ncommand = \"bot\"\n",
+        &[],
+        &expect![[r#"
+            shop v1 (first release)
+              start   bot.1
+              ready   bot: runs for 1s
+              switch  no routes
+        "#]],
+    );
+}
+
+#[test]
+fn a_rule_adds_to_the_apps_own_host_or_takes_it() {
+    check(
+        "[process.web]\n[process.api]\ncommand = \"api\"\n[[route]]\npath = \"/api\"\nprocess = \"api\"\n[[route]]\nhost = \"shop.example.com\"\n",
+        &[],
+        &expect![[r#"
+            shop v1 (first release)
+              start   api.1
+              start   web.1
+              ready   api: accepts connections within 60s; web: accepts connections within 60s
+              switch  shop.localhost/ -> web, shop.localhost/api -> api, shop.example.com/ -> web
+        "#]],
+    );
+}
+
+#[test]
+fn the_port_is_the_manifests_else_the_images_only_one_else_8080() {
+    let port = |toml: &str, exposed: &[u16]| {
+        let (manifest, _) =
+            Manifest::parse(&Source { toml: Some(toml.to_owned()), procfile: None }).unwrap();
+        let build = Build { exposed_ports: exposed.to_vec(), ..build() };
+        let plan =
+            plan(&"shop".parse().unwrap(), ReleaseId::FIRST, &manifest, &build, "localhost", &Observed::default());
+        let spec = &plan.instances[0];
+        assert_eq!(spec.env.get("PORT").cloned(), spec.port.map(|port| port.to_string()));
+        spec.port
+    };
+    assert_eq!(port("[process.web]\nport = 5000\n", &[3000]), Some(5000));
+    assert_eq!(port("", &[3000]), Some(3000));
+    assert_eq!(port("", &[3000, 4000]), Some(8080));
+    assert_eq!(port("[process.bot]\ncommand = \"x\"\n", &[3000]), None);
+}

@@ -1,1 +1,3 @@
+//! minipaas: a mini-PaaS in one binary, on Docker.
 
+pub mod static_server;

@@ -1,10 +1,12 @@
 //! minipaas.
 
+pub mod builder;
 pub mod engine;
 pub mod manifest;
 pub mod name;
 pub mod plan;
 pub mod release;
 pub mod route;
+pub mod static_server;
 pub mod tls;
 pub mod traffic;

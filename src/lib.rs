@@ -1,5 +1,6 @@
 //! minipaas.
 
+pub mod api;
 pub mod builder;
 pub mod engine;
 pub mod manifest;

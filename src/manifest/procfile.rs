@@ -2,7 +2,7 @@
 //!
 //! What `minipaas.toml` says of a process wins over its line here, so that a Heroku app can be refined without being rewritten.
 
-use super::{Command, Manifest, PROCFILE, Problem, Process, Warning};
+use super::{Command, Manifest, PROCFILE, Problem, Warning};
 use crate::name::ProcessType;
 
 /// Adds the file's processes to the manifest.

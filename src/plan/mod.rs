@@ -111,11 +111,15 @@ pub fn plan(
     let instances = spec::instances(app, release, manifest, build, &routes);
     // Two instances of different releases must not write to one volume at once; without a volume there is nothing to share.
     let is_swap = observed.current.is_some();
-    let order =
-        if is_swap && !manifest.volumes.is_empty() { UpdateOrder::StopFirst } else { UpdateOrder::StartFirst };
+    let order = if is_swap && !manifest.volumes.is_empty() {
+        UpdateOrder::StopFirst
+    } else {
+        UpdateOrder::StartFirst
+    };
 
     let starts = instances.iter().map(|spec| Step::Start(spec.slot.clone()));
-    let mut checks: Vec<_> = instances.iter().map(|spec| (spec.slot.process.clone(), spec.ready.clone())).collect();
+    let mut checks: Vec<_> =
+        instances.iter().map(|spec| (spec.slot.process.clone(), spec.ready.clone())).collect();
     checks.dedup();
     let ready = Step::AwaitReady { checks };
     let switch = Step::Switch(routes.clone());
@@ -164,8 +168,12 @@ fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute>
     let mut routes: Vec<_> = manifest.routes.iter().map(planned).collect();
     let is_taken = routes.iter().any(|route| route.host == own && route.path == PathPrefix::root());
     if manifest.processes.contains_key(&ProcessType::web()) && !is_taken {
-        let default =
-            RouteRule { host: None, path: PathPrefix::root(), process: ProcessType::web(), strip_prefix: false };
+        let default = RouteRule {
+            host: None,
+            path: PathPrefix::root(),
+            process: ProcessType::web(),
+            strip_prefix: false,
+        };
         routes.insert(0, planned(&default));
     }
     routes
@@ -188,17 +196,24 @@ impl fmt::Display for Step {
             Self::Hold => write!(f, "hold    requests wait, because a volume has one writer"),
             Self::Start(slot) => write!(f, "start   {slot}"),
             Self::AwaitReady { checks } => {
-                let checks: Vec<_> = checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
+                let checks: Vec<_> =
+                    checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
                 write!(f, "ready   {}", checks.join("; "))
             }
             Self::Switch(routes) if routes.is_empty() => write!(f, "switch  no routes"),
             Self::Switch(routes) => {
-                let routes: Vec<_> =
-                    routes.iter().map(|route| format!("{}{} -> {}", route.host, route.path, route.process)).collect();
+                let routes: Vec<_> = routes
+                    .iter()
+                    .map(|route| format!("{}{} -> {}", route.host, route.path, route.process))
+                    .collect();
                 write!(f, "switch  {}", routes.join(", "))
             }
             Self::Drain { limits } => {
-                write!(f, "drain   requests up to {:?}, websockets up to {:?}", limits.drain, limits.websocket_drain)
+                write!(
+                    f,
+                    "drain   requests up to {:?}, websockets up to {:?}",
+                    limits.drain, limits.websocket_drain
+                )
             }
             Self::Stop { release, slots } => write!(f, "stop    {release} {}", list(slots)),
         }

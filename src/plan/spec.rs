@@ -89,7 +89,11 @@ pub(super) fn instances(
                 live: process.live.clone(),
                 memory: process.memory,
                 cpu: process.cpu,
-                volumes: manifest.volumes.iter().map(|(name, volume)| (name.clone(), volume.path.clone())).collect(),
+                volumes: manifest
+                    .volumes
+                    .iter()
+                    .map(|(name, volume)| (name.clone(), volume.path.clone()))
+                    .collect(),
                 stop_grace: process.stop_grace,
             });
         }

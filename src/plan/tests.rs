@@ -22,7 +22,8 @@ fn check(toml: &str, running: &[&str], expected: &Expect) {
     let slots: Vec<_> = running.iter().map(|slot| slot.parse().unwrap()).collect();
     let current = (!slots.is_empty()).then_some((ReleaseId::FIRST, slots));
     let release = if current.is_some() { ReleaseId::FIRST.next() } else { ReleaseId::FIRST };
-    let plan = plan(&"shop".parse().unwrap(), release, &manifest, &build(), "localhost", &Observed { current });
+    let plan =
+        plan(&"shop".parse().unwrap(), release, &manifest, &build(), "localhost", &Observed { current });
     expected.assert_eq(&plan.to_string());
 }
 
@@ -107,11 +108,16 @@ fn a_rule_adds_to_the_apps_own_host_or_takes_it() {
 #[test]
 fn the_port_is_the_manifests_else_the_images_only_one_else_8080() {
     let port = |toml: &str, exposed: &[u16]| {
-        let (manifest, _) =
-            Manifest::parse(&Source { toml: Some(toml.to_owned()), procfile: None }).unwrap();
+        let (manifest, _) = Manifest::parse(&Source { toml: Some(toml.to_owned()), procfile: None }).unwrap();
         let build = Build { exposed_ports: exposed.to_vec(), ..build() };
-        let plan =
-            plan(&"shop".parse().unwrap(), ReleaseId::FIRST, &manifest, &build, "localhost", &Observed::default());
+        let plan = plan(
+            &"shop".parse().unwrap(),
+            ReleaseId::FIRST,
+            &manifest,
+            &build,
+            "localhost",
+            &Observed::default(),
+        );
         let spec = &plan.instances[0];
         assert_eq!(spec.env.get("PORT").cloned(), spec.port.map(|port| port.to_string()));
         spec.port

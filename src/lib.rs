@@ -2,12 +2,19 @@
 
 pub mod api;
 pub mod builder;
+pub mod clock;
+pub mod controller;
 pub mod engine;
+pub mod instance;
 pub mod manifest;
 pub mod name;
 pub mod plan;
+pub mod probe;
+pub mod random;
 pub mod release;
+pub mod rollout;
 pub mod route;
 pub mod static_server;
+pub mod store;
 pub mod tls;
 pub mod traffic;

@@ -1,0 +1,116 @@
+//! One app, as the controller holds it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::supervise::Backoff;
+use super::{Deploy, DeployUpdate};
+use crate::instance::{Instance, Retirement};
+use crate::manifest::{Manifest, ManifestError};
+use crate::name::{InstanceId, ReleaseId, Slot};
+use crate::plan::{self, Observed, Plan};
+use crate::release::Release;
+use crate::store::AppRecord;
+
+/// An app with everything that runs for it.
+pub(super) struct App {
+    pub(super) record: AppRecord,
+    pub(super) releases: BTreeMap<ReleaseId, Release>,
+    /// What the current release runs and routes; `None` until a release served.
+    pub(super) serving: Option<Arc<Plan>>,
+    /// The current release's instances.
+    pub(super) instances: BTreeMap<Slot, Instance>,
+    /// When a slot's instance may be replaced again.
+    pub(super) backoff: BTreeMap<Slot, Backoff>,
+    /// Instances of releases before, until they are gone.
+    pub(super) retiring: BTreeMap<InstanceId, Retirement>,
+    /// The tasks that retire them.
+    pub(super) finishing: Vec<AbortHandle>,
+    /// The rollout that is under way.
+    pub(super) rollout: Option<RunningRollout>,
+    /// Deploys that wait for it.
+    pub(super) queue: VecDeque<Deploy>,
+    /// Whether requests wait and nothing is replaced, because a stop-first swap is under way.
+    pub(super) is_held: bool,
+}
+
+/// A rollout that is under way.
+pub(super) struct RunningRollout {
+    pub(super) release: ReleaseId,
+    pub(super) plan: Arc<Plan>,
+    pub(super) cancel: CancellationToken,
+    /// Where its deploy listens; `None` for one that was resumed.
+    pub(super) updates: Option<mpsc::UnboundedSender<DeployUpdate>>,
+    /// The step that it last spoke of.
+    pub(super) step: watch::Receiver<&'static str>,
+}
+
+impl App {
+    pub(super) fn new(record: AppRecord) -> Self {
+        Self {
+            record,
+            releases: BTreeMap::new(),
+            serving: None,
+            instances: BTreeMap::new(),
+            backoff: BTreeMap::new(),
+            retiring: BTreeMap::new(),
+            finishing: Vec::new(),
+            rollout: None,
+            queue: VecDeque::new(),
+            is_held: false,
+        }
+    }
+
+    pub(super) fn current(&self) -> Option<&Release> {
+        self.record.current.and_then(|id| self.releases.get(&id))
+    }
+
+    /// The number that the next release gets.
+    pub(super) fn next_release(&self) -> ReleaseId {
+        self.record.last.map_or(ReleaseId::FIRST, ReleaseId::next)
+    }
+
+    /// What a plan is made against.
+    pub(super) fn observed(&self) -> Observed {
+        let slots = || self.instances.keys().cloned().collect();
+        Observed { current: self.record.current.map(|release| (release, slots())) }
+    }
+
+    /// The plan that makes `release` serve.
+    pub(super) fn plan(&self, release: &Release, domain: &str) -> Result<Plan, ManifestError> {
+        let (manifest, _) = Manifest::parse(&release.source)?;
+        Ok(plan::plan(&self.record.name, release.id, &manifest, &release.build, domain, &self.observed()))
+    }
+
+    /// Whether `release` would run and route what runs and is routed now.
+    pub(super) fn is_unchanged(&self, release: &Release) -> bool {
+        self.rollout.is_none()
+            && self.current().is_some_and(|current| {
+                current.build.image == release.build.image && current.source == release.source
+            })
+    }
+
+    /// Every instance that is known, whoever looks after it.
+    pub(super) fn knows(&self, id: &InstanceId) -> bool {
+        self.instances.values().any(|instance| instance.id() == id) || self.retiring.contains_key(id)
+    }
+
+    /// Releases whose containers belong to a task that still works on them.
+    pub(super) fn is_rolling(&self, release: ReleaseId) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| rollout.release == release)
+    }
+
+    /// Host and path of each route of the current release, the first first.
+    pub(super) fn urls(&self) -> Vec<(String, String)> {
+        let mut seen = BTreeSet::new();
+        let routes = self.serving.iter().flat_map(|plan| &plan.routes);
+        routes
+            .map(|route| (route.host.to_string(), route.path.to_string()))
+            .filter(|url| seen.insert(url.clone()))
+            .collect()
+    }
+}

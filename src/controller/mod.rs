@@ -1,0 +1,240 @@
+//! The single owner of desired state.
+//!
+//! # Theory of operation
+//!
+//! One task owns every app: which release serves, which instances run for it, which rollout is under way. It hears
+//! [`Command`]s from the API, requests from rollouts, changes from instances and observations from the engine, one after the
+//! other, and after each brings the world nearer to what is wanted: instances that ended are replaced (at once, then ever
+//! later), and the route table is built anew from what is ready and published when it differs.
+//!
+//! It is level-triggered: what it does follows from the state, not from the event, so that an event that is lost or told
+//! twice changes nothing but time. Anything that may take long (building containers, draining, stopping) runs in a task of
+//! its own and reports back; the loop itself waits for the store alone.
+//!
+//! At its start it reads the store, waits for the engine's first listing, takes up the instances that run, removes what
+//! belongs to nothing, and goes on with rollouts that were cut short ([`recover`]).
+//!
+//! Dropping the last [`Controller`] handle ends the task; containers keep running.
+
+mod app;
+mod deploy;
+mod recover;
+mod supervise;
+mod table;
+mod task;
+mod view;
+mod watcher;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::EngineError;
+use crate::manifest::{ManifestError, Source};
+use crate::name::{AppName, ReleaseId};
+use crate::plan::Plan;
+use crate::release::Build;
+use crate::rollout::{Abort, Deps, Update};
+use crate::route::Conflict;
+use crate::store::{Store, StoreError};
+
+pub use view::{AppView, DeployView, EngineView, InstanceView, View};
+
+/// How many commands may wait for the controller.
+const COMMANDS_MAX: usize = 256;
+
+/// What the controller is asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Make a release and roll it out.
+    Deploy(Deploy),
+    /// End a rollout that has not switched yet.
+    Cancel {
+        /// The app.
+        app: AppName,
+        /// The release that is being rolled out.
+        release: ReleaseId,
+    },
+    /// Say what a deploy would do.
+    Plan {
+        /// The app.
+        app: AppName,
+        /// The manifest.
+        source: Source,
+        /// The image; `None` while it is not built.
+        build: Option<Build>,
+        /// Receives the plan; `None` when nothing would change.
+        reply: oneshot::Sender<Result<Planned, DeployError>>,
+    },
+    /// Stop an app and forget it.
+    Down {
+        /// The app.
+        app: AppName,
+        /// Whether its volumes go, too.
+        volumes: bool,
+        /// Told when everything is gone.
+        reply: oneshot::Sender<Result<Downed, DownError>>,
+    },
+}
+
+/// A deploy, as it is asked for.
+#[derive(Debug)]
+pub struct Deploy {
+    /// The app; made when there is none of this name.
+    pub app: AppName,
+    /// The manifest.
+    pub source: Source,
+    /// The image.
+    pub build: Build,
+    /// The folder that it comes from.
+    pub origin: String,
+    /// Whether the app may be one that came from another folder.
+    pub take_over: bool,
+    /// Hears how it goes, and ends with [`DeployUpdate::Ended`].
+    pub updates: mpsc::UnboundedSender<DeployUpdate>,
+}
+
+/// What a deploy says while it goes on.
+#[derive(Debug)]
+pub enum DeployUpdate {
+    /// It has a number; it can be cancelled with it.
+    Accepted(ReleaseId),
+    /// Its rollout said something.
+    Rollout(Update),
+    /// It is over; nothing follows.
+    Ended(Result<Deployed, DeployError>),
+}
+
+/// A deploy that worked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// The release that serves.
+    pub release: ReleaseId,
+    /// Whether it served already, and nothing was done.
+    pub is_unchanged: bool,
+}
+
+/// What a deploy would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The steps.
+    pub plan: Plan,
+    /// Whether the plan's release serves already.
+    pub is_unchanged: bool,
+}
+
+/// What went with an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downed {
+    /// How many instances were stopped.
+    pub instances: usize,
+    /// The volumes that were removed.
+    pub volumes: Vec<String>,
+}
+
+/// Why a deploy did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The manifest breaks a rule.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Another app has one of its routes.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The name is another folder's.
+    #[error("app `{app}` was deployed from `{origin}`")]
+    NameTaken {
+        /// The app.
+        app: AppName,
+        /// Where the one of this name came from.
+        origin: String,
+    },
+    /// Its release does not serve.
+    #[error(transparent)]
+    Aborted(Box<Abort>),
+    /// The app was taken down while the deploy waited.
+    #[error("app `{0}` was taken down meanwhile")]
+    TakenDown(AppName),
+    /// The engine has not answered since the daemon started.
+    #[error("the engine does not answer: {0}")]
+    EngineAway(String),
+    /// The state could not be written.
+    #[error("the release could not be stored")]
+    Store(#[from] StoreError),
+}
+
+/// Why an app did not go.
+#[derive(Debug, thiserror::Error)]
+pub enum DownError {
+    /// There is none of this name.
+    #[error("there is no app `{0}`")]
+    Unknown(AppName),
+    /// The engine did not do its part.
+    #[error("the app is forgotten, but not everything of it is gone")]
+    Engine(#[from] EngineError),
+    /// The state could not be written; the app is as it was.
+    #[error("the app could not be removed")]
+    Store(#[from] StoreError),
+}
+
+/// The controller is ending; nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon is stopping")]
+pub struct Stopping;
+
+/// The handle on the controller; clones are handles on the same one.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<std::sync::Arc<View>>,
+}
+
+/// What a controller is made of.
+pub struct Parts {
+    /// What rollouts and instances work with; its channels lead to this controller.
+    pub deps: Deps,
+    /// Requests of rollouts.
+    pub requests: mpsc::UnboundedReceiver<crate::rollout::Request>,
+    /// Changes of instances.
+    pub changes: mpsc::UnboundedReceiver<crate::name::InstanceId>,
+    /// Apps are at `<app>.<domain>`.
+    pub domain: String,
+}
+
+impl Controller {
+    /// Starts the controller on what the store holds. Ends when `shutdown` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StoreError> {
+        let store: Store = parts.deps.store.clone();
+        let snapshot = store.snapshot().await?;
+        let table = store.route_table()?.unwrap_or_default();
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (view_tx, view) = watch::channel(std::sync::Arc::default());
+        let task = task::Task::new(parts, snapshot, table, view_tx);
+        tokio::spawn(task.run(inbox, shutdown));
+        Ok(Self { commands, view })
+    }
+
+    /// Asks for something. The answer comes through the command's own channel.
+    ///
+    /// # Errors
+    ///
+    /// When the controller has ended.
+    pub async fn send(&self, command: Command) -> Result<(), Stopping> {
+        self.commands.send(command).await.map_err(|_| Stopping)
+    }
+
+    /// What is, as the controller last published it. Never waits.
+    #[must_use]
+    pub fn view(&self) -> std::sync::Arc<View> {
+        self.view.borrow().clone()
+    }
+
+    /// A receiver that wakes at every change of the view.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<std::sync::Arc<View>> {
+        self.view.clone()
+    }
+}

@@ -1,0 +1,135 @@
+//! The first look at the engine after a start.
+//!
+//! The store says what is wanted, the labels say what is there. An instance of a release that serves is taken up; if the
+//! last route table named it, it is believed ready until a probe says otherwise, so that a restart takes nobody out of
+//! rotation. A rollout that was cut short before its switch runs again with the instances it had; after its switch, all
+//! that is left to do is to remove what belongs to nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::app::App;
+use super::task::Task;
+use crate::engine::Container;
+use crate::instance::Instance;
+use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::release::ReleaseState;
+use crate::rollout::Phase;
+use crate::store::Snapshot;
+
+impl Task {
+    /// Fills the apps from the store.
+    pub(super) fn load(&mut self, snapshot: Snapshot) {
+        for record in snapshot.apps {
+            self.apps.insert(record.name.clone(), App::new(record));
+        }
+        for release in snapshot.releases {
+            if let Some(app) = self.apps.get_mut(&release.app) {
+                app.releases.insert(release.id, release);
+            }
+        }
+        for app in self.apps.values_mut() {
+            let Some(current) = app.current() else { continue };
+            match app.plan(current, &self.domain) {
+                Ok(plan) => app.serving = Some(Arc::new(plan)),
+                Err(error) => {
+                    tracing::error!(app = %app.record.name, %error, "cannot read the current release's manifest")
+                }
+            }
+        }
+        self.interrupted = snapshot.rollouts;
+    }
+
+    /// Takes up what runs, removes what belongs to nothing, and goes on with what was cut short.
+    pub(super) async fn recover(&mut self, containers: Vec<Container>) {
+        let served: BTreeSet<InstanceId> = self
+            .table
+            .routes()
+            .iter()
+            .flat_map(|route| &route.upstreams)
+            .map(|upstream| upstream.instance.clone())
+            .collect();
+        let resumed: BTreeMap<AppName, ReleaseId> = self
+            .interrupted
+            .iter()
+            .filter(|rollout| matches!(rollout.phase, Phase::Starting | Phase::AwaitingReadiness))
+            .map(|rollout| (rollout.app.clone(), rollout.release))
+            .collect();
+        let mut found: BTreeMap<AppName, Vec<Container>> = BTreeMap::new();
+        for container in in_order_of_trust(containers, &served) {
+            let labels = container.labels.clone();
+            if resumed.get(&labels.app) == Some(&labels.release) {
+                found.entry(labels.app).or_default().push(container);
+            } else if let Some(container) = self.adopt(container, &served) {
+                self.sweep(container);
+            }
+        }
+        for rollout in std::mem::take(&mut self.interrupted) {
+            match rollout.phase {
+                Phase::Starting | Phase::AwaitingReadiness => {
+                    let found = found.remove(&rollout.app).unwrap_or_default();
+                    self.resume(&rollout.app, rollout.release, found).await;
+                }
+                Phase::Aborted => self.note_interrupted(&rollout.app, rollout.release).await,
+                Phase::Switching | Phase::Draining | Phase::Stopping => {
+                    if let Err(error) = self.deps.store.finish_rollout(&rollout.app, rollout.release).await {
+                        tracing::error!(app = %rollout.app, %error, "cannot store that a rollout ended");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the container up for its slot; gives it back when its release does not serve, or the slot is taken.
+    fn adopt(&mut self, container: Container, served: &BTreeSet<InstanceId>) -> Option<Container> {
+        let labels = container.labels.clone();
+        let Some(app) = self.apps.get_mut(&labels.app) else { return Some(container) };
+        if app.record.current != Some(labels.release) || app.instances.contains_key(&labels.slot) {
+            return Some(container);
+        }
+        let spec =
+            app.serving.as_ref().and_then(|plan| plan.instances.iter().find(|spec| spec.slot == labels.slot));
+        let Some(spec) = spec else { return Some(container) };
+        let spec = Arc::new(spec.clone());
+        let instance =
+            Instance::adopt(container, spec, served.contains(&labels.instance), &self.deps.machinery);
+        tracing::info!(app = %labels.app, instance = %labels.slot, release = %labels.release, "taken up");
+        app.instances.insert(labels.slot, instance);
+        None
+    }
+
+    async fn resume(&mut self, name: &AppName, release: ReleaseId, found: Vec<Container>) {
+        let plan =
+            self.apps.get(name).and_then(|app| app.plan(app.releases.get(&release)?, &self.domain).ok());
+        match plan {
+            Some(plan) => self.roll_out(plan, found, None),
+            None => {
+                found.into_iter().for_each(|container| self.sweep(container));
+                self.note_interrupted(name, release).await;
+            }
+        }
+    }
+
+    /// A release whose rollout ended with the daemon, before it could say why.
+    async fn note_interrupted(&mut self, name: &AppName, release: ReleaseId) {
+        let known = self.apps.get_mut(name).and_then(|app| app.releases.get_mut(&release));
+        let stored = match known {
+            Some(release) => {
+                release.state =
+                    ReleaseState::Failed { reason: "the daemon was stopped during its rollout".to_owned() };
+                self.deps.store.fail_release(release).await
+            }
+            None => self.deps.store.finish_rollout(name, release).await,
+        };
+        if let Err(error) = stored {
+            tracing::error!(app = %name, %release, %error, "cannot store that a rollout ended");
+        }
+    }
+}
+
+/// Those that served first, then those that run: of two for one slot the first is taken up.
+fn in_order_of_trust(mut containers: Vec<Container>, served: &BTreeSet<InstanceId>) -> Vec<Container> {
+    containers
+        .sort_by_key(|container| (!served.contains(&container.labels.instance), !container.is_running()));
+    containers
+}

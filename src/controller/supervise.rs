@@ -1,0 +1,149 @@
+//! Replacing instances that ended: at once, then ever later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::app::App;
+use super::task::Task;
+use crate::instance::{Instance, InstanceState};
+use crate::name::{AppName, Slot};
+
+/// The pause before the second replacement in a row; it doubles from there (Kubernetes' CrashLoopBackOff).
+const PAUSE_FIRST: Duration = Duration::from_secs(10);
+/// The longest pause (Kubernetes).
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// An instance that ran for so long was well: the next replacement is at once again (Kubernetes).
+const STABLE_AFTER: Duration = Duration::from_secs(600);
+
+/// How often a slot was replaced, and when it may be again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    /// Replacements in a row.
+    pub(super) restarts: u32,
+    /// When the instance that runs now was started.
+    pub(super) started: Instant,
+    /// When the instance that ended may be replaced; `None` while it runs.
+    pub(super) due: Option<Instant>,
+}
+
+impl Backoff {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { restarts: 0, started: now, due: None }
+    }
+
+    /// Notes that the instance ended; returns when it may be replaced. Noting it again changes nothing.
+    fn ended(&mut self, now: Instant) -> Instant {
+        if now.duration_since(self.started) >= STABLE_AFTER && self.due.is_none() {
+            self.restarts = 0;
+        }
+        let pause = match self.restarts {
+            0 => Duration::ZERO,
+            n => PAUSE_FIRST.saturating_mul(1 << (n - 1).min(16)).min(PAUSE_MAX),
+        };
+        *self.due.get_or_insert(now + pause)
+    }
+
+    fn replaced(&mut self, now: Instant) {
+        *self = Self { restarts: self.restarts + 1, started: now, due: None };
+    }
+}
+
+impl Task {
+    /// Makes every slot of the app's current release have an instance that may still become something.
+    pub(super) fn supervise(&mut self, name: &AppName) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        // During a stop-first swap the old instances are meant to end.
+        let Some(plan) = app.serving.clone().filter(|_| !app.is_held) else { return };
+        let now = Instant::now();
+        for spec in &plan.instances {
+            let slot = &spec.slot;
+            let is_over = match app.instances.get(slot) {
+                Some(instance) => {
+                    let is_over = instance.observed().state.is_over();
+                    if is_over { Some(instance.retirement(plan.limits)) } else { continue }
+                }
+                None => None,
+            };
+            let backoff = app.backoff.entry(slot.clone()).or_insert_with(|| Backoff::new(now));
+            if let Some(ended) = is_over {
+                if backoff.ended(now) > now {
+                    continue;
+                }
+                backoff.replaced(now);
+                tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
+                app.retiring.insert(ended.instance.clone(), ended.clone());
+                app.instances.remove(slot);
+                self.reap(name, ended);
+            }
+            let app =
+                self.apps.get_mut(name).expect("it was there above, and nothing in between removes one");
+            let instance =
+                Instance::start(name, (self.deps.ids)(), Arc::new(spec.clone()), &self.deps.machinery);
+            app.instances.insert(slot.clone(), instance);
+            return self.supervise(name);
+        }
+    }
+
+    /// When the next instance may be replaced.
+    pub(super) fn next_replacement(&self) -> Option<Instant> {
+        let held = |app: &&App| !app.is_held;
+        self.apps
+            .values()
+            .filter(held)
+            .flat_map(|app| app.backoff.values())
+            .filter_map(|backoff| backoff.due)
+            .min()
+    }
+
+    /// Notes in every backoff what ended since, so that [`Self::next_replacement`] knows of it.
+    pub(super) fn supervise_all(&mut self) {
+        let names: Vec<_> = self.apps.keys().cloned().collect();
+        names.iter().for_each(|name| self.supervise(name));
+    }
+
+    /// How often the slot was replaced since it was last stable.
+    pub(super) fn restarts(app: &App, slot: &Slot) -> u32 {
+        app.backoff.get(slot).map_or(0, |backoff| backoff.restarts)
+    }
+
+    /// Why an instance is not ready, for people.
+    pub(super) fn detail(state: &InstanceState) -> Option<String> {
+        match state {
+            InstanceState::Ready => None,
+            InstanceState::Starting { last_probe, .. } => last_probe.clone(),
+            InstanceState::Unready { why } | InstanceState::Dead { why } | InstanceState::Failed { why } => {
+                Some(why.clone())
+            }
+            InstanceState::Exited(exit) => Some(exit.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_ladder_is_at_once_then_10_s_doubling_to_5_min() {
+        let mut backoff = Backoff::new(Instant::now());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let now = Instant::now();
+            let due = backoff.ended(now);
+            assert_eq!(backoff.ended(now + Duration::from_secs(1)), due, "noting it twice changes nothing");
+            pauses.push(due.duration_since(now).as_secs());
+            tokio::time::advance(due.duration_since(now)).await;
+            backoff.replaced(Instant::now());
+        }
+        assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_good_minutes_are_a_fresh_start() {
+        let mut backoff = Backoff { restarts: 5, started: Instant::now(), due: None };
+        tokio::time::advance(STABLE_AFTER).await;
+        assert_eq!(backoff.ended(Instant::now()), Instant::now());
+    }
+}

@@ -1,0 +1,72 @@
+//! From what is wanted and what is ready to the table that the proxy reads.
+
+use super::task::Task;
+use crate::name::{AppName, Host, PathPrefix};
+use crate::plan::PlannedRoute;
+use crate::route::{Conflict, Route, RouteTable, find_conflict};
+
+impl Task {
+    /// Publishes what follows from the state, when it differs from what is published.
+    pub(super) async fn publish(&mut self) {
+        let routes: Vec<Route> = self.apps.values().flat_map(routes_of).collect();
+        if routes != self.table.routes() {
+            self.table = RouteTable::new(self.table.generation() + 1, routes);
+            self.deps.routes.publish(self.table.clone());
+            tracing::debug!(generation = self.table.generation(), "published a route table");
+            // Only the next start reads it, and it would find out by itself a moment later.
+            if let Err(error) = self.deps.store.save_route_table(&self.table).await {
+                tracing::error!(%error, "cannot keep the route table for the next start");
+            }
+        }
+        self.publish_view();
+    }
+
+    /// Whether another app has, or is about to have, one of these routes.
+    pub(super) fn check_conflicts(&self, app: &AppName, wanted: &[PlannedRoute]) -> Result<(), Conflict> {
+        let others = self.apps.values().filter(|other| other.record.name != *app).flat_map(|other| {
+            let rolling = other.rollout.iter().map(|rollout| &rollout.plan);
+            let plans: Vec<_> = other.serving.iter().chain(rolling).cloned().collect();
+            let name = other.record.name.clone();
+            plans.into_iter().flat_map(move |plan| {
+                let name = name.clone();
+                plan.routes.iter().map(move |route| empty_route(&name, route)).collect::<Vec<_>>()
+            })
+        });
+        let existing: Vec<_> = others.collect();
+        let wanted: Vec<(&Host, &PathPrefix)> =
+            wanted.iter().map(|route| (&route.host, &route.path)).collect();
+        find_conflict(app, wanted.into_iter(), &existing)
+    }
+}
+
+fn routes_of(app: &super::app::App) -> Vec<Route> {
+    let Some(plan) = &app.serving else { return Vec::new() };
+    plan.routes
+        .iter()
+        .map(|planned| {
+            let mut route = empty_route(&app.record.name, planned);
+            route.is_held = app.is_held;
+            if !app.is_held {
+                let ours = app
+                    .instances
+                    .values()
+                    .filter(|instance| instance.labels().slot.process == planned.process);
+                route.upstreams = ours.filter_map(crate::instance::Instance::upstream).collect();
+            }
+            route
+        })
+        .collect()
+}
+
+fn empty_route(app: &AppName, planned: &PlannedRoute) -> Route {
+    Route {
+        app: app.clone(),
+        process: planned.process.clone(),
+        host: planned.host.clone(),
+        path: planned.path.clone(),
+        strip_prefix: planned.strip_prefix,
+        https_redirect: planned.https_redirect,
+        is_held: false,
+        upstreams: Vec::new(),
+    }
+}

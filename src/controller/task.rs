@@ -1,0 +1,330 @@
+//! The controller's loop, and what it does about each thing it hears.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::app::App;
+use super::view::{EngineView, View};
+use super::watcher::{self, Observed};
+use super::{Command, DownError, Downed, Parts};
+use crate::engine::{Container, EngineError};
+use crate::instance::Retirement;
+use crate::manifest::Deploy as Limits;
+use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::rollout::{self, Deps, Outcome, Request, RolloutRecord};
+use crate::route::RouteTable;
+use crate::store::Snapshot;
+
+/// A container that belongs to nothing gets so long from SIGTERM to SIGKILL.
+const ORPHAN_STOP_GRACE: Duration = Duration::from_secs(10);
+/// Farther than any deadline: "never".
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What the controller's own child tasks report.
+pub(super) enum Event {
+    /// A rollout ended.
+    RolledOut { app: AppName, release: ReleaseId, outcome: Outcome },
+    /// Old instances are gone.
+    Retired { app: AppName, instances: Vec<InstanceId> },
+    /// A container that belonged to nothing is gone, or could not be removed now.
+    Swept { instance: InstanceId },
+}
+
+pub(super) struct Task {
+    pub(super) deps: Deps,
+    pub(super) domain: String,
+    pub(super) apps: BTreeMap<AppName, App>,
+    /// The table that is published.
+    pub(super) table: RouteTable,
+    pub(super) engine: EngineView,
+    pub(super) view: watch::Sender<Arc<View>>,
+    /// Rollouts that an earlier process left; taken by the recovery.
+    pub(super) interrupted: Vec<RolloutRecord>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// Containers that belong to nothing and are being removed.
+    pub(super) sweeping: BTreeSet<InstanceId>,
+    inbox: Option<Inbox>,
+}
+
+struct Inbox {
+    requests: mpsc::UnboundedReceiver<Request>,
+    changes: mpsc::UnboundedReceiver<InstanceId>,
+    events: mpsc::UnboundedReceiver<Event>,
+    observed: mpsc::UnboundedReceiver<Observed>,
+}
+
+impl Task {
+    pub(super) fn new(
+        parts: Parts,
+        snapshot: Snapshot,
+        table: RouteTable,
+        view: watch::Sender<Arc<View>>,
+    ) -> Self {
+        let Parts { deps, requests, changes, domain } = parts;
+        let (events, events_rx) = mpsc::unbounded_channel();
+        let (observed_tx, observed) = mpsc::unbounded_channel();
+        tokio::spawn(watcher::watch(Arc::clone(&deps.machinery.engine), observed_tx));
+        let inbox = Some(Inbox { requests, changes, events: events_rx, observed });
+        let mut task = Self {
+            deps,
+            domain,
+            apps: BTreeMap::new(),
+            table,
+            engine: EngineView::default(),
+            view,
+            interrupted: Vec::new(),
+            events,
+            sweeping: BTreeSet::new(),
+            inbox,
+        };
+        task.load(snapshot);
+        task.publish_view();
+        task
+    }
+
+    pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, shutdown: CancellationToken) {
+        let mut inbox = self.inbox.take().expect("set in `new`, taken here alone");
+        loop {
+            let replacement = self.next_replacement().unwrap_or_else(|| Instant::now() + FAR);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                command = commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return,
+                },
+                Some(request) = inbox.requests.recv() => self.request(request).await,
+                Some(event) = inbox.events.recv() => self.event(event).await,
+                Some(observed) = inbox.observed.recv() => self.observed(observed).await,
+                Some(_) = inbox.changes.recv() => {
+                    // Several changes at once make one table.
+                    while inbox.changes.try_recv().is_ok() {}
+                }
+                () = tokio::time::sleep_until(replacement) => {}
+            }
+            if self.engine.is_recovered {
+                self.supervise_all();
+                self.publish().await;
+            } else {
+                self.publish_view();
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Deploy(deploy) => self.deploy(deploy).await,
+            Command::Cancel { app, release } => {
+                if let Some(rollout) = self.apps.get(&app).and_then(|app| app.rollout.as_ref())
+                    && rollout.release == release
+                {
+                    rollout.cancel.cancel();
+                }
+            }
+            Command::Plan { app, source, build, reply } => {
+                // A client that went away does not need the plan.
+                let _ = reply.send(self.planned(&app, source, build));
+            }
+            Command::Down { app, volumes, reply } => self.down(&app, volumes, reply).await,
+        }
+    }
+
+    async fn request(&mut self, request: Request) {
+        match request {
+            Request::Hold { app, reply } => {
+                let Some(app) = self.apps.get_mut(&app) else { return };
+                app.is_held = true;
+                let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
+                let old = app.instances.values().map(|instance| instance.retirement(limits)).collect();
+                // Before the old instances are drained, no table may name them.
+                self.publish().await;
+                let _ = reply.send(old);
+            }
+            Request::Switch { app, release, instances, reply } => {
+                let result = self.switch(&app, release, instances).await;
+                let _ = reply.send(result);
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::RolledOut { app, release, outcome } => self.rolled_out(&app, release, outcome).await,
+            Event::Retired { app, instances } => {
+                if let Some(app) = self.apps.get_mut(&app) {
+                    instances.iter().for_each(|id| drop(app.retiring.remove(id)));
+                    app.finishing.retain(|task| !task.is_finished());
+                }
+            }
+            Event::Swept { instance } => {
+                self.sweeping.remove(&instance);
+            }
+        }
+    }
+
+    async fn observed(&mut self, observed: Observed) {
+        match observed {
+            Observed::Up(info) => {
+                if self.engine.error.take().is_some() || self.engine.version.is_none() {
+                    tracing::info!(
+                        endpoint = info.endpoint,
+                        version = info.version,
+                        api = info.api,
+                        "engine answers"
+                    );
+                }
+                self.engine.version = Some(info.version);
+            }
+            Observed::Down(error) => {
+                if self.engine.error.is_none() {
+                    tracing::error!(%error, "engine does not answer");
+                }
+                self.engine.error = Some(error.to_string());
+            }
+            Observed::Touched(id) => {
+                self.apps
+                    .values()
+                    .flat_map(|app| app.instances.values())
+                    .filter(|i| *i.id() == id)
+                    .for_each(crate::instance::Instance::look);
+            }
+            Observed::Listed(containers) => {
+                self.engine.error = None;
+                if self.engine.is_recovered {
+                    self.resync(containers);
+                } else {
+                    self.recover(containers).await;
+                    self.engine.is_recovered = true;
+                }
+            }
+        }
+    }
+
+    /// Compares a listing with what is known: instances that are not as believed look again, what belongs to nothing goes.
+    fn resync(&mut self, containers: Vec<Container>) {
+        let running: BTreeSet<_> =
+            containers.iter().filter(|c| c.is_running()).map(|c| c.labels.instance.clone()).collect();
+        for instance in self.apps.values().flat_map(|app| app.instances.values()) {
+            let observed = instance.observed();
+            if !observed.state.is_over() && observed.container.is_some() && !running.contains(instance.id()) {
+                instance.look();
+            }
+        }
+        for container in containers {
+            let labels = &container.labels;
+            let is_ours = self
+                .apps
+                .get(&labels.app)
+                .is_some_and(|app| app.knows(&labels.instance) || app.is_rolling(labels.release));
+            if !is_ours {
+                self.sweep(container);
+            }
+        }
+    }
+
+    /// Stops and removes a container that belongs to nothing.
+    pub(super) fn sweep(&mut self, container: Container) {
+        let instance = container.labels.instance.clone();
+        if !self.sweeping.insert(instance.clone()) {
+            return;
+        }
+        tracing::info!(
+            app = %container.labels.app, instance = %container.labels.slot, release = %container.labels.release,
+            "removing a container that nothing wants"
+        );
+        let engine = Arc::clone(&self.deps.machinery.engine);
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let stopped = match engine.stop(&container.id, ORPHAN_STOP_GRACE).await {
+                Ok(()) => engine.remove(&container.id).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = stopped {
+                tracing::warn!(container = container.id, %error, "cannot remove a container; the next listing tries again");
+            }
+            let _ = events.send(Event::Swept { instance });
+        });
+    }
+
+    /// Drains, stops and removes one instance that was replaced.
+    pub(super) fn reap(&mut self, name: &AppName, retirement: Retirement) {
+        let deps = self.deps.clone();
+        let events = self.events.clone();
+        let app = name.clone();
+        let task = tokio::spawn(async move {
+            let instances = vec![retirement.instance.clone()];
+            rollout::stop_and_remove(&retirement, &deps).await;
+            let _ = events.send(Event::Retired { app, instances });
+        });
+        if let Some(app) = self.apps.get_mut(name) {
+            app.finishing.push(task.abort_handle());
+        }
+    }
+
+    async fn down(
+        &mut self,
+        name: &AppName,
+        volumes: bool,
+        reply: oneshot::Sender<Result<Downed, DownError>>,
+    ) {
+        let Some(app) = self.apps.get(name) else {
+            let _ = reply.send(Err(DownError::Unknown(name.clone())));
+            return;
+        };
+        // Forgotten first: a crash from here on leaves containers that belong to nothing, which the next start removes.
+        app.finishing.iter().for_each(tokio::task::AbortHandle::abort);
+        if let Err(error) = self.deps.store.remove_app(name).await {
+            let _ = reply.send(Err(error.into()));
+            return;
+        }
+        let mut app = self.apps.remove(name).expect("it was there above, and nothing in between removes one");
+        app.queue.drain(..).for_each(|deploy| deploy.end(Err(super::DeployError::TakenDown(name.clone()))));
+        if let Some(rollout) = &app.rollout {
+            rollout.cancel.cancel();
+        }
+        let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
+        let old: Vec<_> = app
+            .instances
+            .values()
+            .map(|instance| instance.retirement(limits))
+            .chain(std::mem::take(&mut app.retiring).into_values())
+            .collect();
+        // No table names them any more; the next listing must not stop them while they drain.
+        self.sweeping.extend(old.iter().map(|retirement| retirement.instance.clone()));
+        self.publish().await;
+        let (deps, events, name) = (self.deps.clone(), self.events.clone(), name.clone());
+        tokio::spawn(async move {
+            let result = clear(&name, &old, volumes, &deps).await;
+            old.into_iter().for_each(|gone| drop(events.send(Event::Swept { instance: gone.instance })));
+            let _ = reply.send(result.map_err(DownError::from));
+        });
+    }
+}
+
+/// Removes everything of an app from the engine.
+async fn clear(
+    name: &AppName,
+    old: &[Retirement],
+    volumes: bool,
+    deps: &Deps,
+) -> Result<Downed, EngineError> {
+    let engine = deps.machinery.engine.as_ref();
+    let stops = old.iter().map(|retirement| async {
+        retirement.drain(&deps.routes).await;
+        retirement.stop(engine, &deps.routes).await?;
+        retirement.remove(engine).await
+    });
+    futures_util::future::try_join_all(stops).await?;
+    // What is left is a rollout's that was cancelled, or a crash's.
+    for container in engine.containers().await?.into_iter().filter(|container| container.labels.app == *name)
+    {
+        engine.remove(&container.id).await?;
+    }
+    engine.remove_images(name).await?;
+    let volumes = if volumes { engine.remove_volumes(name).await? } else { Vec::new() };
+    Ok(Downed { instances: old.len(), volumes })
+}

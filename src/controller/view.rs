@@ -1,0 +1,127 @@
+//! What is, for whoever asks: published after every change, read without waiting for the controller.
+
+use std::sync::Arc;
+
+use super::task::Task;
+use crate::engine::ContainerId;
+use crate::name::{AppName, InstanceId, ReleaseId, Slot};
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// The engine.
+    pub engine: EngineView,
+    /// The generation of the published route table.
+    pub generation: u64,
+    /// All apps, by name.
+    pub apps: Vec<AppView>,
+}
+
+/// The engine, as it was last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineView {
+    /// Its version, once it answered.
+    pub version: Option<String>,
+    /// Why it does not answer now.
+    pub error: Option<String>,
+    /// Whether what runs on it was taken up; commands that need it work from then on.
+    pub is_recovered: bool,
+}
+
+/// One app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppView {
+    /// Its name.
+    pub name: AppName,
+    /// The release that serves.
+    pub release: Option<ReleaseId>,
+    /// The folder that it came from.
+    pub origin: String,
+    /// Host and path of each route.
+    pub routes: Vec<(String, String)>,
+    /// Its instances, and old ones that still drain after them.
+    pub instances: Vec<InstanceView>,
+    /// The deploy that is under way.
+    pub deploy: Option<DeployView>,
+}
+
+/// One instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceView {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its release.
+    pub release: ReleaseId,
+    /// Its id.
+    pub id: InstanceId,
+    /// Its container, once there is one.
+    pub container: Option<ContainerId>,
+    /// One word.
+    pub state: &'static str,
+    /// Since when, in milliseconds since the Unix epoch; 0 when that is not known.
+    pub since: u64,
+    /// Why it is not ready.
+    pub detail: Option<String>,
+    /// How often the slot was replaced since it was last stable.
+    pub restarts: u32,
+}
+
+/// A deploy that is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployView {
+    /// Its release.
+    pub release: ReleaseId,
+    /// The step that it last began.
+    pub step: &'static str,
+}
+
+impl Task {
+    /// Publishes the view, when it differs.
+    pub(super) fn publish_view(&self) {
+        let apps = self.apps.values().map(|app| {
+            let current = app.instances.values().map(|instance| {
+                let observed = instance.observed();
+                InstanceView {
+                    slot: instance.labels().slot.clone(),
+                    release: instance.labels().release,
+                    id: instance.id().clone(),
+                    container: observed.container,
+                    state: observed.state.word(),
+                    since: observed.since,
+                    detail: Self::detail(&observed.state),
+                    restarts: Self::restarts(app, &instance.labels().slot),
+                }
+            });
+            let retiring = app.retiring.values().map(|retirement| InstanceView {
+                slot: retirement.slot.clone(),
+                release: retirement.release,
+                id: retirement.instance.clone(),
+                container: retirement.container.clone(),
+                state: "draining",
+                since: 0,
+                detail: None,
+                restarts: 0,
+            });
+            AppView {
+                name: app.record.name.clone(),
+                release: app.record.current,
+                origin: app.record.origin.clone(),
+                routes: app.urls(),
+                instances: current.chain(retiring).collect(),
+                deploy: app
+                    .rollout
+                    .as_ref()
+                    .map(|rollout| DeployView { release: rollout.release, step: *rollout.step.borrow() }),
+            }
+        });
+        let view =
+            View { engine: self.engine.clone(), generation: self.table.generation(), apps: apps.collect() };
+        self.view.send_if_modified(|published| {
+            let has_changed = **published != view;
+            if has_changed {
+                *published = Arc::new(view);
+            }
+            has_changed
+        });
+    }
+}

@@ -1,0 +1,284 @@
+//! The task behind an instance's handle.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::probing::Rhythm;
+use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation};
+use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
+use crate::manifest::Probe;
+use crate::plan::{InstanceSpec, Readiness};
+use crate::probe::{ProbeFailure, Question};
+
+/// How long reading a dead container's last lines may take.
+const LOG_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
+/// Farther than any probe: "never".
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub(super) struct Task {
+    labels: Labels,
+    spec: Arc<InstanceSpec>,
+    machinery: Machinery,
+    observed: watch::Sender<Observation>,
+    poke: Arc<Notify>,
+    host: String,
+}
+
+/// One probe with its rhythm and its next time.
+struct Asking<'t> {
+    probe: &'t Probe,
+    rhythm: Rhythm,
+    next: Instant,
+}
+
+impl Task {
+    pub(super) fn new(
+        labels: Labels,
+        spec: Arc<InstanceSpec>,
+        machinery: Machinery,
+        observed: watch::Sender<Observation>,
+        poke: Arc<Notify>,
+    ) -> Self {
+        let host = labels.app.to_string();
+        Self { labels, spec, machinery, observed, poke, host }
+    }
+
+    pub(super) async fn run(self, found: Option<Container>) {
+        let container = match self.running(found).await {
+            Ok(container) => container,
+            Err(error) => {
+                self.become_state(InstanceState::Failed { why: error.to_string() });
+                return;
+            }
+        };
+        self.observe(&container);
+        match &self.spec.ready {
+            Readiness::Settled(time) => self.settle(&container.id, *time).await,
+            Readiness::Probe(probe) => self.probe_forever(&container.id, Some(probe)).await,
+        }
+    }
+
+    /// Makes, starts and describes the container, or starts the one that was found.
+    async fn running(&self, found: Option<Container>) -> Result<Container, EngineError> {
+        let engine = &self.machinery.engine;
+        let id = match found {
+            Some(container) if container.is_running() => return Ok(container),
+            Some(container) => container.id,
+            None => {
+                let mut volumes = BTreeMap::new();
+                for (name, path) in &self.spec.volumes {
+                    volumes.insert(engine.ensure_volume(&self.labels.app, name).await?, path.clone());
+                }
+                engine.create(&Instance::container_spec(&self.labels, &self.spec, volumes)).await?
+            }
+        };
+        self.observed.send_modify(|observed| observed.container = Some(id.clone()));
+        engine.start(&id).await?;
+        engine
+            .container(&id)
+            .await?
+            .ok_or_else(|| EngineError::NotFound { what: format!("the container of `{}`", self.labels.slot) })
+    }
+
+    /// Ready after it has run for `time`.
+    async fn settle(&self, container: &str, time: Duration) {
+        if !self.observed.borrow().state.eq(&InstanceState::Ready) {
+            let settled = tokio::time::sleep(time);
+            tokio::pin!(settled);
+            loop {
+                tokio::select! {
+                    () = &mut settled => break,
+                    () = self.poke.notified() => if self.has_ended(container).await { return },
+                }
+            }
+            // An end that no event told of must not pass for a start.
+            if self.has_ended(container).await {
+                return;
+            }
+            self.become_state(InstanceState::Ready);
+        }
+        self.probe_forever(container, None).await;
+    }
+
+    /// Asks until the container ends, or is found dead.
+    async fn probe_forever(&self, container: &str, ready: Option<&Probe>) {
+        let was_ready = self.observed.borrow().state == InstanceState::Ready;
+        let now = Instant::now();
+        let mut ready = ready.map(|probe| Asking { probe, rhythm: Rhythm::new(probe, was_ready), next: now });
+        let mut live = self.spec.live.as_ref().map(|probe| {
+            let rhythm = Rhythm::new(probe, true);
+            Asking { probe, next: now + rhythm.pause(), rhythm }
+        });
+        loop {
+            let next_ready = ready.as_ref().map_or(now + FAR, |asking| asking.next);
+            let next_live = live.as_ref().map_or(now + FAR, |asking| asking.next);
+            tokio::select! {
+                biased;
+                () = self.poke.notified() => if self.has_ended(container).await { return },
+                () = tokio::time::sleep_until(next_ready) => {
+                    if let Some(asking) = &mut ready && self.ask_ready(container, asking).await { return }
+                }
+                () = tokio::time::sleep_until(next_live) => {
+                    if let Some(asking) = &mut live && self.ask_live(container, asking).await { return }
+                }
+            }
+        }
+    }
+
+    /// One readiness probe; true when the container has ended.
+    async fn ask_ready(&self, container: &str, asking: &mut Asking<'_>) -> bool {
+        let answer = self.ask(container, asking.probe).await;
+        let has_ended = match answer {
+            Ok(()) => {
+                asking.rhythm.passed();
+                self.become_state(InstanceState::Ready);
+                false
+            }
+            Err(failure) => {
+                let has_turned = asking.rhythm.failed();
+                self.note_failure(&failure, has_turned);
+                self.has_ended(container).await
+            }
+        };
+        asking.next = Instant::now() + asking.rhythm.pause();
+        has_ended
+    }
+
+    /// One liveness probe; true when the container has ended or is dead. What was never ready is still starting: not asked.
+    async fn ask_live(&self, container: &str, asking: &mut Asking<'_>) -> bool {
+        let is_starting = matches!(self.observed.borrow().state, InstanceState::Starting { .. });
+        let mut is_over = false;
+        if !is_starting {
+            match self.ask(container, asking.probe).await {
+                Ok(()) => asking.rhythm.passed(),
+                Err(failure) if asking.rhythm.failed() => {
+                    self.become_state(InstanceState::Dead { why: failure.to_string() });
+                    is_over = true;
+                }
+                Err(_) => is_over = self.has_ended(container).await,
+            }
+        }
+        asking.next = Instant::now() + asking.rhythm.pause();
+        is_over
+    }
+
+    async fn ask(&self, container: &str, probe: &Probe) -> Result<(), ProbeFailure> {
+        let addr = self.observed.borrow().addr;
+        let question =
+            Question { check: &probe.check, container, addr, host: &self.host, timeout: probe.timeout };
+        self.machinery.prober.probe(question).await
+    }
+
+    /// Asks the engine; true when the container has ended, which is published then.
+    async fn has_ended(&self, container: &str) -> bool {
+        match self.machinery.engine.container(container).await {
+            // An engine that does not answer says nothing about its containers.
+            Err(_) => false,
+            Ok(Some(found)) => match found.state {
+                ContainerState::Running | ContainerState::Created => {
+                    self.observe(&found);
+                    false
+                }
+                ContainerState::Exited { code, is_out_of_memory } => {
+                    let log = last_lines(self.machinery.engine.as_ref(), container).await;
+                    self.become_state(InstanceState::Exited(Exit {
+                        code: Some(code),
+                        is_out_of_memory,
+                        log,
+                    }));
+                    true
+                }
+            },
+            Ok(None) => {
+                self.become_state(InstanceState::Exited(Exit {
+                    code: None,
+                    is_out_of_memory: false,
+                    log: Vec::new(),
+                }));
+                true
+            }
+        }
+    }
+
+    fn observe(&self, container: &Container) {
+        let has_moved = self.observed.send_if_modified(|observed| {
+            let is_new =
+                observed.addr != container.addr || observed.container.as_ref() != Some(&container.id);
+            observed.addr = container.addr;
+            observed.container = Some(container.id.clone());
+            is_new
+        });
+        if has_moved {
+            self.tell();
+        }
+    }
+
+    fn note_failure(&self, failure: &ProbeFailure, has_turned: bool) {
+        self.observed.send_if_modified(|observed| match &mut observed.state {
+            InstanceState::Starting { last_probe, probes } => {
+                *last_probe = Some(failure.to_string());
+                *probes += 1;
+                true
+            }
+            _ => false,
+        });
+        if has_turned {
+            self.become_state(InstanceState::Unready { why: failure.to_string() });
+        }
+    }
+
+    fn become_state(&self, state: InstanceState) {
+        let has_changed = self.observed.send_if_modified(|observed| {
+            if observed.state == state {
+                return false;
+            }
+            tracing::info!(
+                app = %self.labels.app, instance = %self.labels.slot, release = %self.labels.release,
+                was = observed.state.word(), now = state.word(), "instance changed"
+            );
+            observed.state = state;
+            observed.since = crate::clock::now();
+            true
+        });
+        if has_changed {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        // Nobody listens any more when the daemon is about to end.
+        let _ = self.machinery.changes.send(self.labels.instance.clone());
+    }
+}
+
+impl InstanceState {
+    /// One word for logs and lists.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Starting { .. } => "starting",
+            Self::Ready => "ready",
+            Self::Unready { .. } => "unready",
+            Self::Dead { .. } => "dead",
+            Self::Exited(_) => "crashed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// A container's last lines; none when they cannot be had.
+pub(crate) async fn last_lines(engine: &dyn Engine, container: &str) -> Vec<String> {
+    let read = async {
+        let query = LogQuery { tail: Some(LOG_TAIL), follow: false };
+        match engine.logs(container, query).await {
+            Ok(lines) => lines.map(|line| line.text).collect().await,
+            Err(_) => Vec::new(),
+        }
+    };
+    tokio::time::timeout(LOG_TAIL_TIME_MAX, read).await.unwrap_or_default()
+}

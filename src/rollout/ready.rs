@@ -1,0 +1,104 @@
+//! Waiting until every new instance is ready at the same moment.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Broken, Cause, Update};
+use crate::engine::Engine;
+use crate::instance::{Instance, InstanceState};
+use crate::name::InstanceId;
+
+/// An instance that is not ready after so long is looked at for the port that it may listen on instead.
+const PORT_NOTICE_AFTER: Duration = Duration::from_secs(3);
+
+/// Returns once all are ready.
+///
+/// # Errors
+///
+/// The first instance that ended, was never made, or missed its deadline.
+pub(super) async fn await_ready(
+    instances: &[Instance],
+    engine: &dyn Engine,
+    updates: &mpsc::UnboundedSender<Update>,
+) -> Result<(), Broken> {
+    let start = Instant::now();
+    let mut watches: Vec<_> = instances.iter().map(Instance::watch).collect();
+    let mut noticed: BTreeSet<InstanceId> = BTreeSet::new();
+    loop {
+        let mut next = None;
+        let mut are_ready = true;
+        for (instance, watch) in instances.iter().zip(&mut watches) {
+            let state = watch.borrow_and_update().state.clone();
+            if state == InstanceState::Ready {
+                continue;
+            }
+            are_ready = false;
+            let slot = || Some(instance.labels().slot.clone());
+            match state {
+                InstanceState::Exited(exit) => return Err((slot(), Cause::Exited(exit))),
+                InstanceState::Failed { why } => return Err((slot(), Cause::NotStarted(why))),
+                InstanceState::Starting { .. }
+                | InstanceState::Unready { .. }
+                | InstanceState::Dead { .. } => {}
+                InstanceState::Ready => unreachable!("passed over above"),
+            }
+            let deadline = start + instance.spec().ready.deadline();
+            if Instant::now() >= deadline {
+                return Err((slot(), not_ready(instance, engine).await));
+            }
+            let notice_at = start + PORT_NOTICE_AFTER;
+            if Instant::now() >= notice_at && noticed.insert(instance.id().clone()) {
+                notice_port(instance, engine, updates).await;
+            }
+            let wake = if noticed.contains(instance.id()) { deadline } else { deadline.min(notice_at) };
+            next = Some(next.map_or(wake, |next: Instant| next.min(wake)));
+        }
+        if are_ready {
+            return Ok(());
+        }
+        let changes = select_all(watches.iter_mut().map(|watch| Box::pin(watch.changed())));
+        let until = next.expect("an instance that is not ready has a deadline");
+        // Whichever comes first, everything is looked at again.
+        let _ = tokio::time::timeout_at(until, changes).await;
+    }
+}
+
+async fn not_ready(instance: &Instance, engine: &dyn Engine) -> Cause {
+    let (last_probe, probes) = match instance.observed().state {
+        InstanceState::Starting { last_probe, probes } => (last_probe, probes),
+        InstanceState::Unready { why } | InstanceState::Dead { why } => (Some(why), 1),
+        _ => (None, 0),
+    };
+    Cause::NotReady {
+        within: instance.spec().ready.deadline(),
+        last_probe,
+        probes,
+        port: instance.spec().port,
+        listens_on: other_ports(instance, engine).await,
+    }
+}
+
+async fn notice_port(instance: &Instance, engine: &dyn Engine, updates: &mpsc::UnboundedSender<Update>) {
+    let ports = other_ports(instance, engine).await;
+    if let (false, Some(port)) = (ports.is_empty(), instance.spec().port) {
+        let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+        let slot = &instance.labels().slot;
+        let _ = updates.send(Update::Notice(format!(
+            "{slot} listens on {}, not on $PORT ({port}); waiting for it until its deadline",
+            ports.join(", ")
+        )));
+    }
+}
+
+/// The ports that it listens on, when the one that it should listen on is not among them.
+async fn other_ports(instance: &Instance, engine: &dyn Engine) -> Vec<u16> {
+    let (Some(port), Some(container)) = (instance.spec().port, instance.observed().container) else {
+        return Vec::new();
+    };
+    let ports = engine.listening_ports(&container).await;
+    if ports.contains(&port) { Vec::new() } else { ports }
+}

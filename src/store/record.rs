@@ -1,0 +1,272 @@
+//! Records as they lie on disk: JSON, each with the version of its form.
+//!
+//! A form that changes gets the next version, and the old one stays readable: `tests/fixtures/store/` holds a record of
+//! every version there was.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{AppRecord, StoreError};
+use crate::manifest::Source;
+use crate::name::BoxId;
+use crate::release::{Build, Release, ReleaseState};
+use crate::rollout::{Phase, RolloutRecord};
+use crate::route::{Route, RouteTable, Upstream};
+
+/// The version of every form today.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    record: T,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BoxForm {
+    id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AppForm {
+    name: String,
+    current: Option<u64>,
+    last: Option<u64>,
+    origin: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReleaseForm {
+    app: String,
+    id: u64,
+    build: BuildForm,
+    manifest: Option<String>,
+    procfile: Option<String>,
+    created_at: u64,
+    state: StateForm,
+    failure: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BuildForm {
+    image: String,
+    reference: String,
+    content: Option<String>,
+    exposed_ports: Vec<u16>,
+    has_healthcheck: bool,
+    has_command: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StateForm {
+    Pending,
+    Active,
+    Superseded,
+    Failed,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RolloutForm {
+    app: String,
+    release: u64,
+    phase: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TableForm {
+    generation: u64,
+    routes: Vec<RouteForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RouteForm {
+    app: String,
+    process: String,
+    host: String,
+    path: String,
+    strip_prefix: bool,
+    https_redirect: bool,
+    upstreams: Vec<UpstreamForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UpstreamForm {
+    instance: String,
+    slot: String,
+    release: u64,
+    addr: String,
+}
+
+pub(super) fn from_box_id(id: &BoxId) -> Vec<u8> {
+    encode(&BoxForm { id: id.to_string() })
+}
+
+pub(super) fn box_id(key: &str, bytes: &[u8]) -> Result<BoxId, StoreError> {
+    parse(key, &decode::<BoxForm>(key, bytes)?.id)
+}
+
+pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
+    encode(&AppForm {
+        name: app.name.to_string(),
+        current: app.current.map(crate::name::ReleaseId::number),
+        last: app.last.map(crate::name::ReleaseId::number),
+        origin: app.origin.clone(),
+    })
+}
+
+pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
+    let form: AppForm = decode(key, bytes)?;
+    Ok(AppRecord {
+        name: parse(key, &form.name)?,
+        current: form.current.and_then(crate::name::ReleaseId::from_number),
+        last: form.last.and_then(crate::name::ReleaseId::from_number),
+        origin: form.origin,
+    })
+}
+
+pub(super) fn from_release(release: &Release) -> Vec<u8> {
+    let (state, failure) = match &release.state {
+        ReleaseState::Pending => (StateForm::Pending, None),
+        ReleaseState::Active => (StateForm::Active, None),
+        ReleaseState::Superseded => (StateForm::Superseded, None),
+        ReleaseState::Failed { reason } => (StateForm::Failed, Some(reason.clone())),
+    };
+    let build = &release.build;
+    encode(&ReleaseForm {
+        app: release.app.to_string(),
+        id: release.id.number(),
+        build: BuildForm {
+            image: build.image.clone(),
+            reference: build.reference.clone(),
+            content: build.content.clone(),
+            exposed_ports: build.exposed_ports.clone(),
+            has_healthcheck: build.has_healthcheck,
+            has_command: build.has_command,
+        },
+        manifest: release.source.toml.clone(),
+        procfile: release.source.procfile.clone(),
+        created_at: release.created_at,
+        state,
+        failure,
+    })
+}
+
+pub(super) fn release(key: &str, bytes: &[u8]) -> Result<Release, StoreError> {
+    let form: ReleaseForm = decode(key, bytes)?;
+    let state = match form.state {
+        StateForm::Pending => ReleaseState::Pending,
+        StateForm::Active => ReleaseState::Active,
+        StateForm::Superseded => ReleaseState::Superseded,
+        StateForm::Failed => ReleaseState::Failed { reason: form.failure.unwrap_or_default() },
+    };
+    Ok(Release {
+        app: parse(key, &form.app)?,
+        id: parse(key, &form.id.to_string())?,
+        build: Build {
+            image: form.build.image,
+            reference: form.build.reference,
+            content: form.build.content,
+            exposed_ports: form.build.exposed_ports,
+            has_healthcheck: form.build.has_healthcheck,
+            has_command: form.build.has_command,
+        },
+        source: Source { toml: form.manifest, procfile: form.procfile },
+        created_at: form.created_at,
+        state,
+    })
+}
+
+pub(super) fn from_rollout(rollout: &RolloutRecord) -> Vec<u8> {
+    encode(&RolloutForm {
+        app: rollout.app.to_string(),
+        release: rollout.release.number(),
+        phase: rollout.phase.as_str().to_owned(),
+    })
+}
+
+pub(super) fn rollout(key: &str, bytes: &[u8]) -> Result<RolloutRecord, StoreError> {
+    let form: RolloutForm = decode(key, bytes)?;
+    let unknown =
+        || StoreError::Record { key: key.to_owned(), reason: format!("unknown phase `{}`", form.phase) };
+    Ok(RolloutRecord {
+        app: parse(key, &form.app)?,
+        release: parse(key, &form.release.to_string())?,
+        phase: Phase::from_name(&form.phase).ok_or_else(unknown)?,
+    })
+}
+
+pub(super) fn from_table(table: &RouteTable) -> Vec<u8> {
+    let routes = table
+        .routes()
+        .iter()
+        .map(|route| RouteForm {
+            app: route.app.to_string(),
+            process: route.process.to_string(),
+            host: route.host.to_string(),
+            path: route.path.to_string(),
+            strip_prefix: route.strip_prefix,
+            https_redirect: route.https_redirect,
+            upstreams: route
+                .upstreams
+                .iter()
+                .map(|upstream| UpstreamForm {
+                    instance: upstream.instance.to_string(),
+                    slot: upstream.slot.to_string(),
+                    release: upstream.release.number(),
+                    addr: upstream.addr.to_string(),
+                })
+                .collect(),
+        })
+        .collect();
+    encode(&TableForm { generation: table.generation(), routes })
+}
+
+pub(super) fn table(key: &str, bytes: &[u8]) -> Result<RouteTable, StoreError> {
+    let form: TableForm = decode(key, bytes)?;
+    let routes = form.routes.into_iter().map(|route| self::route(key, route)).collect::<Result<_, _>>()?;
+    Ok(RouteTable::new(form.generation, routes))
+}
+
+fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
+    let upstream = |form: UpstreamForm| {
+        Ok(Upstream {
+            instance: parse(key, &form.instance)?,
+            slot: parse(key, &form.slot)?,
+            release: parse(key, &form.release.to_string())?,
+            addr: parse(key, &form.addr)?,
+        })
+    };
+    Ok(Route {
+        app: parse(key, &form.app)?,
+        process: parse(key, &form.process)?,
+        host: parse(key, &form.host)?,
+        path: parse(key, &form.path)?,
+        strip_prefix: form.strip_prefix,
+        https_redirect: form.https_redirect,
+        // A swap that a crash cut short holds requests again once it is resumed, not before.
+        is_held: false,
+        upstreams: form.upstreams.into_iter().map(upstream).collect::<Result<_, StoreError>>()?,
+    })
+}
+
+fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(&Versioned { version: VERSION, record })
+        .expect("forms hold only strings, numbers and lists")
+}
+
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    let failed = |reason: String| StoreError::Record { key: key.to_owned(), reason };
+    let form: Versioned<serde_json::Value> =
+        serde_json::from_slice(bytes).map_err(|error| failed(error.to_string()))?;
+    if form.version != VERSION {
+        return Err(failed(format!("it has version {}, which a newer minipaas wrote", form.version)));
+    }
+    serde_json::from_value(form.record).map_err(|error| failed(error.to_string()))
+}
+
+fn parse<T: std::str::FromStr<Err: ToString>>(key: &str, text: &str) -> Result<T, StoreError> {
+    text.parse()
+        .map_err(|error: T::Err| StoreError::Record { key: key.to_owned(), reason: error.to_string() })
+}

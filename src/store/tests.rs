@@ -1,0 +1,119 @@
+use super::{AppRecord, LockError, Store, StoreError};
+use crate::manifest::Source;
+use crate::name::{AppName, ReleaseId};
+use crate::release::{Build, Release, ReleaseState};
+use crate::rollout::{Phase, RolloutRecord};
+
+fn app(current: Option<u64>) -> AppRecord {
+    AppRecord {
+        name: name(),
+        current: current.and_then(ReleaseId::from_number),
+        last: ReleaseId::from_number(2),
+        origin: "/home/ann/shop".to_owned(),
+    }
+}
+
+fn name() -> AppName {
+    "shop".parse().unwrap()
+}
+
+fn release(number: u64, state: ReleaseState) -> Release {
+    Release {
+        app: name(),
+        id: ReleaseId::from_number(number).unwrap(),
+        build: Build {
+            image: "sha256:1".to_owned(),
+            reference: "shop:1".to_owned(),
+            content: Some("abc".to_owned()),
+            exposed_ports: vec![80],
+            has_healthcheck: true,
+            has_command: true,
+        },
+        source: Source { toml: Some("app = \"shop\"".to_owned()), procfile: None },
+        created_at: 1_700_000_000_000,
+        state,
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let id = store.box_id().clone();
+    store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
+    store.switch(&app(None), &release(1, ReleaseState::Pending), None).await.unwrap();
+    store.append_release(&app(Some(1)), &release(2, ReleaseState::Pending)).await.unwrap();
+    drop(store);
+
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.box_id(), &id);
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.apps, [app(Some(1))]);
+    assert_eq!(snapshot.releases, [release(1, ReleaseState::Active), release(2, ReleaseState::Pending)]);
+    let phases: Vec<_> =
+        snapshot.rollouts.iter().map(|rollout| (rollout.release.number(), rollout.phase)).collect();
+    assert_eq!(phases, [(1, Phase::Switching), (2, Phase::Starting)]);
+}
+
+#[tokio::test]
+async fn a_failed_release_keeps_its_reason_and_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.append_release(&app(None), &release(2, ReleaseState::Pending)).await.unwrap();
+    let failed = release(2, ReleaseState::Failed { reason: "exit code 1".to_owned() });
+    store.fail_release(&failed).await.unwrap();
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.releases, [failed]);
+    assert_eq!(snapshot.apps[0].last, ReleaseId::from_number(2));
+    assert!(snapshot.rollouts.is_empty());
+}
+
+#[tokio::test]
+async fn a_removed_app_leaves_nothing_and_touches_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let longer = AppRecord { name: "shop-2".parse().unwrap(), ..app(None) };
+    store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
+    store
+        .append_release(&longer, &Release { app: longer.name.clone(), ..release(1, ReleaseState::Pending) })
+        .await
+        .unwrap();
+    store
+        .set_phase(&RolloutRecord { app: name(), release: ReleaseId::FIRST, phase: Phase::AwaitingReadiness })
+        .await
+        .unwrap();
+    store.remove_app(&name()).await.unwrap();
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.apps, [longer]);
+    assert_eq!((snapshot.releases.len(), snapshot.rollouts.len()), (1, 1));
+}
+
+#[test]
+fn the_lock_names_its_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = Store::open(dir.path()).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    let StoreError::Locked(LockError::Held { holder, .. }) = error else { panic!("{error}") };
+    assert_eq!(holder, std::process::id().to_string());
+    assert_eq!(super::Lock::holder(&dir.path().join("minipaas.lock")), Some(std::process::id()));
+}
+
+#[test]
+fn records_of_every_version_there_was_are_read() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
+    let read = |name: &str| std::fs::read(fixtures.join(name)).unwrap();
+    assert_eq!(super::record::app("app/shop", &read("app.v1.json")).unwrap(), app(Some(1)));
+    assert_eq!(
+        super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
+        release(1, ReleaseState::Active)
+    );
+    let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
+    assert_eq!(rollout.phase, Phase::AwaitingReadiness);
+    assert_eq!(super::record::table("table", &read("table.v1.json")).unwrap().routes().len(), 1);
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused() {
+    let error = super::record::app("app/shop", br#"{"version":99,"name":"shop"}"#).unwrap_err();
+    assert!(error.to_string().contains("a newer minipaas wrote"), "{error}");
+}

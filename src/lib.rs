@@ -6,6 +6,7 @@ pub mod clock;
 pub mod controller;
 pub mod engine;
 pub mod instance;
+pub mod logs;
 pub mod manifest;
 pub mod name;
 pub mod plan;

@@ -1,4 +1,4 @@
-//! From a source folder to what the engine needs to make an image of it. Pure file-system work: no Docker here.
+//! From a source folder to an image of it.
 //!
 //! ```text
 //! folder ─► detect ─► BuildKind ─┬─ Image       nothing to build
@@ -11,13 +11,15 @@
 //! "already built": it is equal where the engine would see the same, whatever machine or checkout it comes from, so an
 //! image tagged with it need not be built again.
 //!
-//! What it does not do: talk to an engine, cache anything, or build without a Dockerfile.
+//! All of that is file-system work; [`image`] alone talks to an engine. What is not done here: guessing how a language is
+//! built without a Dockerfile, and removing images.
 
 pub mod context;
 pub mod detect;
 mod digest;
 mod elf;
 pub mod ignore;
+pub mod image;
 mod pattern;
 pub mod static_base;
 

@@ -9,6 +9,7 @@
 //! label does not exist for us.
 
 pub mod docker;
+pub mod lazy;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 

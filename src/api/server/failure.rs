@@ -1,0 +1,145 @@
+//! From what went wrong inside to what a client is told.
+
+use axum::http::StatusCode;
+
+use crate::api::Failure;
+use crate::builder::image::ImageError;
+use crate::controller::{DeployError, DownError, Stopping, View};
+use crate::engine::EngineError;
+use crate::name::AppName;
+
+/// An answer other than 2xx.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) failure: Failure,
+}
+
+impl Refusal {
+    pub(super) fn not_found(message: &str) -> Self {
+        Self { status: StatusCode::NOT_FOUND, failure: Failure::new("not-found", message) }
+    }
+
+    pub(super) fn bad_request(message: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, failure: Failure::new("bad-request", message) }
+    }
+
+    pub(super) fn no_app(app: &AppName, view: &View) -> Self {
+        let failure = Failure::new("not-found", format!("there is no app `{app}`"));
+        let names: Vec<_> = view.apps.iter().map(|app| format!("`{}`", app.name)).collect();
+        let hint = if names.is_empty() { "there are no apps yet".to_owned() } else { format!("there is {}", names.join(", ")) };
+        Self { status: StatusCode::NOT_FOUND, failure: failure.hinted(hint) }
+    }
+
+    pub(super) fn from_down(error: DownError, view: &View) -> Self {
+        match error {
+            DownError::Unknown(app) => Self::no_app(&app, view),
+            DownError::Engine(source) => {
+                let cause = source.to_string();
+                let failure = Failure::from(source);
+                let message = "the app is forgotten, but not everything of it is gone".to_owned();
+                let failure = Failure { message, ..failure }.caused_by(cause);
+                let hint = "what is left is removed as soon as the engine answers";
+                Self { status: StatusCode::BAD_GATEWAY, failure: failure.hinted(hint) }
+            }
+            DownError::Store(source) => internal("the app could not be removed", &source),
+        }
+    }
+}
+
+impl From<Stopping> for Refusal {
+    fn from(error: Stopping) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, failure: Failure::new("stopping", error.to_string()) }
+    }
+}
+
+impl From<ImageError> for Refusal {
+    fn from(error: ImageError) -> Self {
+        Self { status: StatusCode::BAD_GATEWAY, failure: error.into() }
+    }
+}
+
+impl From<DeployError> for Refusal {
+    fn from(error: DeployError) -> Self {
+        let status = match &error {
+            DeployError::Manifest(_) => StatusCode::BAD_REQUEST,
+            DeployError::Conflict(_) | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
+            DeployError::EngineAway(_) => StatusCode::BAD_GATEWAY,
+            DeployError::Aborted(_) | DeployError::TakenDown(_) | DeployError::Store(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self { status, failure: error.into() }
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeployError::Manifest(_) => Self::new("manifest", message),
+            DeployError::Conflict(conflict) => Self::new("conflict", message).hinted(format!(
+                "take the route out of one of the two, or `minipaas down {}`",
+                conflict.owner
+            )),
+            DeployError::NameTaken { app, .. } => Self::new("name-taken", message)
+                .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
+                .hinted(format!("`minipaas down {app}` removes it")),
+            DeployError::Aborted(abort) => {
+                let code = if matches!(abort.cause, crate::rollout::Cause::Cancelled) { "cancelled" } else { "not-ready" };
+                let failure = Self {
+                    log: abort.log.clone(),
+                    causes: abort.detail().into_iter().collect(),
+                    ..Self::new(code, message)
+                };
+                abort.hints().into_iter().fold(failure, Self::hinted)
+            }
+            DeployError::TakenDown(_) => Self::new("cancelled", message),
+            DeployError::EngineAway(_) => Self::new("engine-unreachable", message)
+                .hinted("what runs goes on to serve; `minipaas doctor` looks into it"),
+            DeployError::Store(source) => internal(&message, &source).failure,
+        }
+    }
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        let message = error.to_string();
+        match error {
+            ImageError::Engine(source) => source.into(),
+            ImageError::Missing(_) => Self::new("image-missing", message),
+            ImageError::NotFetched { source, .. } => Self::new("image-missing", message)
+                .caused_by(source.to_string())
+                .hinted("check its name, or build it on this engine first"),
+            ImageError::Closure(_) | ImageError::Context(_) => internal(&message, &error).failure,
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Unreachable { .. } => Self::new("engine-unreachable", message)
+                .hinted("what runs goes on to serve; `minipaas doctor` looks into it"),
+            EngineError::Forbidden { .. } => Self::new("engine-unreachable", message)
+                .hinted("add the daemon's user to the `docker` group, log in again, and restart the daemon"),
+            EngineError::DiskFull { .. } => Self::new("disk-full", message)
+                .hinted("`docker system df` tells what uses it; nothing of the old release was touched"),
+            EngineError::BuildFailed { .. } => Self::new("build-failed", message),
+            EngineError::NotFound { .. } => Self::new("image-missing", message),
+            EngineError::Refused { .. } => Self::new("engine-refused", message),
+            EngineError::Context(source) => Self::new("build-failed", message).caused_by(source.to_string()),
+        }
+    }
+}
+
+fn internal(message: &str, error: &dyn std::error::Error) -> Refusal {
+    let mut failure = Failure::new("internal", message);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        failure = failure.caused_by(error.to_string());
+        cause = error.source();
+    }
+    Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, failure }
+}

@@ -1,0 +1,108 @@
+//! Domain values as the wire says them.
+
+use super::Facts;
+use crate::api::{App, AppState, BuildRef, DeployStatus, EngineStatus, Instance, PlanReply, Progress, SourceTexts, Status};
+use crate::controller::{AppView, DeployUpdate, Planned, View};
+use crate::manifest::Source;
+use crate::name::AppName;
+use crate::release::Build;
+use crate::rollout::Update;
+
+pub(super) fn status(view: &View, facts: &Facts) -> Status {
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        box_id: facts.box_id.clone(),
+        domain: facts.domain.clone(),
+        http: facts.http.to_string(),
+        https: facts.https.to_string(),
+        engine: EngineStatus {
+            endpoint: facts.engine_endpoint.clone(),
+            version: view.engine.version.clone(),
+            error: match (&view.engine.error, view.engine.is_recovered) {
+                (None, false) => Some("it has not been asked yet".to_owned()),
+                (error, _) => error.clone(),
+            },
+        },
+        generation: view.generation,
+        apps: view.apps.iter().map(|app| self::app(app, facts)).collect(),
+    }
+}
+
+pub(super) fn app(app: &AppView, facts: &Facts) -> App {
+    let serving: Vec<_> = app.instances.iter().filter(|instance| Some(instance.release) == app.release).collect();
+    let ready = serving.iter().filter(|instance| instance.state == "ready").count();
+    App {
+        name: app.name.to_string(),
+        release: app.release.map(|release| release.to_string()),
+        state: match (app.release, ready) {
+            (None, _) => AppState::New,
+            (Some(_), n) if n == serving.len() => AppState::Serving,
+            (Some(_), 0) => AppState::Down,
+            (Some(_), _) => AppState::Degraded,
+        },
+        urls: urls(&app.routes, facts),
+        origin: app.origin.clone(),
+        instances: app
+            .instances
+            .iter()
+            .map(|instance| Instance {
+                slot: instance.slot.to_string(),
+                release: instance.release.to_string(),
+                id: instance.id.to_string(),
+                state: instance.state.to_owned(),
+                since: instance.since,
+                detail: instance.detail.clone(),
+                restarts: instance.restarts,
+            })
+            .collect(),
+        deploy: app.deploy.as_ref().map(|deploy| DeployStatus {
+            release: deploy.release.to_string(),
+            phase: deploy.step.to_owned(),
+        }),
+    }
+}
+
+pub(super) fn source(texts: SourceTexts) -> Source {
+    Source { toml: texts.toml, procfile: texts.procfile }
+}
+
+pub(super) fn build(build: &Build) -> BuildRef {
+    BuildRef { image: build.image.clone(), reference: build.reference.clone(), content: build.content.clone() }
+}
+
+pub(super) fn plan(planned: &Planned, facts: &Facts) -> PlanReply {
+    let routes: Vec<_> =
+        planned.plan.routes.iter().map(|route| (route.host.to_string(), route.path.to_string())).collect();
+    PlanReply {
+        text: planned.plan.to_string(),
+        release: (!planned.is_unchanged).then(|| planned.plan.release.to_string()),
+        urls: urls(&routes, facts),
+    }
+}
+
+pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: &Facts) -> Progress {
+    match update {
+        DeployUpdate::Accepted(release) => Progress::Accepted { release: release.to_string() },
+        DeployUpdate::Rollout(Update::Step { step, detail }) => Progress::Step { step: step.to_owned(), detail },
+        DeployUpdate::Rollout(Update::Notice(message)) => Progress::Notice { message },
+        DeployUpdate::Ended(Ok(deployed)) => {
+            let routes = view.apps.iter().find(|known| known.name == *app).map(|known| known.routes.as_slice());
+            Progress::Deployed {
+                release: deployed.release.to_string(),
+                urls: urls(routes.unwrap_or_default(), facts),
+                is_unchanged: deployed.is_unchanged,
+            }
+        }
+        DeployUpdate::Ended(Err(error)) => Progress::Failed { failure: error.into() },
+    }
+}
+
+/// What a person types into a browser; a fallback route has no name to type.
+fn urls(routes: &[(String, String)], facts: &Facts) -> Vec<String> {
+    let port = match facts.https.port() {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    routes.iter().filter(|(host, _)| host != "*").map(|(host, path)| format!("https://{host}{port}{path}")).collect()
+}

@@ -1,0 +1,235 @@
+//! The composition root: settings in, a running daemon out.
+//!
+//! Order matters twice. At the start whatever lets traffic flow comes first: the store, the last route table, the listeners;
+//! only then is the engine asked for anything, so a restarted daemon serves while Docker still thinks. At the end the doors
+//! close from the outside in: no new command, no new connection, what is in flight finishes within a grace, the store is
+//! closed. Containers keep running.
+
+mod listen;
+
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use futures_util::FutureExt;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::server::{Api, Facts};
+use crate::builder::image::Images;
+use crate::config::ServerConfig;
+use crate::controller::{Controller, Parts};
+use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
+use crate::engine::lazy::LazyEngine;
+use crate::engine::{Engine, EngineError};
+use crate::instance::Machinery;
+use crate::name::{BoxId, InstanceId};
+use crate::probe::NetworkProber;
+use crate::proxy::{Proxy, ProxyConfig};
+use crate::rollout::Deps;
+use crate::store::{Store, StoreError};
+use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
+use crate::traffic::Routes;
+
+pub use listen::ListenError;
+
+/// How long requests that are in flight may take when the daemon ends.
+const FINISH_GRACE: Duration = Duration::from_secs(30);
+/// Only the owner and the group may look into the home; keys in it have narrower modes still.
+const HOME_MODE: u32 = 0o750;
+/// Only the owner and the group may talk to the daemon.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The state cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no local CA.
+    #[error("cannot open the local CA")]
+    Ca(#[from] CaError),
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The home or the socket in it cannot be made.
+    #[error("cannot {action} `{}`", path.display())]
+    Path {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals cannot be heard.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// When it cannot start. What goes wrong later is logged and does not end it.
+pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String>) -> Result<(), ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
+    make_home(&config.home)?;
+    let store = Store::open(&config.home)?;
+
+    let routes = Routes::new();
+    if let Some(table) = store.route_table()? {
+        routes.publish(table);
+    }
+    let listeners = listen::listen(&config.http, &config.https).await?;
+    let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
+    let plain = CancellationToken::new();
+    let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, &plain)?;
+    tracing::info!(http = %listeners.http.0, https = %proxy.https, domain = config.domain, "serving");
+
+    let endpoint = choose_endpoint(&env);
+    let engine = engine(store.box_id().clone(), endpoint.clone());
+    let doors = CancellationToken::new();
+    let controller = start_controller(&config, &store, &routes, &engine, &doors).await?;
+    let facts = Facts {
+        box_id: store.box_id().to_string(),
+        domain: config.domain.clone(),
+        http: listeners.http.0,
+        https: proxy.https,
+        engine_endpoint: endpoint.to_string(),
+        ca_pem: ca.certificate_pem().to_owned(),
+    };
+    let images = Images::new(Arc::clone(&engine), store.box_id().clone());
+    let api = Api { controller, images, engine, facts: Arc::new(facts) };
+    let socket = config.socket_path();
+    let listener = bind_socket(&socket)?;
+    let commands = CancellationToken::new();
+    let served = tokio::spawn(crate::api::server::serve(api, listener, commands.clone()));
+    notify(&[sd_notify::NotifyState::Ready]);
+
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("asked to stop"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+    commands.cancel();
+    doors.cancel();
+    plain.cancel();
+    proxy.proxy.finish(FINISH_GRACE).await;
+    // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
+    served.abort();
+    let _ = fs::remove_file(&socket);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Serving {
+    proxy: Proxy,
+    https: std::net::SocketAddr,
+}
+
+fn serve_traffic(
+    config: &ServerConfig,
+    routes: &Routes,
+    ca: &Arc<LocalCa>,
+    http: tokio::net::TcpListener,
+    (https, https_listener): (std::net::SocketAddr, tokio::net::TcpListener),
+    shutdown: &CancellationToken,
+) -> Result<Serving, ServerError> {
+    let served = routes.clone();
+    let domain = config.domain.clone();
+    // Any name below the domain gets a certificate, so that a mistyped app is a page that says so, not a TLS error.
+    let is_served = move |host: &str| {
+        served.load().table().serves(host)
+            || host.strip_suffix(&domain).is_some_and(|rest| rest.strip_suffix('.').is_some_and(|l| !l.contains('.')))
+    };
+    let resolver = Arc::new(LeafResolver::new(Arc::clone(ca), &config.domain, is_served)?);
+    let proxy = Proxy::new(
+        routes.clone(),
+        ProxyConfig {
+            https_port: https.port(),
+            domain: config.domain.clone(),
+            ca_pem: Some(ca.certificate_pem().into()),
+        },
+    );
+    tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
+    tokio::spawn(proxy.clone().serve_https(https_listener, server_config(resolver), shutdown.clone()));
+    Ok(Serving { proxy, https })
+}
+
+async fn start_controller(
+    config: &ServerConfig,
+    store: &Store,
+    routes: &Routes,
+    engine: &Arc<dyn Engine>,
+    shutdown: &CancellationToken,
+) -> Result<Controller, StoreError> {
+    let (changes_tx, changes) = mpsc::unbounded_channel();
+    let (requests_tx, requests) = mpsc::unbounded_channel();
+    let machinery = Machinery {
+        engine: Arc::clone(engine),
+        prober: Arc::new(NetworkProber::new(Arc::clone(engine))),
+        changes: changes_tx,
+    };
+    let deps = Deps {
+        machinery,
+        store: store.clone(),
+        routes: routes.clone(),
+        ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
+        requests: requests_tx,
+    };
+    let parts = Parts { deps, requests, changes, domain: config.domain.clone() };
+    Controller::start(parts, shutdown.clone()).await
+}
+
+/// The first place where an engine may be whose socket is there, else the first place.
+fn choose_endpoint(env: &impl Fn(&str) -> Option<String>) -> Endpoint {
+    let home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let mut endpoints = find_endpoints(&|name| env(name), &home);
+    let there = endpoints.iter().position(Endpoint::is_there).unwrap_or(0);
+    endpoints.swap_remove(there)
+}
+
+fn engine(owner: BoxId, endpoint: Endpoint) -> Arc<dyn Engine> {
+    Arc::new(LazyEngine::new(move || {
+        let (owner, endpoint) = (owner.clone(), endpoint.clone());
+        async move {
+            let engine = DockerEngine::connect(owner, &endpoint).await?;
+            Ok::<Arc<dyn Engine>, EngineError>(Arc::new(engine))
+        }
+        .boxed()
+    }))
+}
+
+fn make_home(home: &Path) -> Result<(), ServerError> {
+    let failed = |action| move |source| ServerError::Path { action, path: home.to_owned(), source };
+    if home.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(HOME_MODE).create(home).map_err(failed("make"))
+}
+
+fn bind_socket(path: &Path) -> Result<UnixListener, ServerError> {
+    let failed = |action| move |source| ServerError::Path { action, path: path.to_owned(), source };
+    // We hold the home's lock, so whoever made this socket is gone.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("replace")(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed("listen on"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed("restrict"))?;
+    Ok(listener)
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Where systemd did not start us there is nobody to tell.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "cannot notify systemd");
+    }
+}

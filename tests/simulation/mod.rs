@@ -1,0 +1,247 @@
+//! The real controller, rollouts and store against a scripted engine, in paused time.
+//!
+//! A [`World`] outlives its daemons: each [`World::life`] is a runtime of its own, and dropping it is `kill -9`. Scripts are
+//! made from seeds; after every step the [`invariants`] are checked, and the seed is part of every failure's text
+//! (`MINIPAAS_SEED=n cargo test simulation` runs that one alone).
+
+mod invariants;
+mod script;
+mod world;
+
+use std::time::Duration;
+
+use minipaas::engine::fake::Behaviour;
+use minipaas::rollout::Phase;
+
+use script::Script;
+use world::World;
+
+/// How many seeds run by default.
+const SEEDS: u64 = 60;
+/// How many steps each script has.
+const STEPS: usize = 40;
+
+#[test]
+fn seeded_faults_break_no_invariant() {
+    let seeds = match std::env::var("MINIPAAS_SEED") {
+        Ok(seed) => vec![seed.parse().expect("MINIPAAS_SEED is a number")],
+        Err(_) => (0..SEEDS).collect(),
+    };
+    for seed in seeds {
+        let run = std::panic::catch_unwind(|| Script::new(seed, STEPS).play());
+        assert!(run.is_ok(), "seed {seed} failed; MINIPAAS_SEED={seed} repeats it");
+    }
+}
+
+#[test]
+fn a_swap_serves_at_every_moment() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let client = daemon.client("shop.localhost");
+        daemon.deploy("shop", "[env]\nN = \"2\"\n").await.unwrap();
+        daemon.settle().await;
+        client.finish().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn a_release_that_is_never_ready_leaves_the_old_one_serving() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let before = daemon.upstreams("shop.localhost");
+        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
+        let error = daemon.deploy("shop", "[env]\nN = \"2\"\n").await.unwrap_err();
+        assert_eq!(error.to_string(), "release v2 of `shop` was not ready within 60s");
+        assert_eq!(daemon.upstreams("shop.localhost"), before);
+        daemon.engine.behave("shop", Behaviour::default());
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn an_exit_at_start_ends_the_rollout_at_once() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        let dies = Behaviour {
+            ready_after: None,
+            exits_after: Some((Duration::from_millis(300), 7)),
+            says: vec!["boom".to_owned()],
+            ..Behaviour::default()
+        };
+        daemon.engine.behave("shop", dies);
+        let start = tokio::time::Instant::now();
+        let error = daemon.deploy("shop", "").await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert_eq!(error.to_string(), "release v1 of `shop` exited before it was ready");
+        let minipaas::controller::DeployError::Aborted(abort) = error else { panic!("{error}") };
+        assert_eq!(abort.detail().unwrap(), "`web.1` exited with code 7");
+        assert_eq!(abort.log, ["boom"]);
+        daemon.settle().await;
+        assert_eq!(daemon.containers().await.len(), 0);
+    });
+}
+
+#[test]
+fn a_volume_app_is_held_not_failed_and_comes_back_when_the_new_release_fails() {
+    let volume = "[volume.data]\npath = \"/data\"\n";
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", volume).await.unwrap();
+        daemon.deploy("shop", &format!("{volume}[env]\nN = \"2\"\n")).await.unwrap();
+        assert!(daemon.was_held("shop"), "requests waited during the swap");
+        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
+        let failing = daemon.deploy("shop", &format!("{volume}[env]\nN = \"3\"\n"));
+        failing.await.unwrap_err();
+        daemon.engine.behave("shop", Behaviour::default());
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+        assert_eq!(daemon.serving_release("shop"), "v2");
+    });
+}
+
+#[test]
+fn a_crashed_instance_is_replaced_at_once_then_ever_later() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "[process.web]\nreplicas = 2\n").await.unwrap();
+        for pause in [0, 10, 20, 40] {
+            let start = tokio::time::Instant::now();
+            daemon.kill("shop", "web.1").await;
+            daemon.until("web.1 is ready again", |daemon| daemon.upstreams("shop.localhost").len() == 2).await;
+            let took = start.elapsed().as_secs();
+            assert!((pause..pause + 3).contains(&took), "replaced after {took} s, not {pause} s");
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_is_away_takes_nobody_out_of_rotation() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let before = daemon.upstreams("shop.localhost");
+        daemon.engine.disconnect();
+        daemon.settle().await;
+        assert_eq!(daemon.upstreams("shop.localhost"), before);
+        daemon.deploy("shop", "[env]\nN = \"2\"\n").await.unwrap_err();
+        assert_eq!(daemon.upstreams("shop.localhost"), before);
+        daemon.engine.reconnect();
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn a_crash_in_every_phase_leaves_one_release_serving_and_nothing_behind() {
+    for volume in ["", "[volume.data]\npath = \"/data\"\n"] {
+        for phase in
+            [Phase::Starting, Phase::AwaitingReadiness, Phase::Switching, Phase::Draining, Phase::Stopping]
+        {
+            let mut world = World::new();
+            let first = world.life(async |daemon| {
+                daemon.deploy("shop", volume).await.unwrap();
+                daemon.settle().await;
+                let slow = Behaviour {
+                    start_delay: Duration::from_millis(500),
+                    ready_after: Some(Duration::from_secs(2)),
+                    ..Behaviour::default()
+                };
+                daemon.engine.behave("shop", slow);
+                let first = daemon.upstreams("shop.localhost");
+                // Something is in flight, so that draining takes time and can be interrupted.
+                let _client = daemon.hold_request("shop.localhost");
+                daemon.start_deploy("shop", &format!("{volume}[env]\nN = \"2\"\n")).await;
+                daemon.until_phase(phase).await;
+                first
+            });
+            world.life(async |daemon| {
+                if volume.is_empty() && phase < Phase::Switching {
+                    assert_eq!(daemon.upstreams("shop.localhost"), first, "serves before the engine is asked: {phase:?}");
+                }
+                daemon.settle().await;
+                daemon.check_settled(&["shop"]).await;
+                assert_eq!(daemon.serving_release("shop"), "v2", "after a crash in {phase:?}");
+                assert_eq!(daemon.releases("shop").await, ["v1 superseded", "v2 active"], "after a crash in {phase:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn two_deploys_of_one_app_are_carried_out_in_turn() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        let slow = Behaviour { ready_after: Some(Duration::from_secs(5)), ..Behaviour::default() };
+        daemon.engine.behave("shop", slow);
+        let first = daemon.start_deploy("shop", "").await;
+        let second = daemon.start_deploy("shop", "[env]\nN = \"2\"\n").await;
+        let (first, second) = (first.ended().await, second.ended().await);
+        assert_eq!(first.result.unwrap().release.number(), 1);
+        assert_eq!(second.result.unwrap().release.number(), 2);
+        assert!(second.said.iter().any(|line| line.contains("another deploy of `shop` (v1) is under way")));
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn a_cancelled_deploy_leaves_the_old_release_and_nothing_of_the_new() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
+        let deploy = daemon.start_deploy("shop", "[env]\nN = \"2\"\n").await;
+        daemon.until_phase(Phase::AwaitingReadiness).await;
+        daemon.cancel("shop", 2).await;
+        let ended = deploy.ended().await;
+        assert_eq!(ended.result.unwrap_err().to_string(), "release v2 of `shop` was cancelled");
+        daemon.engine.behave("shop", Behaviour::default());
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+        assert_eq!(daemon.serving_release("shop"), "v1");
+    });
+}
+
+#[test]
+fn a_deploy_that_changes_nothing_makes_no_release() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let again = daemon.deploy("shop", "").await.unwrap();
+        assert!(again.is_unchanged);
+        assert_eq!(daemon.releases("shop").await, ["v1 active"]);
+    });
+}
+
+#[test]
+fn a_host_and_a_name_have_one_owner() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let steal = "[[route]]\nhost = \"shop.localhost\"\n";
+        let error = daemon.deploy("blog", steal).await.unwrap_err();
+        assert_eq!(error.to_string(), "`shop.localhost/` is already routed to app `shop`");
+        let error = daemon.deploy_from("/elsewhere", "shop", "").await.unwrap_err();
+        assert_eq!(error.to_string(), "app `shop` was deployed from `/home/ann/project`");
+    });
+}
+
+#[test]
+fn down_removes_everything_and_a_crash_in_it_leaves_nothing() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let _client = daemon.hold_request("shop.localhost");
+        daemon.start_down("shop").await;
+        daemon.until("the app is forgotten", |daemon| daemon.controller.view().apps.is_empty()).await;
+    });
+    world.life(async |daemon| {
+        daemon.settle().await;
+        assert_eq!(daemon.containers().await.len(), 0);
+        assert!(daemon.routes.load().table().routes().is_empty());
+    });
+}

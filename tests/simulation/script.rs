@@ -1,0 +1,167 @@
+//! A story made from a seed: deploys, crashes and an engine that misbehaves.
+
+use std::time::Duration;
+
+use minipaas::engine::fake::{Behaviour, Fault, Operation};
+
+use super::world::{Daemon, World};
+
+const APPS: [&str; 2] = ["shop", "blog"];
+
+/// A seeded story.
+pub struct Script {
+    dice: Dice,
+    seed: u64,
+    steps: usize,
+    /// Makes every deploy a change.
+    change: u32,
+}
+
+/// SplitMix64: the same numbers everywhere, for ever.
+struct Dice(u64);
+
+/// One step of a story.
+#[derive(Debug)]
+enum Act {
+    Deploy { app: usize, behaviour: Option<Behaviour>, has_volume: bool, replicas: u32, waits: bool },
+    Kill,
+    Fault(Operation),
+    EngineAway { seconds: u64 },
+    EngineHangs { seconds: u64 },
+    Pass { millis: u64 },
+    CrashDaemon,
+    Down { app: usize },
+}
+
+impl Script {
+    pub fn new(seed: u64, steps: usize) -> Self {
+        Self { dice: Dice(seed), seed, steps, change: 0 }
+    }
+
+    pub fn play(mut self) {
+        let mut world = World::new();
+        let mut left = self.steps;
+        while left > 0 {
+            left = world.life(async |daemon| self.act_until_crash(daemon, left).await);
+        }
+        world.life(async |daemon| {
+            APPS.iter().for_each(|app| daemon.engine.behave(*app, Behaviour::default()));
+            daemon.settle().await;
+            let view = daemon.controller.view();
+            let serving: Vec<_> =
+                view.apps.iter().filter(|app| app.release.is_some()).map(|app| app.name.to_string()).collect();
+            let serving: Vec<_> = serving.iter().map(String::as_str).collect();
+            daemon.check_settled(&serving).await;
+        });
+    }
+
+    async fn act_until_crash(&mut self, daemon: &mut Daemon, mut left: usize) -> usize {
+        while left > 0 {
+            left -= 1;
+            let act = self.next_act();
+            if std::env::var_os("MINIPAAS_SEED").is_some() {
+                eprintln!("seed {}: {act:?}", self.seed);
+            }
+            if matches!(act, Act::CrashDaemon) {
+                return left;
+            }
+            self.act(daemon, act).await;
+            daemon.watcher.check();
+        }
+        left
+    }
+
+    async fn act(&mut self, daemon: &mut Daemon, act: Act) {
+        match act {
+            Act::Deploy { app, behaviour, has_volume, replicas, waits } => {
+                daemon.engine.behave(APPS[app], behaviour.unwrap_or_default());
+                self.change += 1;
+                let volume = if has_volume { "[volume.data]\npath = \"/data\"\n" } else { "" };
+                let toml = format!("{volume}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
+                let started = daemon.start_deploy(APPS[app], &toml).await;
+                if waits {
+                    let _ = started.ended().await;
+                }
+            }
+            Act::Kill => {
+                let view = daemon.controller.view();
+                let all: Vec<_> = view.apps.iter().flat_map(|app| &app.instances).collect();
+                if !all.is_empty() {
+                    let index = usize::try_from(self.dice.below(all.len() as u64)).unwrap();
+                    daemon.engine.kill(&all[index].id, 1);
+                }
+            }
+            Act::Fault(operation) => daemon.engine.fail_next(operation, Fault::Refused("no".to_owned())),
+            Act::EngineAway { seconds } => {
+                daemon.engine.disconnect();
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                daemon.engine.reconnect();
+            }
+            Act::EngineHangs { seconds } => {
+                daemon.engine.hang(true);
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                daemon.engine.hang(false);
+            }
+            Act::Pass { millis } => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Act::Down { app } => drop(daemon.start_down(APPS[app]).await),
+            Act::CrashDaemon => unreachable!("the caller ends the life"),
+        }
+    }
+
+    fn next_act(&mut self) -> Act {
+        let dice = &mut self.dice;
+        match dice.below(20) {
+            0..=6 => Act::Deploy {
+                app: usize::from(dice.below(2) == 1),
+                behaviour: dice.behaviour(),
+                has_volume: dice.below(3) == 0,
+                replicas: 1 + u32::try_from(dice.below(3)).unwrap(),
+                waits: dice.below(2) == 0,
+            },
+            7..=9 => Act::Kill,
+            10 | 11 => {
+                const OPERATIONS: [Operation; 6] = [
+                    Operation::Create,
+                    Operation::Start,
+                    Operation::Stop,
+                    Operation::Remove,
+                    Operation::Inspect,
+                    Operation::Volume,
+                ];
+                Act::Fault(OPERATIONS[usize::try_from(dice.below(6)).unwrap()])
+            }
+            12 => Act::EngineAway { seconds: dice.below(90) },
+            13 => Act::EngineHangs { seconds: dice.below(90) },
+            14..=16 => Act::Pass { millis: dice.below(20_000) },
+            17 | 18 => Act::CrashDaemon,
+            _ => Act::Down { app: usize::from(dice.below(2) == 1) },
+        }
+    }
+}
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn behaviour(&mut self) -> Option<Behaviour> {
+        let normal = Behaviour::default();
+        Some(match self.below(8) {
+            0 => Behaviour { ready_after: None, ..normal },
+            1 => Behaviour { exits_after: Some((Duration::from_millis(self.below(3000)), 1)), ..normal },
+            2 => Behaviour { ready_after: Some(Duration::from_millis(self.below(70_000))), ..normal },
+            3 => Behaviour { start_delay: Duration::from_millis(self.below(5000)), ..normal },
+            4 => Behaviour { ignores_term: true, ..normal },
+            5 => Behaviour { listens_on: Some(9), ..normal },
+            _ => return None,
+        })
+    }
+}

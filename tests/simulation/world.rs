@@ -1,0 +1,356 @@
+//! An engine and a disk that outlive daemons, and a daemon to live on them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use minipaas::controller::{Command, Controller, Deploy, DeployError, DeployUpdate, Deployed, Parts};
+use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
+use minipaas::engine::{Container, Engine};
+use minipaas::instance::Machinery;
+use minipaas::manifest::Source;
+use minipaas::name::{AppName, BoxId, InstanceId, ReleaseId};
+use minipaas::probe::{ProbeFailure, Prober, Question};
+use minipaas::release::Build;
+use minipaas::rollout::{Deps, Phase, Update};
+use minipaas::store::Store;
+use minipaas::traffic::{InFlight, Routes};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::invariants::Watcher;
+
+/// Longer than every deadline, back-off and drain: what has not happened by then does not happen.
+const SETTLE: Duration = Duration::from_secs(20 * 60);
+/// Where apps come from unless a test says otherwise.
+const ORIGIN: &str = "/home/ann/project";
+
+/// What is left when a daemon is killed.
+pub struct World {
+    engine: FakeEngine,
+    dir: tempfile::TempDir,
+    /// How much virtual time has passed.
+    elapsed: Duration,
+    ids: u32,
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    pub controller: Controller,
+    pub routes: Routes,
+    pub engine: FakeEngine,
+    pub watcher: Watcher,
+    store: Store,
+    ids: Arc<std::sync::atomic::AtomicU32>,
+}
+
+/// A deploy that was asked for.
+pub struct StartedDeploy(mpsc::UnboundedReceiver<DeployUpdate>);
+
+/// A deploy that is over.
+pub struct EndedDeploy {
+    pub result: Result<Deployed, DeployError>,
+    pub said: Vec<String>,
+}
+
+/// Requests, one after the other, until it is finished.
+pub struct Client {
+    stop: CancellationToken,
+    task: JoinHandle<u64>,
+}
+
+struct FakeProber(FakeEngine);
+
+impl World {
+    pub fn new() -> Self {
+        // The engine reads the clock of whichever runtime it is called on; it is made on one that never moves.
+        let runtime = paused_runtime();
+        let engine = runtime.block_on(async { FakeEngine::new(BoxId::from_bits(0)) });
+        Self { engine, dir: tempfile::tempdir().unwrap(), elapsed: Duration::ZERO, ids: 0 }
+    }
+
+    /// Starts a daemon, lets it live as long as `script` takes, and kills it.
+    pub fn life<T>(&mut self, script: impl AsyncFnOnce(&mut Daemon) -> T) -> T {
+        let runtime = paused_runtime();
+        let (result, elapsed, ids) = runtime.block_on(async {
+            let start = tokio::time::Instant::now();
+            tokio::time::advance(self.elapsed).await;
+            let mut daemon = Daemon::start(&self.engine, self.dir.path(), self.ids).await;
+            let result = script(&mut daemon).await;
+            daemon.watcher.check();
+            (result, start.elapsed(), daemon.ids.load(std::sync::atomic::Ordering::SeqCst))
+        });
+        // Every task ends here, wherever it is: nothing of the daemon gets to say goodbye.
+        drop(runtime);
+        self.elapsed = elapsed;
+        self.ids = ids;
+        result
+    }
+}
+
+fn paused_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+impl Daemon {
+    async fn start(engine: &FakeEngine, dir: &std::path::Path, first_id: u32) -> Self {
+        let store = Store::open(dir).unwrap();
+        let engine = engine.for_box(store.box_id().clone());
+        let routes = Routes::new();
+        if let Some(table) = store.route_table().unwrap() {
+            routes.publish(table);
+        }
+        let watcher = Watcher::new(&routes, &engine);
+        let (changes_tx, changes) = mpsc::unbounded_channel();
+        let (requests_tx, requests) = mpsc::unbounded_channel();
+        let machinery = Machinery {
+            engine: Arc::new(engine.clone()),
+            prober: Arc::new(FakeProber(engine.clone())),
+            changes: changes_tx,
+        };
+        let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
+        let next = Arc::clone(&ids);
+        let deps = Deps {
+            machinery,
+            store: store.clone(),
+            routes: routes.clone(),
+            ids: Arc::new(move || InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))),
+            requests: requests_tx,
+        };
+        let parts = Parts { deps, requests, changes, domain: "localhost".to_owned() };
+        let controller = Controller::start(parts, CancellationToken::new()).await.unwrap();
+        let daemon = Self { controller, routes, engine, watcher, store, ids };
+        daemon
+    }
+
+    /// Waits until the daemon has taken up what runs.
+    pub async fn recovered(&self) {
+        let mut view = self.controller.watch();
+        view.wait_for(|view| view.engine.is_recovered).await.unwrap();
+    }
+
+    pub async fn deploy(&mut self, app: &str, toml: &str) -> Result<Deployed, DeployError> {
+        self.deploy_from(ORIGIN, app, toml).await
+    }
+
+    pub async fn deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> Result<Deployed, DeployError> {
+        let started = self.start_deploy_from(origin, app, toml).await;
+        let ended = started.ended().await;
+        self.watcher.check();
+        ended.result
+    }
+
+    pub async fn start_deploy(&mut self, app: &str, toml: &str) -> StartedDeploy {
+        self.start_deploy_from(ORIGIN, app, toml).await
+    }
+
+    async fn start_deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> StartedDeploy {
+        let mut view = self.controller.watch();
+        // With the engine away nothing is recovered, and a deploy is to be refused, not waited for.
+        let _ = tokio::time::timeout(Duration::from_secs(5), view.wait_for(|view| view.engine.is_recovered)).await;
+        let (updates, said) = mpsc::unbounded_channel();
+        let deploy = Deploy {
+            app: app.parse().unwrap(),
+            source: Source { toml: Some(toml.to_owned()), procfile: None },
+            build: Build {
+                image: format!("sha256:{app}"),
+                reference: format!("{app}:1"),
+                content: None,
+                exposed_ports: vec![3000],
+                has_healthcheck: false,
+                has_command: true,
+            },
+            origin: origin.to_owned(),
+            take_over: false,
+            updates,
+        };
+        self.controller.send(Command::Deploy(deploy)).await.unwrap();
+        StartedDeploy(said)
+    }
+
+    pub async fn start_down(&self, app: &str) -> oneshot::Receiver<Result<minipaas::controller::Downed, minipaas::controller::DownError>> {
+        self.recovered().await;
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Down { app: app.parse().unwrap(), volumes: true, reply }).await.unwrap();
+        done
+    }
+
+    pub async fn cancel(&self, app: &str, release: u64) {
+        let release = ReleaseId::from_number(release).unwrap();
+        self.controller.send(Command::Cancel { app: app.parse().unwrap(), release }).await.unwrap();
+    }
+
+    /// Lets everything happen that is going to.
+    pub async fn settle(&mut self) {
+        tokio::time::sleep(SETTLE).await;
+        self.watcher.check();
+    }
+
+    pub async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        while !is_so(self) {
+            assert!(tokio::time::Instant::now() < deadline, "it never came to be that {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.watcher.check();
+        }
+    }
+
+    /// Waits until a rollout is on disk in this phase.
+    pub async fn until_phase(&self, phase: Phase) {
+        let deadline = tokio::time::Instant::now() + SETTLE;
+        loop {
+            let found = self.store.snapshot().await.unwrap().rollouts;
+            if found.iter().any(|rollout| rollout.phase == phase) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no rollout was ever {phase:?}: {found:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub async fn kill(&mut self, app: &str, slot: &str) {
+        let view = self.controller.view();
+        let app = view.apps.iter().find(|known| known.name.as_str() == app).unwrap();
+        let instance = app.instances.iter().find(|known| known.slot.to_string() == slot).unwrap();
+        self.engine.kill(&instance.id, 1);
+        let id = instance.id.clone();
+        self.until("the dead instance is out of rotation", |daemon| {
+            let live = daemon.routes.load();
+            !live.table().routes().iter().flat_map(|route| &route.upstreams).any(|upstream| upstream.instance == id)
+        })
+        .await;
+    }
+
+    /// The instances behind a host.
+    pub fn upstreams(&self, host: &str) -> Vec<InstanceId> {
+        let live = self.routes.load();
+        let route = live.table().find(host, "/").map(|(_, route)| route.upstreams.clone()).unwrap_or_default();
+        route.into_iter().map(|upstream| upstream.instance).collect()
+    }
+
+    pub fn serving_release(&self, app: &str) -> String {
+        let view = self.controller.view();
+        let app = view.apps.iter().find(|known| known.name.as_str() == app).unwrap();
+        app.release.map(|release| release.to_string()).unwrap_or_default()
+    }
+
+    pub async fn releases(&self, app: &str) -> Vec<String> {
+        let snapshot = self.store.snapshot().await.unwrap();
+        let ours = snapshot.releases.iter().filter(|release| release.app.as_str() == app);
+        ours.map(|release| format!("{} {}", release.id, release.state)).collect()
+    }
+
+    pub async fn containers(&self) -> Vec<Container> {
+        self.engine.containers().await.unwrap()
+    }
+
+    pub fn was_held(&self, app: &str) -> bool {
+        self.watcher.was_held(&app.parse().unwrap())
+    }
+
+    /// A request that is in flight until it is dropped, or the daemon dies.
+    pub fn hold_request(&self, host: &str) -> InFlight {
+        self.routes.load().find(host, "/").unwrap().pick(None).expect("an instance is ready")
+    }
+
+    pub fn client(&self, host: &str) -> Client {
+        let (routes, engine, host) = (self.routes.clone(), self.engine.clone(), host.to_owned());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let mut requests = 0;
+            while !stopped.is_cancelled() {
+                let request = claim(&routes, &host).await;
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                super::invariants::not_stopped_under(&request, &engine);
+                requests += 1;
+            }
+            requests
+        });
+        Client { stop, task }
+    }
+
+    /// One container for each slot of each of these apps, no other, and all of them in the table.
+    pub async fn check_settled(&mut self, apps: &[&str]) {
+        let view = self.controller.view();
+        let mut expected = BTreeMap::new();
+        for app in &view.apps {
+            for instance in &app.instances {
+                expected.insert(instance.id.clone(), (app.name.clone(), instance.state));
+            }
+        }
+        let running: Vec<_> = self.containers().await;
+        for container in &running {
+            assert!(
+                expected.contains_key(&container.labels.instance),
+                "orphan {:?} in {:?}",
+                container,
+                self.engine.log()
+            );
+        }
+        for name in apps {
+            let name: AppName = name.parse().unwrap();
+            let app = view.apps.iter().find(|app| app.name == name).unwrap();
+            assert!(!app.instances.is_empty());
+            for instance in &app.instances {
+                assert_eq!(instance.state, "ready", "{name}: {instance:?}");
+                assert_eq!(Some(instance.release), app.release);
+            }
+            assert_eq!(self.upstreams(&format!("{name}.localhost")).len(), app.instances.len());
+            assert!(app.deploy.is_none());
+        }
+        assert!(self.store.snapshot().await.unwrap().rollouts.is_empty(), "a rollout never ended");
+    }
+}
+
+/// As the proxy does: pick, and look at the table again when it has moved on.
+async fn claim(routes: &Routes, host: &str) -> InFlight {
+    let mut changed = routes.subscribe();
+    loop {
+        let live = changed.borrow_and_update().clone();
+        let found = live.find(host, "/").expect("the app has a route");
+        if let Some(request) = found.pick(None) {
+            return request;
+        }
+        assert!(found.route.is_held || routes.load().table() != live.table(), "no instance for a request to {host}");
+        if routes.load().table() == live.table() {
+            changed.changed().await.unwrap();
+        }
+    }
+}
+
+impl StartedDeploy {
+    pub async fn ended(mut self) -> EndedDeploy {
+        let mut said = Vec::new();
+        while let Some(update) = self.0.recv().await {
+            match update {
+                DeployUpdate::Ended(result) => return EndedDeploy { result, said },
+                DeployUpdate::Rollout(Update::Notice(notice)) => said.push(notice),
+                DeployUpdate::Rollout(Update::Step { step, detail }) => said.push(format!("{step} {detail}")),
+                DeployUpdate::Accepted(release) => said.push(format!("accepted {release}")),
+            }
+        }
+        panic!("the deploy never ended: {said:?}");
+    }
+}
+
+impl Client {
+    pub async fn finish(self) {
+        self.stop.cancel();
+        assert!(self.task.await.unwrap() > 0);
+    }
+}
+
+#[async_trait]
+impl Prober for FakeProber {
+    async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
+        let addr = question.addr.ok_or(ProbeFailure::NoAddress)?;
+        match self.0.answers(addr) {
+            Some(ProbeAnswer::Ready) => Ok(()),
+            Some(ProbeAnswer::NotReady) => Err(ProbeFailure::Status { question: "GET /".to_owned(), status: 503 }),
+            Some(ProbeAnswer::Refused) | None => Err(ProbeFailure::Refused { port: addr.port() }),
+        }
+    }
+}

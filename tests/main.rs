@@ -1,1 +1,4 @@
+//! All tests that need more than one module: one binary, so that they link once and share what is slow to make.
 
+mod support;
+mod testapp;

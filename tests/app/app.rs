@@ -1,0 +1,197 @@
+//! The paths: one function from a request to its response. `main` documents them.
+
+use std::{convert::Infallible, fmt::Write as _, io, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    body::{Frame, Incoming},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION},
+};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{knobs::Knobs, socket};
+
+/// Time between two events of `/sse`.
+const TICK: Duration = Duration::from_millis(100);
+/// Chunks of `/stream` when the request does not say.
+const CHUNKS_DEFAULT: u32 = 10;
+
+/// A response's body, whole or streamed.
+pub(crate) type Body = BoxBody<Bytes, io::Error>;
+
+/// Answers requests as its knobs say.
+pub(crate) struct App {
+    knobs: Knobs,
+    version: HeaderValue,
+}
+
+impl App {
+    pub(crate) fn new(knobs: Knobs) -> Self {
+        let version = HeaderValue::from_str(&knobs.version).expect("VERSION can be sent as a header");
+        Self { knobs, version }
+    }
+
+    /// The response to `req`, logged. An error closes the connection without one.
+    ///
+    /// What outlives its response, a WebSocket, runs on `sockets`. `stopping` is cancelled when the app is asked
+    /// to stop.
+    pub(crate) async fn answer(
+        &self,
+        req: Request<Incoming>,
+        sockets: &TaskTracker,
+        stopping: CancellationToken,
+    ) -> io::Result<Response<Body>> {
+        let asked = format!("{} {}", req.method(), req.uri());
+        let mut res = self.route(req, sockets, stopping).await;
+        match &mut res {
+            Ok(res) => {
+                res.headers_mut().insert("x-version", self.version.clone());
+                println!("{asked} {}", res.status().as_u16());
+            }
+            Err(error) => println!("{asked} {error}"),
+        }
+        res
+    }
+
+    async fn route(
+        &self,
+        req: Request<Incoming>,
+        sockets: &TaskTracker,
+        stopping: CancellationToken,
+    ) -> io::Result<Response<Body>> {
+        let path = req.uri().path();
+        if let Some(status) = path.strip_prefix("/status/") {
+            let status = status.parse().unwrap_or(StatusCode::BAD_REQUEST);
+            return Ok(text(status, format!("status {status}\n")));
+        }
+        Ok(match path {
+            "/" => {
+                let Knobs { version, instance, .. } = &self.knobs;
+                text(StatusCode::OK, format!("version={version} instance={instance}\n"))
+            }
+            "/up" => self.up(),
+            "/slow" => {
+                sleep(millis(req.uri())).await;
+                text(StatusCode::OK, "slow\n")
+            }
+            "/stream" => chunks(millis(req.uri()), query(req.uri(), "chunks").unwrap_or(CHUNKS_DEFAULT)),
+            "/echo" => echo(req),
+            "/headers" => text(StatusCode::OK, head_as_text(&req)),
+            "/cut" => return Err(io::Error::other("cut")),
+            "/half" => half(),
+            "/ws" => {
+                let Knobs { version, drops_sockets, .. } = &self.knobs;
+                socket::accept(req, version.clone(), *drops_sockets, stopping, sockets)
+            }
+            "/sse" => events(stopping),
+            _ => text(StatusCode::NOT_FOUND, "no such page\n"),
+        })
+    }
+
+    fn up(&self) -> Response<Body> {
+        if self.knobs.redirects_probe {
+            let mut res = text(StatusCode::MOVED_PERMANENTLY, "");
+            res.headers_mut().insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/up"));
+            res
+        } else if Instant::now() < self.knobs.ready_at {
+            text(StatusCode::SERVICE_UNAVAILABLE, "warming up")
+        } else {
+            text(StatusCode::OK, "ready")
+        }
+    }
+}
+
+/// A whole response of plain text.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    respond(status, "text/plain; charset=utf-8", Full::new(body.into()).map_err(never).boxed())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut res = Response::new(body);
+    *res.status_mut() = status;
+    res.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    res
+}
+
+fn chunks(total: Duration, count: u32) -> Response<Body> {
+    let pause = total / count.max(1);
+    let chunks = stream::unfold(1, move |chunk| async move {
+        if chunk > count {
+            return None;
+        }
+        sleep(pause).await;
+        Some((Ok(frame(format!("chunk {chunk}\n"))), chunk + 1))
+    });
+    respond(StatusCode::OK, "text/plain", BodyExt::boxed(StreamBody::new(chunks)))
+}
+
+fn events(stopping: CancellationToken) -> Response<Body> {
+    let ticks = stream::unfold((1_u64, stopping), |(tick, stopping)| async move {
+        let stops = timeout(TICK, stopping.cancelled()).await.is_ok();
+        (!stops).then(|| (Ok(frame(format!("data: tick {tick}\n\n"))), (tick + 1, stopping)))
+    });
+    respond(StatusCode::OK, "text/event-stream", BodyExt::boxed(StreamBody::new(ticks)))
+}
+
+fn echo(req: Request<Incoming>) -> Response<Body> {
+    let (head, body) = req.into_parts();
+    let mut res = Response::new(body.map_err(io::Error::other).boxed());
+    if let Some(kind) = head.headers.get(CONTENT_TYPE) {
+        res.headers_mut().insert(CONTENT_TYPE, kind.clone());
+    }
+    res
+}
+
+fn half() -> Response<Body> {
+    let body = stream::unfold(0, |step| async move {
+        if step == 0 {
+            return Some((Ok(frame("ten bytes\n")), 1));
+        }
+        // hyper writes what it has when a body makes it wait; after an error it would not.
+        yield_now().await;
+        Some((Err(io::Error::other("half is enough")), step))
+    });
+    let mut res = respond(StatusCode::OK, "text/plain", BodyExt::boxed(StreamBody::new(body)));
+    res.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("100"));
+    res
+}
+
+/// The request's head, as it came over the wire but for the case of the names.
+fn head_as_text(req: &Request<Incoming>) -> String {
+    let version = if req.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let mut text = format!("{} {} {version}\n", req.method(), req.uri());
+    append_headers(&mut text, req.headers());
+    text
+}
+
+fn append_headers(text: &mut String, headers: &HeaderMap) {
+    for (name, value) in headers {
+        writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()))
+            .expect("writing to a string cannot fail");
+    }
+}
+
+fn frame(data: impl Into<Bytes>) -> Frame<Bytes> {
+    Frame::data(data.into())
+}
+
+/// The value of `key` in the query, if it is a number.
+fn query(uri: &Uri, key: &str) -> Option<u32> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| *name == key).find_map(|(_, value)| value.parse().ok())
+}
+
+fn millis(uri: &Uri) -> Duration {
+    Duration::from_millis(query(uri, "ms").unwrap_or(0).into())
+}
+
+fn never(error: Infallible) -> io::Error {
+    match error {}
+}

@@ -38,6 +38,8 @@ pub mod label {
     pub const SLOT: &str = "minipaas.slot";
     /// The instance's id.
     pub const INSTANCE: &str = "minipaas.instance";
+    /// On containers: the port that the process listens on, so that a restarted daemon knows where to dial.
+    pub const PORT: &str = "minipaas.port";
     /// On images: the digest of what they were made from.
     pub const CONTENT: &str = "minipaas.content";
 }

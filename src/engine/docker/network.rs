@@ -1,0 +1,47 @@
+//! The network that a box's containers are on.
+//!
+//! It is one bridge a box, on which containers cannot talk to each other (`enable_icc=false`: the engine drops what goes from
+//! one port of the bridge to another), while the host reaches them all. That keeps apps apart without a network for each: an
+//! engine's default address pools hold about 30 networks, and a box holds 200 apps. What apps have to say to each other goes
+//! through the proxy.
+//!
+//! The network is looked for before every container that is made, because it is not only ours to remove: `docker network
+//! prune` takes it whenever nothing runs on it. It is never removed here.
+
+use std::collections::HashMap;
+
+use bollard::models::NetworkCreateRequest;
+
+use super::super::{EngineError, label};
+use super::DockerEngine;
+
+/// Keeps containers on a bridge from talking to each other.
+const NO_TALKING: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
+
+impl DockerEngine {
+    pub(super) fn network_name(&self) -> String {
+        format!("minipaas-{}", self.owner)
+    }
+
+    pub(super) async fn ensure_network(&self) -> Result<(), EngineError> {
+        let name = self.network_name();
+        let what = format!("network `{name}`");
+        let _only_one_at_a_time = self.network.lock().await;
+        let options = None::<bollard::query_parameters::InspectNetworkOptions>;
+        let inspect = self.client.inspect_network(&name, options);
+        match self.call(&format!("look at {what}"), &what, inspect).await {
+            Err(EngineError::NotFound { .. }) => {}
+            result => return result.map(|_| ()),
+        }
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            options: Some(HashMap::from([(NO_TALKING.0.to_owned(), NO_TALKING.1.to_owned())])),
+            labels: Some(HashMap::from([(label::BOX.to_owned(), self.owner.to_string())])),
+            ..Default::default()
+        };
+        self.call(&format!("create {what}"), &what, self.client.create_network(request)).await?;
+        tracing::info!(network = name, "network created");
+        Ok(())
+    }
+}

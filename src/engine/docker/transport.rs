@@ -1,0 +1,141 @@
+//! How requests get to the engine: a connection each.
+//!
+//! This replaces the client library's own transport for two reasons, both seen with bollard 0.21. It sends requests without the
+//! API version that was agreed on, so that the engine would answer in whatever version it likes best. And a BuildKit build
+//! upgrades a connection to a session that the library never closes: each build would leave one behind, here and in the
+//! engine. A transport made with [`Transport::until`] has all its connections end with a token.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::CONNECT_TIME_MAX;
+
+/// What stands where a URL has a host: a unix socket has none, and engines do not look.
+const HOST_NAME: &str = "engine";
+
+/// Where an engine listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// Host and port, not encrypted.
+    Tcp(String),
+}
+
+/// How to make requests.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    address: Address,
+    /// `/v1.41`, or nothing before a version was agreed on.
+    prefix: Arc<str>,
+    cut: CancellationToken,
+}
+
+/// A connection that looks closed by the other side once `cut` is cancelled.
+struct Line<S> {
+    stream: S,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Transport {
+    pub(super) fn new(address: Address) -> Self {
+        Self { address, prefix: "".into(), cut: CancellationToken::new() }
+    }
+
+    /// The same, speaking this API version: `1.41`.
+    pub(super) fn speaking(self, api: &str) -> Self {
+        Self { prefix: format!("/v{api}").into(), ..self }
+    }
+
+    /// The same, whose connections end when `cut` is cancelled.
+    pub(super) fn until(self, cut: CancellationToken) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// A client over it. It waits as long as it takes: limits belong to the calls.
+    pub(super) fn client(self) -> Docker {
+        let send = move |request| self.clone().send(request);
+        let endpoint = format!("http://{HOST_NAME}");
+        Docker::connect_with_custom_transport(send, Some(endpoint), u64::MAX, API_DEFAULT_VERSION)
+            .expect("making a client with a transport of one's own only stores it")
+    }
+
+    async fn send(self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        *request.uri_mut() = self.origin_form(&request)?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static(HOST_NAME));
+        let stream = within(CONNECT_TIME_MAX, self.connect()).await?;
+        let line = Line { stream, cut: Box::pin(self.cut.cancelled_owned()) };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(line)).await?;
+        // Ends with the response, with the upgraded stream, or when nobody waits for the response any more.
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "engine connection ended early");
+            }
+        });
+        Ok(sender.send_request(request).await?)
+    }
+
+    fn origin_form(&self, request: &BollardRequest) -> Result<http::Uri, Error> {
+        let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        Ok(format!("{}{path}", self.prefix).parse()?)
+    }
+
+    async fn connect(&self) -> io::Result<Either<UnixStream, TcpStream>> {
+        match &self.address {
+            Address::Unix(path) => UnixStream::connect(path).await.map(Either::Left),
+            Address::Tcp(addr) => TcpStream::connect(addr).await.map(Either::Right),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Line<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+async fn within<T>(limit: Duration, call: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -346,6 +346,16 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_hangs_is_given_up_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("e.sock");
+        let _listens_and_never_answers = tokio::net::UnixListener::bind(&socket).unwrap();
+        let endpoint = Endpoint::from_url(&format!("unix://{}", socket.display()));
+        let error = DockerEngine::connect(BoxId::from_bits(1), &endpoint).await.unwrap_err();
+        assert!(error.to_string().ends_with("no answer within 2 s"), "{error}");
+    }
+
     #[test]
     fn the_newest_common_api_version_is_used() {
         let agreed = |newest: &str, oldest: &str| {

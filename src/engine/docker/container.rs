@@ -222,6 +222,7 @@ fn read_state(state: &EngineState) -> ContainerState {
         Some(ContainerStateStatusEnum::CREATED) => ContainerState::Created,
         _ => ContainerState::Exited {
             code: state.exit_code.unwrap_or_default(),
+            // A busy engine (seen with 20.10) may have missed it; then it is just a 137.
             is_out_of_memory: state.oom_killed.unwrap_or_default(),
         },
     }

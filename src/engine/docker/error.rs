@@ -21,7 +21,7 @@ pub(super) fn explain(endpoint: &Endpoint, action: &str, what: &str, error: Erro
             EngineError::NotFound { what: what.to_owned() }
         }
         Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => {
-            refused(action, message)
+            refused(action, &message)
         }
         error => match transport_error(&error) {
             Some(io) if io.kind() == io::ErrorKind::PermissionDenied => {
@@ -37,8 +37,8 @@ pub(super) fn explain(endpoint: &Endpoint, action: &str, what: &str, error: Erro
 }
 
 /// What the engine answered with, or why its disk is to blame.
-pub(super) fn refused(action: &str, message: String) -> EngineError {
-    if is_disk_full(&message) {
+pub(super) fn refused(action: &str, message: &str) -> EngineError {
+    if is_disk_full(message) {
         EngineError::DiskFull { action: action.to_owned() }
     } else {
         EngineError::Refused { action: action.to_owned(), message: message.trim_end().to_owned() }

@@ -44,7 +44,7 @@ impl DockerEngine {
                 Ok(None) => return Ok(()),
                 Ok(Some(step)) => {
                     if let Some(message) = step.error_detail.and_then(|detail| detail.message) {
-                        return Err(super::error::refused(&action, message));
+                        return Err(super::error::refused(&action, &message));
                     }
                     if let Some(line) = progress.line(step.id.as_deref(), step.status.as_deref()) {
                         log(line);

@@ -2,6 +2,9 @@
 //!
 //! The engine keeps lines in pieces of 16 KiB, each with a time of its own; [`LineMerger`] puts them together, standard output
 //! and standard error apart. A line that is longer than [`LINE_BYTES_MAX`] is cut there and goes on as another line.
+//!
+//! When a container ends, an engine (seen with 20.10) may end a followed log before the last line when that has no end of
+//! line; whoever needs the last word reads the log again without following.
 
 use std::iter::once;
 

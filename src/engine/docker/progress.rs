@@ -54,7 +54,7 @@ impl BuildProgress {
     pub(super) fn lines(&mut self, info: BuildInfo) -> Vec<String> {
         match info.aux {
             Some(BuildInfoAux::BuildKit(status)) => self.graph_lines(&status),
-            _ => self.text_lines(info.stream.or(info.status).unwrap_or_default()),
+            _ => self.text_lines(&info.stream.or(info.status).unwrap_or_default()),
         }
     }
 
@@ -135,8 +135,8 @@ impl BuildProgress {
         }
     }
 
-    fn text_lines(&mut self, text: String) -> Vec<String> {
-        self.text.push_str(&text);
+    fn text_lines(&mut self, text: &str) -> Vec<String> {
+        self.text.push_str(text);
         let end = match self.text.rfind('\n') {
             Some(end) => end + 1,
             None if self.text.len() > LINE_BYTES_MAX => self.text.len(),

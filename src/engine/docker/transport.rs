@@ -139,3 +139,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
 async fn within<T>(limit: Duration, call: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_name_the_agreed_version_and_end_with_the_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("e.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let cut = CancellationToken::new();
+        let client = Transport::new(Address::Unix(socket)).speaking("1.41").until(cut.clone()).client();
+        let answer = tokio::spawn(async move { client.info().await });
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "GET /v1.41/info HTTP/1.1");
+        cut.cancel();
+        assert!(answer.await.unwrap().is_err());
+        while lines.next_line().await.unwrap().is_some() {}
+    }
+}

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod manifest;
 pub mod name;
 pub mod plan;
+pub mod port;
 pub mod probe;
 pub mod random;
 pub mod release;

@@ -61,6 +61,9 @@ pub struct Store {
     path: PathBuf,
     box_id: BoxId,
     _lock: std::sync::Arc<Lock>,
+    /// Where a test wants the process to be killed: nothing goes on after this phase is stored.
+    #[cfg(any(test, feature = "testing"))]
+    halt_at: std::sync::Arc<std::sync::Mutex<Option<Phase>>>,
 }
 
 /// An app, apart from its releases.
@@ -116,7 +119,14 @@ impl Store {
                 id
             }
         };
-        Ok(Self { db, path, box_id, _lock: std::sync::Arc::new(lock) })
+        Ok(Self {
+            db,
+            path,
+            box_id,
+            _lock: std::sync::Arc::new(lock),
+            #[cfg(any(test, feature = "testing"))]
+            halt_at: std::sync::Arc::default(),
+        })
     }
 
     /// This box's id, made once.
@@ -178,7 +188,9 @@ impl Store {
             &mut batch,
             &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Starting },
         );
-        self.apply(batch).await
+        self.apply(batch).await?;
+        self.halt(Phase::Starting).await;
+        Ok(())
     }
 
     /// Notes the phase that a rollout is about to enter.
@@ -189,7 +201,9 @@ impl Store {
     pub async fn set_phase(&self, rollout: &RolloutRecord) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         put_rollout(&mut batch, rollout);
-        self.apply(batch).await
+        self.apply(batch).await?;
+        self.halt(rollout.phase).await;
+        Ok(())
     }
 
     /// Makes `release` the one that serves, in one step with what that makes of the releases before.
@@ -213,7 +227,9 @@ impl Store {
             &mut batch,
             &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Switching },
         );
-        self.apply(batch).await
+        self.apply(batch).await?;
+        self.halt(Phase::Switching).await;
+        Ok(())
     }
 
     /// Ends the rollout of a release that serves, or served.
@@ -255,6 +271,25 @@ impl Store {
         }
         self.apply(batch).await
     }
+
+    /// Makes whoever stores this phase next wait for ever, once it is stored: the moment at which a test kills the process.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn halt_at(&self, phase: Phase) {
+        *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(phase);
+    }
+
+    /// Called after each phase was stored, before its effect.
+    #[cfg(any(test, feature = "testing"))]
+    async fn halt(&self, stored: Phase) {
+        let is_here = *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(stored);
+        if is_here {
+            std::future::pending().await
+        }
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_async, reason = "the other one waits")]
+    async fn halt(&self, _stored: Phase) {}
 
     async fn apply(&self, batch: sled::Batch) -> Result<(), StoreError> {
         self.blocking(move |store| {

@@ -9,7 +9,7 @@ use minipaas::route::RouteTable;
 use minipaas::traffic::{InFlight, Routes};
 
 /// Sees every table that is published.
-pub struct Watcher {
+pub(super) struct Watcher {
     engine: FakeEngine,
     routes: Routes,
     seen: Arc<Mutex<Vec<RouteTable>>>,
@@ -17,7 +17,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(routes: &Routes, engine: &FakeEngine) -> Self {
+    pub(super) fn new(routes: &Routes, engine: &FakeEngine) -> Self {
         let seen = Arc::new(Mutex::new(vec![routes.load().table().clone()]));
         let (tables, mut changes) = (Arc::clone(&seen), routes.subscribe());
         let first = changes.borrow_and_update().table().generation();
@@ -34,7 +34,7 @@ impl Watcher {
     }
 
     /// Checks what was published since the last check, and what is now.
-    pub fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         let seen = self.seen.lock().unwrap();
         for tables in seen[self.checked - 1..].windows(2) {
             self.no_step_of_ours_empties_a_serving_app(&tables[0], &tables[1]);
@@ -46,7 +46,7 @@ impl Watcher {
         self.what_we_stop_is_not_listed();
     }
 
-    pub fn was_held(&self, app: &AppName) -> bool {
+    pub(super) fn was_held(&self, app: &AppName) -> bool {
         let seen = self.seen.lock().unwrap();
         seen.iter().flat_map(RouteTable::routes).any(|route| route.app == *app && route.is_held)
     }
@@ -104,7 +104,7 @@ impl Watcher {
 }
 
 /// While a request is counted on an instance, nobody has sent it SIGTERM.
-pub fn not_stopped_under(request: &InFlight, engine: &FakeEngine) {
+pub(super) fn not_stopped_under(request: &InFlight, engine: &FakeEngine) {
     let instance = request.upstream().instance();
     let story = engine.containers_ever().into_iter().find(|story| story.container.labels.instance == *instance);
     let is_told = story.is_some_and(|story| story.history.iter().any(|(_, change)| *change == Change::Terminated));

@@ -14,12 +14,18 @@ use minipaas::engine::fake::Behaviour;
 use minipaas::rollout::Phase;
 
 use script::Script;
-use world::World;
+use world::{World, image_of};
 
 /// How many seeds run by default.
 const SEEDS: u64 = 60;
 /// How many steps each script has.
 const STEPS: usize = 40;
+/// A manifest that differs from the empty one.
+const SECOND: &str = "[env]\nN = \"2\"\n";
+
+fn never_ready() -> Behaviour {
+    Behaviour { ready_after: None, ..Behaviour::default() }
+}
 
 #[test]
 fn seeded_faults_break_no_invariant() {
@@ -52,11 +58,10 @@ fn a_release_that_is_never_ready_leaves_the_old_one_serving() {
     world.life(async |daemon| {
         daemon.deploy("shop", "").await.unwrap();
         let before = daemon.upstreams("shop.localhost");
-        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
-        let error = daemon.deploy("shop", "[env]\nN = \"2\"\n").await.unwrap_err();
+        daemon.engine.behave(image_of("shop", SECOND), never_ready());
+        let error = daemon.deploy("shop", SECOND).await.unwrap_err();
         assert_eq!(error.to_string(), "release v2 of `shop` was not ready within 60s");
         assert_eq!(daemon.upstreams("shop.localhost"), before);
-        daemon.engine.behave("shop", Behaviour::default());
         daemon.settle().await;
         daemon.check_settled(&["shop"]).await;
     });
@@ -93,10 +98,9 @@ fn a_volume_app_is_held_not_failed_and_comes_back_when_the_new_release_fails() {
         daemon.deploy("shop", volume).await.unwrap();
         daemon.deploy("shop", &format!("{volume}[env]\nN = \"2\"\n")).await.unwrap();
         assert!(daemon.was_held("shop"), "requests waited during the swap");
-        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
-        let failing = daemon.deploy("shop", &format!("{volume}[env]\nN = \"3\"\n"));
-        failing.await.unwrap_err();
-        daemon.engine.behave("shop", Behaviour::default());
+        let third = format!("{volume}[env]\nN = \"3\"\n");
+        daemon.engine.behave(image_of("shop", &third), never_ready());
+        daemon.deploy("shop", &third).await.unwrap_err();
         daemon.settle().await;
         daemon.check_settled(&["shop"]).await;
         assert_eq!(daemon.serving_release("shop"), "v2");
@@ -154,6 +158,7 @@ fn a_crash_in_every_phase_leaves_one_release_serving_and_nothing_behind() {
                 let first = daemon.upstreams("shop.localhost");
                 // Something is in flight, so that draining takes time and can be interrupted.
                 let _client = daemon.hold_request("shop.localhost");
+                daemon.halt_at(phase);
                 daemon.start_deploy("shop", &format!("{volume}[env]\nN = \"2\"\n")).await;
                 daemon.until_phase(phase).await;
                 first
@@ -193,13 +198,12 @@ fn a_cancelled_deploy_leaves_the_old_release_and_nothing_of_the_new() {
     let mut world = World::new();
     world.life(async |daemon| {
         daemon.deploy("shop", "").await.unwrap();
-        daemon.engine.behave("shop", Behaviour { ready_after: None, ..Behaviour::default() });
-        let deploy = daemon.start_deploy("shop", "[env]\nN = \"2\"\n").await;
+        daemon.engine.behave(image_of("shop", SECOND), never_ready());
+        let deploy = daemon.start_deploy("shop", SECOND).await;
         daemon.until_phase(Phase::AwaitingReadiness).await;
         daemon.cancel("shop", 2).await;
         let ended = deploy.ended().await;
         assert_eq!(ended.result.unwrap_err().to_string(), "release v2 of `shop` was cancelled");
-        daemon.engine.behave("shop", Behaviour::default());
         daemon.settle().await;
         daemon.check_settled(&["shop"]).await;
         assert_eq!(daemon.serving_release("shop"), "v1");

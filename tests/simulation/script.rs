@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use minipaas::engine::fake::{Behaviour, Fault, Operation};
 
-use super::world::{Daemon, World};
+use super::world::{Daemon, World, image_of};
 
 const APPS: [&str; 2] = ["shop", "blog"];
 
 /// A seeded story.
-pub struct Script {
+pub(super) struct Script {
     dice: Dice,
     seed: u64,
     steps: usize,
     /// Makes every deploy a change.
     change: u32,
+    /// What was ever deployed, so that all of it can be made to behave in the end.
+    images: Vec<String>,
 }
 
 /// SplitMix64: the same numbers everywhere, for ever.
@@ -34,18 +36,22 @@ enum Act {
 }
 
 impl Script {
-    pub fn new(seed: u64, steps: usize) -> Self {
-        Self { dice: Dice(seed), seed, steps, change: 0 }
+    pub(super) fn new(seed: u64, steps: usize) -> Self {
+        Self { dice: Dice(seed), seed, steps, change: 0, images: Vec::new() }
     }
 
-    pub fn play(mut self) {
+    pub(super) fn play(mut self) {
         let mut world = World::new();
         let mut left = self.steps;
         while left > 0 {
             left = world.life(async |daemon| self.act_until_crash(daemon, left).await);
         }
         world.life(async |daemon| {
-            APPS.iter().for_each(|app| daemon.engine.behave(*app, Behaviour::default()));
+            // From here on everything behaves, and what was started while it did not is started again.
+            self.images.iter().for_each(|image| daemon.engine.behave(image.clone(), Behaviour::default()));
+            daemon.settle().await;
+            let all: Vec<_> = daemon.containers().await;
+            all.iter().for_each(|container| drop(daemon.engine.kill(&container.labels.instance, 1)));
             daemon.settle().await;
             let view = daemon.controller.view();
             let serving: Vec<_> =
@@ -74,10 +80,12 @@ impl Script {
     async fn act(&mut self, daemon: &mut Daemon, act: Act) {
         match act {
             Act::Deploy { app, behaviour, has_volume, replicas, waits } => {
-                daemon.engine.behave(APPS[app], behaviour.unwrap_or_default());
                 self.change += 1;
                 let volume = if has_volume { "[volume.data]\npath = \"/data\"\n" } else { "" };
                 let toml = format!("{volume}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
+                let image = image_of(APPS[app], &toml);
+                daemon.engine.behave(image.clone(), behaviour.unwrap_or_default());
+                self.images.push(image);
                 let started = daemon.start_deploy(APPS[app], &toml).await;
                 if waits {
                     let _ = started.ended().await;

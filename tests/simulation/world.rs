@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minipaas::controller::{Command, Controller, Deploy, DeployError, DeployUpdate, Deployed, Parts};
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
-use minipaas::engine::{Container, Engine};
+use minipaas::engine::{Container, Engine, Image};
 use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, ReleaseId};
@@ -28,7 +28,7 @@ const SETTLE: Duration = Duration::from_secs(20 * 60);
 const ORIGIN: &str = "/home/ann/project";
 
 /// What is left when a daemon is killed.
-pub struct World {
+pub(super) struct World {
     engine: FakeEngine,
     dir: tempfile::TempDir,
     /// How much virtual time has passed.
@@ -37,26 +37,26 @@ pub struct World {
 }
 
 /// A daemon that runs.
-pub struct Daemon {
-    pub controller: Controller,
-    pub routes: Routes,
-    pub engine: FakeEngine,
-    pub watcher: Watcher,
+pub(super) struct Daemon {
+    pub(super) controller: Controller,
+    pub(super) routes: Routes,
+    pub(super) engine: FakeEngine,
+    pub(super) watcher: Watcher,
     store: Store,
     ids: Arc<std::sync::atomic::AtomicU32>,
 }
 
 /// A deploy that was asked for.
-pub struct StartedDeploy(mpsc::UnboundedReceiver<DeployUpdate>);
+pub(super) struct StartedDeploy(mpsc::UnboundedReceiver<DeployUpdate>);
 
 /// A deploy that is over.
-pub struct EndedDeploy {
-    pub result: Result<Deployed, DeployError>,
-    pub said: Vec<String>,
+pub(super) struct EndedDeploy {
+    pub(super) result: Result<Deployed, DeployError>,
+    pub(super) said: Vec<String>,
 }
 
 /// Requests, one after the other, until it is finished.
-pub struct Client {
+pub(super) struct Client {
     stop: CancellationToken,
     task: JoinHandle<u64>,
 }
@@ -64,7 +64,7 @@ pub struct Client {
 struct FakeProber(FakeEngine);
 
 impl World {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         // The engine reads the clock of whichever runtime it is called on; it is made on one that never moves.
         let runtime = paused_runtime();
         let engine = runtime.block_on(async { FakeEngine::new(BoxId::from_bits(0)) });
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Starts a daemon, lets it live as long as `script` takes, and kills it.
-    pub fn life<T>(&mut self, script: impl AsyncFnOnce(&mut Daemon) -> T) -> T {
+    pub(super) fn life<T>(&mut self, script: impl AsyncFnOnce(&mut Daemon) -> T) -> T {
         let runtime = paused_runtime();
         let (result, elapsed, ids) = runtime.block_on(async {
             let start = tokio::time::Instant::now();
@@ -88,6 +88,16 @@ impl World {
         self.ids = ids;
         result
     }
+}
+
+/// The image that an app with this manifest is deployed with.
+pub(super) fn image_of(app: &str, toml: &str) -> String {
+    let sum = toml.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    format!("{app}:{sum}")
+}
+
+fn image() -> Image {
+    Image { id: "sha256:0".to_owned(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true }
 }
 
 fn paused_runtime() -> tokio::runtime::Runtime {
@@ -126,23 +136,23 @@ impl Daemon {
     }
 
     /// Waits until the daemon has taken up what runs.
-    pub async fn recovered(&self) {
+    pub(super) async fn recovered(&self) {
         let mut view = self.controller.watch();
         view.wait_for(|view| view.engine.is_recovered).await.unwrap();
     }
 
-    pub async fn deploy(&mut self, app: &str, toml: &str) -> Result<Deployed, DeployError> {
+    pub(super) async fn deploy(&mut self, app: &str, toml: &str) -> Result<Deployed, DeployError> {
         self.deploy_from(ORIGIN, app, toml).await
     }
 
-    pub async fn deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> Result<Deployed, DeployError> {
+    pub(super) async fn deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> Result<Deployed, DeployError> {
         let started = self.start_deploy_from(origin, app, toml).await;
         let ended = started.ended().await;
         self.watcher.check();
         ended.result
     }
 
-    pub async fn start_deploy(&mut self, app: &str, toml: &str) -> StartedDeploy {
+    pub(super) async fn start_deploy(&mut self, app: &str, toml: &str) -> StartedDeploy {
         self.start_deploy_from(ORIGIN, app, toml).await
     }
 
@@ -155,8 +165,8 @@ impl Daemon {
             app: app.parse().unwrap(),
             source: Source { toml: Some(toml.to_owned()), procfile: None },
             build: Build {
-                image: format!("sha256:{app}"),
-                reference: format!("{app}:1"),
+                image: self.engine.add_image(&image_of(app, toml), image()),
+                reference: image_of(app, toml),
                 content: None,
                 exposed_ports: vec![3000],
                 has_healthcheck: false,
@@ -170,25 +180,25 @@ impl Daemon {
         StartedDeploy(said)
     }
 
-    pub async fn start_down(&self, app: &str) -> oneshot::Receiver<Result<minipaas::controller::Downed, minipaas::controller::DownError>> {
+    pub(super) async fn start_down(&self, app: &str) -> oneshot::Receiver<Result<minipaas::controller::Downed, minipaas::controller::DownError>> {
         self.recovered().await;
         let (reply, done) = oneshot::channel();
         self.controller.send(Command::Down { app: app.parse().unwrap(), volumes: true, reply }).await.unwrap();
         done
     }
 
-    pub async fn cancel(&self, app: &str, release: u64) {
+    pub(super) async fn cancel(&self, app: &str, release: u64) {
         let release = ReleaseId::from_number(release).unwrap();
         self.controller.send(Command::Cancel { app: app.parse().unwrap(), release }).await.unwrap();
     }
 
     /// Lets everything happen that is going to.
-    pub async fn settle(&mut self) {
+    pub(super) async fn settle(&mut self) {
         tokio::time::sleep(SETTLE).await;
         self.watcher.check();
     }
 
-    pub async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+    pub(super) async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let deadline = tokio::time::Instant::now() + SETTLE;
         while !is_so(self) {
             assert!(tokio::time::Instant::now() < deadline, "it never came to be that {what}");
@@ -197,8 +207,13 @@ impl Daemon {
         }
     }
 
+    /// From now on whoever stores this phase goes no further; what was stored is all that the next life finds.
+    pub(super) fn halt_at(&self, phase: Phase) {
+        self.store.halt_at(phase);
+    }
+
     /// Waits until a rollout is on disk in this phase.
-    pub async fn until_phase(&self, phase: Phase) {
+    pub(super) async fn until_phase(&self, phase: Phase) {
         let deadline = tokio::time::Instant::now() + SETTLE;
         loop {
             let found = self.store.snapshot().await.unwrap().rollouts;
@@ -206,11 +221,11 @@ impl Daemon {
                 return;
             }
             assert!(tokio::time::Instant::now() < deadline, "no rollout was ever {phase:?}: {found:?}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    pub async fn kill(&mut self, app: &str, slot: &str) {
+    pub(super) async fn kill(&mut self, app: &str, slot: &str) {
         let view = self.controller.view();
         let app = view.apps.iter().find(|known| known.name.as_str() == app).unwrap();
         let instance = app.instances.iter().find(|known| known.slot.to_string() == slot).unwrap();
@@ -224,38 +239,38 @@ impl Daemon {
     }
 
     /// The instances behind a host.
-    pub fn upstreams(&self, host: &str) -> Vec<InstanceId> {
+    pub(super) fn upstreams(&self, host: &str) -> Vec<InstanceId> {
         let live = self.routes.load();
         let route = live.table().find(host, "/").map(|(_, route)| route.upstreams.clone()).unwrap_or_default();
         route.into_iter().map(|upstream| upstream.instance).collect()
     }
 
-    pub fn serving_release(&self, app: &str) -> String {
+    pub(super) fn serving_release(&self, app: &str) -> String {
         let view = self.controller.view();
         let app = view.apps.iter().find(|known| known.name.as_str() == app).unwrap();
         app.release.map(|release| release.to_string()).unwrap_or_default()
     }
 
-    pub async fn releases(&self, app: &str) -> Vec<String> {
+    pub(super) async fn releases(&self, app: &str) -> Vec<String> {
         let snapshot = self.store.snapshot().await.unwrap();
         let ours = snapshot.releases.iter().filter(|release| release.app.as_str() == app);
         ours.map(|release| format!("{} {}", release.id, release.state)).collect()
     }
 
-    pub async fn containers(&self) -> Vec<Container> {
+    pub(super) async fn containers(&self) -> Vec<Container> {
         self.engine.containers().await.unwrap()
     }
 
-    pub fn was_held(&self, app: &str) -> bool {
+    pub(super) fn was_held(&self, app: &str) -> bool {
         self.watcher.was_held(&app.parse().unwrap())
     }
 
     /// A request that is in flight until it is dropped, or the daemon dies.
-    pub fn hold_request(&self, host: &str) -> InFlight {
+    pub(super) fn hold_request(&self, host: &str) -> InFlight {
         self.routes.load().find(host, "/").unwrap().pick(None).expect("an instance is ready")
     }
 
-    pub fn client(&self, host: &str) -> Client {
+    pub(super) fn client(&self, host: &str) -> Client {
         let (routes, engine, host) = (self.routes.clone(), self.engine.clone(), host.to_owned());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -273,7 +288,7 @@ impl Daemon {
     }
 
     /// One container for each slot of each of these apps, no other, and all of them in the table.
-    pub async fn check_settled(&mut self, apps: &[&str]) {
+    pub(super) async fn check_settled(&mut self, apps: &[&str]) {
         let view = self.controller.view();
         let mut expected = BTreeMap::new();
         for app in &view.apps {
@@ -322,7 +337,7 @@ async fn claim(routes: &Routes, host: &str) -> InFlight {
 }
 
 impl StartedDeploy {
-    pub async fn ended(mut self) -> EndedDeploy {
+    pub(super) async fn ended(mut self) -> EndedDeploy {
         let mut said = Vec::new();
         while let Some(update) = self.0.recv().await {
             match update {
@@ -337,7 +352,7 @@ impl StartedDeploy {
 }
 
 impl Client {
-    pub async fn finish(self) {
+    pub(super) async fn finish(self) {
         self.stop.cancel();
         assert!(self.task.await.unwrap() > 0);
     }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod builder;
+pub mod config;
 pub mod engine;
 pub mod manifest;
 pub mod name;

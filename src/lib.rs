@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod builder;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod manifest;
@@ -12,3 +13,4 @@ pub mod route;
 pub mod static_server;
 pub mod tls;
 pub mod traffic;
+pub mod watch;

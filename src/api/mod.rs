@@ -22,6 +22,7 @@
 //! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
+pub mod client;
 pub mod server;
 
 use std::collections::BTreeMap;

@@ -151,14 +151,16 @@ impl Closure {
     }
 }
 
-/// The Dockerfile of a site's image on the base image `base`.
-pub fn site_dockerfile(base: &str, labels: &BTreeMap<String, String>) -> String {
-    format!("FROM {base}\nCOPY {SITE_FOLDER}/ {SITE}/\n{}", label_lines(labels))
+/// The Dockerfile of a site's image on the base image `base`; `spa` is for the static server to know.
+pub fn site_dockerfile(base: &str, spa: bool, labels: &BTreeMap<String, String>) -> String {
+    // The entry point is the base's; a command is appended to it.
+    let command = if spa { "CMD [\"--spa\"]\n" } else { "" };
+    format!("FROM {base}\nCOPY {SITE_FOLDER}/ {SITE}/\n{command}{}", label_lines(labels))
 }
 
 /// The build context of a site's image: `site` is the scan of the site's root.
-pub fn site_context(site: Context, base: &str, labels: &BTreeMap<String, String>) -> Context {
-    site.under(SITE_FOLDER).with_file("Dockerfile", site_dockerfile(base, labels))
+pub fn site_context(site: Context, base: &str, spa: bool, labels: &BTreeMap<String, String>) -> Context {
+    site.under(SITE_FOLDER).with_file("Dockerfile", site_dockerfile(base, spa, labels))
 }
 
 /// The mapped libraries, by their place in the image.
@@ -327,7 +329,13 @@ mod tests {
             FROM minipaas-static:1
             COPY site/ /site/
         "#]]
-        .assert_eq(&site_dockerfile("minipaas-static:1", &BTreeMap::new()));
+        .assert_eq(&site_dockerfile("minipaas-static:1", false, &BTreeMap::new()));
+        expect![[r#"
+            FROM minipaas-static:1
+            COPY site/ /site/
+            CMD ["--spa"]
+        "#]]
+        .assert_eq(&site_dockerfile("minipaas-static:1", true, &BTreeMap::new()));
     }
 
     #[test]
@@ -336,7 +344,7 @@ mod tests {
         let base = running().context(&BTreeMap::new()).expect("a context");
         assert!(paths(&base).contains(&"root/bin/minipaas".to_owned()));
         let site = Context::default().with_file("index.html", "home");
-        let site = site_context(site, "base", &BTreeMap::new());
+        let site = site_context(site, "base", false, &BTreeMap::new());
         assert_eq!(paths(&site), ["Dockerfile", "site", "site/index.html"]);
     }
 }

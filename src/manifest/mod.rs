@@ -10,7 +10,7 @@
 
 mod procfile;
 mod quantity;
-mod read;
+pub(crate) mod read;
 mod schema;
 #[cfg(test)]
 mod tests;

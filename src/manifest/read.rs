@@ -2,7 +2,7 @@
 //!
 //! Each `take` names a key and the kind of value it holds; [`Table::finish`] then reports whatever is left as unknown, with
 //! the nearest key that was asked for. So the schema is written once, as the code that reads it, and cannot disagree with
-//! its error messages.
+//! its error messages. The server's settings are read with it, too.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,19 +10,20 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{MANIFEST_FILE, Problem};
+use super::Problem;
 
 /// Names at most this many edits apart are suggested for one another.
 const SUGGESTION_DISTANCE_MAX: usize = 3;
 
 /// Where problems of one text are put, with their lines.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
+    file: &'static str,
     text: &'a str,
     problems: &'a mut Vec<Problem>,
 }
 
 /// One table of the document.
-pub(super) struct Table<'d> {
+pub(crate) struct Table<'d> {
     /// As a person writes it: `[process.web]`.
     title: String,
     left: BTreeMap<&'d str, Entry<'d>>,
@@ -31,25 +32,25 @@ pub(super) struct Table<'d> {
 
 /// One value, with the key that holds it.
 #[derive(Clone)]
-pub(super) struct Entry<'d> {
+pub(crate) struct Entry<'d> {
     key: &'d str,
     key_span: Range<usize>,
     value: &'d Spanned<DeValue<'d>>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(text: &'a str, problems: &'a mut Vec<Problem>) -> Self {
-        Self { text, problems }
+    pub(crate) fn new(file: &'static str, text: &'a str, problems: &'a mut Vec<Problem>) -> Self {
+        Self { file, text, problems }
     }
 
-    pub(super) fn problem(&mut self, at: &Range<usize>, message: String, hint: Option<String>) {
+    pub(crate) fn problem(&mut self, at: &Range<usize>, message: String, hint: Option<String>) {
         let line = self.text[..at.start.min(self.text.len())].matches('\n').count() + 1;
-        self.problems.push(Problem { file: MANIFEST_FILE, line, message, hint });
+        self.problems.push(Problem { file: self.file, line, message, hint });
     }
 }
 
 impl<'d> Table<'d> {
-    pub(super) fn new(title: impl Into<String>, table: &'d DeTable<'d>) -> Self {
+    pub(crate) fn new(title: impl Into<String>, table: &'d DeTable<'d>) -> Self {
         let left = table
             .iter()
             .map(|(key, value)| {
@@ -60,18 +61,18 @@ impl<'d> Table<'d> {
         Self { title: title.into(), left, known: Vec::new() }
     }
 
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'d>> {
+    pub(crate) fn take(&mut self, key: &'static str) -> Option<Entry<'d>> {
         self.known.push(key);
         self.left.remove(key)
     }
 
     /// Every entry, for tables whose keys are names that the author chose.
-    pub(super) fn take_all(&mut self) -> Vec<Entry<'d>> {
+    pub(crate) fn take_all(&mut self) -> Vec<Entry<'d>> {
         std::mem::take(&mut self.left).into_values().collect()
     }
 
     /// Reports the keys that nothing asked for.
-    pub(super) fn finish(self, report: &mut Report<'_>) {
+    pub(crate) fn finish(self, report: &mut Report<'_>) {
         for (key, entry) in self.left {
             let hint = nearest(key, self.known.iter().copied()).map_or_else(
                 || format!("known here: {}", quoted(&self.known)),
@@ -83,11 +84,11 @@ impl<'d> Table<'d> {
 }
 
 impl<'d> Entry<'d> {
-    pub(super) fn key(&self) -> &'d str {
+    pub(crate) fn key(&self) -> &'d str {
         self.key
     }
 
-    pub(super) fn span(&self) -> Range<usize> {
+    pub(crate) fn span(&self) -> Range<usize> {
         self.key_span.clone()
     }
 
@@ -104,7 +105,7 @@ impl<'d> Entry<'d> {
         report.problem(&self.key_span, format!("`{}` is {is}; it takes {takes}", self.key), None);
     }
 
-    pub(super) fn string(&self, report: &mut Report<'_>) -> Option<String> {
+    pub(crate) fn string(&self, report: &mut Report<'_>) -> Option<String> {
         self.string_such_as(report, "a string")
     }
 
@@ -118,7 +119,7 @@ impl<'d> Entry<'d> {
         }
     }
 
-    pub(super) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
+    pub(crate) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
         match self.value.get_ref() {
             DeValue::Boolean(flag) => Some(*flag),
             _ => {
@@ -129,7 +130,7 @@ impl<'d> Entry<'d> {
     }
 
     /// A whole number within the range, both ends included.
-    pub(super) fn integer(&self, report: &mut Report<'_>, range: (i64, i64)) -> Option<i64> {
+    pub(crate) fn integer(&self, report: &mut Report<'_>, range: (i64, i64)) -> Option<i64> {
         let DeValue::Integer(digits) = self.value.get_ref() else {
             self.wrong_type(report, &format!("a whole number such as `{}`", range.0.max(1)));
             return None;
@@ -146,7 +147,7 @@ impl<'d> Entry<'d> {
     }
 
     /// A number, whole or not.
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self.value.get_ref() {
             DeValue::Integer(digits) => {
                 i32::from_str_radix(digits.as_str(), digits.radix()).ok().map(f64::from)
@@ -157,7 +158,7 @@ impl<'d> Entry<'d> {
     }
 
     /// A string that this function can read; its error is the message.
-    pub(super) fn parsed<T, E: ToString>(
+    pub(crate) fn parsed<T, E: ToString>(
         &self,
         report: &mut Report<'_>,
         takes: &str,
@@ -168,11 +169,11 @@ impl<'d> Entry<'d> {
     }
 
     /// The value, or its error reported here.
-    pub(super) fn checked<T, E: ToString>(&self, report: &mut Report<'_>, result: Result<T, E>) -> Option<T> {
+    pub(crate) fn checked<T, E: ToString>(&self, report: &mut Report<'_>, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| report.problem(&self.key_span, error.to_string(), None)).ok()
     }
 
-    pub(super) fn strings(&self, report: &mut Report<'_>) -> Option<Vec<String>> {
+    pub(crate) fn strings(&self, report: &mut Report<'_>) -> Option<Vec<String>> {
         let strings = self.as_array().and_then(|values| {
             values
                 .iter()
@@ -188,7 +189,7 @@ impl<'d> Entry<'d> {
         strings
     }
 
-    pub(super) fn is_array(&self) -> bool {
+    pub(crate) fn is_array(&self) -> bool {
         self.as_array().is_some()
     }
 
@@ -199,7 +200,7 @@ impl<'d> Entry<'d> {
         }
     }
 
-    pub(super) fn table(&self, report: &mut Report<'_>, title: impl Into<String>) -> Option<Table<'d>> {
+    pub(crate) fn table(&self, report: &mut Report<'_>, title: impl Into<String>) -> Option<Table<'d>> {
         match self.value.get_ref() {
             DeValue::Table(table) => Some(Table::new(title, table)),
             _ => {
@@ -210,7 +211,7 @@ impl<'d> Entry<'d> {
     }
 
     /// `[[key]]`: the tables, each with the place where it starts.
-    pub(super) fn tables(&self, report: &mut Report<'_>, title: &str) -> Vec<(Range<usize>, Table<'d>)> {
+    pub(crate) fn tables(&self, report: &mut Report<'_>, title: &str) -> Vec<(Range<usize>, Table<'d>)> {
         let tables = self.as_array().and_then(|values| {
             values
                 .iter()

@@ -7,7 +7,8 @@ use toml::de::DeTable;
 
 use super::read::{Entry, Report, Table, nearest};
 use super::{
-    Build, Check, Command, Deploy, Manifest, Probe, Problem, Process, Proxy, RouteRule, Volume, quantity,
+    Build, Check, Command, Deploy, MANIFEST_FILE, Manifest, Probe, Problem, Process, Proxy, RouteRule,
+    Volume, quantity,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 
@@ -18,7 +19,7 @@ const ENV_RESERVED: [&str; 1] = ["PORT"];
 
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
 pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
-    let mut report = Report::new(text, problems);
+    let mut report = Report::new(MANIFEST_FILE, text, problems);
     let mut manifest = empty();
     let document = match DeTable::parse(text) {
         Ok(document) => document,
@@ -78,7 +79,7 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
 
 /// Rules between tables: a route's process exists, two volumes do not share a path.
 pub(super) fn check_references(manifest: &Manifest, text: &str, problems: &mut Vec<Problem>) {
-    let mut report = Report::new(text, problems);
+    let mut report = Report::new(MANIFEST_FILE, text, problems);
     let line_of = |needle: &str| text.find(needle).map_or(0..0, |at| at..at);
     for route in &manifest.routes {
         if !manifest.processes.contains_key(&route.process) {

@@ -1,0 +1,258 @@
+//! What can be typed, as types.
+//!
+//! Only syntax is here: which words there are, and that a name is a name. What a missing `--app` means, say, is decided by
+//! the commands. Before clap sees the arguments, `a:b` becomes `a b` ([`expand_colons`]), because Heroku's users type
+//! `config:set`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::name::AppName;
+
+/// Global options whose value is the next word.
+const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
+
+/// A Heroku of your own: builds the app in this folder, runs it in Docker, and routes https to it.
+#[derive(Debug, Parser)]
+#[command(name = "minipaas", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Globals {
+    /// The app [default: the manifest's `app`, else the folder's name]
+    #[arg(short, long, global = true)]
+    pub(crate) app: Option<AppName>,
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say yes to every question
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Print the result and errors alone
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build the app, run it, and route to it
+    Up(UpArgs),
+    /// Stop an app and forget it
+    Down(DownArgs),
+    /// List instances
+    Ps(AppArgs),
+    /// List apps
+    Apps,
+    /// Print what the instances wrote
+    Logs(LogsArgs),
+    /// Show what the box is and does
+    Status,
+    /// Open the app in a browser
+    Open(AppArgs),
+    /// Run the daemon in the foreground
+    Server(ServerArgs),
+    /// Look for what keeps minipaas from working, and say what to do
+    Doctor,
+    /// Have this machine trust the box's certificates
+    Trust(TrustArgs),
+    /// Print a completion script
+    Completions {
+        /// The shell that it is for
+        shell: Shell,
+    },
+    /// Print the version
+    Version,
+    /// Serve a folder over http: what runs in the containers of static sites
+    #[command(hide = true)]
+    StaticServer(StaticServerArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UpArgs {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Only print what would change
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) plan: bool,
+    /// Use this image instead of building one
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: Option<String>,
+    /// Deploy even if the app came from another folder
+    #[arg(long)]
+    pub(crate) take_over: bool,
+    /// Go on and deploy again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AppArgs {
+    /// The app; the same as `--app`
+    #[arg(value_name = "APP")]
+    pub(crate) name: Option<AppName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DownArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    /// Remove its volumes, too, with all their data
+    #[arg(long)]
+    pub(crate) volumes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    /// Go on with new lines until interrupted
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// At most so many of the newest lines of each instance [default: 100]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) lines: Option<u32>,
+    /// Only this process type or instance: `web`, `web.1`
+    #[arg(short, long, value_name = "PROC")]
+    pub(crate) process: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Where to serve plain http, such as `127.0.0.1:8080` [default: port 80, else 8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Where to serve https [default: port 443, else 8443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) https: Option<String>,
+    /// Apps are at `<app>.<domain>` [default: localhost]
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// The state's folder [default: /var/lib/minipaas for root, else ~/.local/state/minipaas]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Stop the daemon; apps go on running in Docker, but are not reachable
+    #[arg(long, conflicts_with_all = ["http", "https", "domain"])]
+    pub(crate) stop: bool,
+    /// Leave the terminal's session first: set by `up` when it starts a daemon in the background
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrustArgs {
+    /// Only print the CA's certificate
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) print: bool,
+    /// Take the certificate out again
+    #[arg(long, visible_alias = "untrust")]
+    pub(crate) remove: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StaticServerArgs {
+    /// The site's root
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: PathBuf,
+    /// Answer unknown pages with `index.html`
+    #[arg(long)]
+    pub(crate) spa: bool,
+    /// The port
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+}
+
+/// The arguments, with `a:b` as `a b` in the command's place.
+///
+/// # Errors
+///
+/// What clap says: also help and version are such an error, of exit code 0.
+pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(expand_colons(argv.into_iter().collect()))
+}
+
+/// Splits the first word that is no option, if it has colons.
+fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
+    let Some(at) = command_position(&argv) else { return argv };
+    let parts: Vec<OsString> = match argv[at].to_str() {
+        Some(word) if word.split(':').all(|part| !part.is_empty()) => {
+            word.split(':').map(OsString::from).collect()
+        }
+        _ => return argv,
+    };
+    argv.splice(at..=at, parts);
+    argv
+}
+
+fn command_position(argv: &[OsString]) -> Option<usize> {
+    let mut words = argv.iter().enumerate().skip(1);
+    while let Some((at, word)) = words.next() {
+        if OPTIONS_WITH_VALUE.iter().any(|option| word == OsStr::new(option)) {
+            words.next();
+        } else if word == "--" {
+            return None;
+        } else if !word.to_string_lossy().starts_with('-') {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_colons(typed: &str, expected: &str) {
+        let argv = format!("minipaas {typed}").split(' ').map(OsString::from).collect();
+        let expanded: Vec<String> =
+            expand_colons(argv).into_iter().skip(1).map(|word| word.into_string().expect("UTF-8")).collect();
+        assert_eq!(expanded.join(" "), expected);
+    }
+
+    #[test]
+    fn colons_are_spaces_in_the_commands_place_alone() {
+        check_colons("config:set A=b:c", "config set A=b:c");
+        check_colons("-a shop domains:add x", "-a shop domains add x");
+        check_colons("--app a:b ps", "--app a:b ps");
+        check_colons("--app=shop --json releases:info v3", "--app=shop --json releases info v3");
+        check_colons("up ./a:b", "up ./a:b");
+        check_colons("a:b:c", "a b c");
+        check_colons(":x", ":x");
+        check_colons("x:", "x:");
+        check_colons("-q", "-q");
+        check_colons("-- a:b", "-- a:b");
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn globals_may_stand_before_and_after_the_command() {
+        for typed in ["minipaas -a shop --json ps", "minipaas ps --json -a shop"] {
+            let args = parse(typed.split(' ').map(OsString::from)).expect("arguments");
+            assert!(args.globals.json);
+            assert_eq!(args.globals.app.expect("an app").as_str(), "shop");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_as_they_are_read() {
+        let error = parse(["minipaas", "ps", "-a", "My_App"].map(OsString::from)).expect_err("no name");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("app name `My_App`"), "{error}");
+    }
+}

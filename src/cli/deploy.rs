@@ -1,0 +1,136 @@
+//! Follows a deploy to its end, and takes it back at Ctrl-C.
+//!
+//! Before the daemon has accepted it, ending the request ends the deploy. After that the deploy is the daemon's: the first
+//! Ctrl-C asks for it to be cancelled and goes on following, since only the stream says how it ended; the second one leaves.
+
+use futures_util::StreamExt as _;
+
+use super::failure::{Failure, Kind};
+use super::image;
+use super::interrupt::Interrupts;
+use super::progress::ProgressView;
+use crate::api::Progress;
+use crate::api::client::{Client, ClientError, ProgressStream};
+use crate::name::AppName;
+
+/// The daemon's code for a deploy that was taken back.
+const CODE_CANCELLED: &str = "cancelled";
+/// The daemon's code for a deploy that is not under way any more.
+const CODE_NOT_FOUND: &str = "not-found";
+
+/// A release that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deployed {
+    pub(crate) release: String,
+    pub(crate) urls: Vec<String>,
+    /// Whether it served before.
+    pub(crate) is_unchanged: bool,
+}
+
+/// A deploy that the daemon works on.
+struct Following<'a> {
+    app: &'a AppName,
+    client: &'a Client,
+    view: &'a mut ProgressView,
+    /// The release, once it is accepted.
+    release: Option<String>,
+    is_cancelled: bool,
+}
+
+/// Follows the deploy of `app` to its end.
+pub(crate) async fn follow(
+    mut stream: ProgressStream,
+    app: &AppName,
+    client: &Client,
+    view: &mut ProgressView,
+    interrupts: &mut Interrupts,
+) -> Result<Deployed, Failure> {
+    let mut following = Following { app, client, view, release: None, is_cancelled: false };
+    loop {
+        tokio::select! {
+            biased;
+            () = interrupts.next() => following.interrupted(interrupts).await?,
+            event = stream.next() => {
+                let Some(event) = event else {
+                    return Err(Failure::failed("the daemon ended the deploy without a result"));
+                };
+                if let Some(deployed) = following.event(event?).await? {
+                    return Ok(deployed);
+                }
+            }
+        }
+    }
+}
+
+impl Following<'_> {
+    async fn event(&mut self, event: Progress) -> Result<Option<Deployed>, Failure> {
+        match event {
+            Progress::Step { step, detail } => self.view.step(&step, &detail),
+            Progress::Log { line } => self.view.log(&line),
+            Progress::Notice { message } => self.view.notice(&message),
+            Progress::Accepted { release } => self.release = Some(release),
+            Progress::Built { .. } => {}
+            Progress::Deployed { release, .. } if self.is_cancelled => {
+                self.view.finish();
+                return Err(Failure::interrupted(format!(
+                    "the interrupt came too late: release {release} of `{}` serves",
+                    self.app
+                )));
+            }
+            Progress::Deployed { release, urls, is_unchanged } => {
+                self.view.finish();
+                return Ok(Some(Deployed { release, urls, is_unchanged }));
+            }
+            Progress::Failed { failure } if self.is_cancelled && failure.code == CODE_CANCELLED => {
+                self.view.abandon();
+                let failure = Failure { kind: Kind::Interrupted, ..failure.into() };
+                return Err(if failure.hints.is_empty() {
+                    self.with_still_serving(failure).await
+                } else {
+                    failure
+                });
+            }
+            Progress::Failed { failure } => {
+                let failure = image::failed(failure, self.view);
+                let kind = if self.is_cancelled { Kind::Interrupted } else { failure.kind };
+                return Err(Failure { kind, ..failure });
+            }
+        }
+        Ok(None)
+    }
+
+    async fn interrupted(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        let Some(release) = self.release.clone() else {
+            self.view.abandon();
+            return Err(Failure::interrupted(format!("interrupted before `{}` was changed", self.app)));
+        };
+        let left = || {
+            Failure::interrupted(format!("left release {release} of `{}` to the daemon", self.app))
+                .hint(format!("`minipaas ps {}` shows what became of it", self.app))
+        };
+        if self.is_cancelled {
+            self.view.abandon();
+            return Err(left());
+        }
+        self.is_cancelled = true;
+        self.view.notice(&format!("cancelling release {release}; Ctrl-C again leaves it to the daemon"));
+        let asked = tokio::select! {
+            asked = self.client.cancel(self.app, &release) => asked,
+            () = interrupts.next() => return Err(left()),
+        };
+        match asked {
+            // It has just ended; the stream says how.
+            Err(ClientError::Failed(failure)) if failure.code == CODE_NOT_FOUND => Ok(()),
+            asked => Ok(asked?),
+        }
+    }
+
+    async fn with_still_serving(&self, failure: Failure) -> Failure {
+        match self.client.app(self.app).await.map(|app| app.release) {
+            Ok(Some(release)) => failure.hint(format!("{release} is still serving")),
+            Ok(None) => failure.hint(format!("no release of `{}` serves", self.app)),
+            // The failure itself is what counts; that nobody can say more is seen from the missing hint.
+            Err(_) => failure,
+        }
+    }
+}

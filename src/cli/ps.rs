@@ -1,0 +1,53 @@
+//! `minipaas ps`: the instances of one app, or of all.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Session;
+use super::args::AppArgs;
+use super::failure::Failure;
+use super::output::{Table, age, count};
+use super::project;
+use crate::api::Instance;
+
+pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
+    let client = session.client();
+    let apps = match project::named_app(session, args) {
+        Some(app) => vec![client.app(&app).await?],
+        None => client.apps().await?,
+    };
+    if session.out.is_json() {
+        session.out.json(&apps)?;
+        return Ok(());
+    }
+    let now = now_millis();
+    let mut table = Table::new(["APP", "SLOT", "RELEASE", "STATE", "SINCE", "DETAIL"]);
+    for app in &apps {
+        for instance in &app.instances {
+            let since = age(instance.since, now);
+            let Instance { slot, release, state, .. } = instance;
+            let cells = [&app.name, slot, release, state, &since, &detail(instance)].map(String::clone);
+            table.row(cells);
+        }
+        if let Some(deploy) = &app.deploy {
+            session.out.notice(format_args!(
+                "{} of `{}` is being deployed: {}",
+                deploy.release, app.name, deploy.phase
+            ));
+        }
+    }
+    session.out.table(&table)?;
+    Ok(())
+}
+
+fn detail(instance: &Instance) -> String {
+    let restarts = match instance.restarts {
+        0 => None,
+        number => Some(format!("({})", count(number as usize, "restart"))),
+    };
+    instance.detail.clone().into_iter().chain(restarts).collect::<Vec<_>>().join(" ")
+}
+
+fn now_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

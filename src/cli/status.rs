@@ -1,0 +1,41 @@
+//! `minipaas status`: the box, its engine, its addresses and its apps.
+
+use super::Session;
+use super::failure::Failure;
+use super::{apps, output::Table};
+use crate::api::EngineStatus;
+
+pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
+    let out = session.out;
+    let status = session.client().status().await?;
+    if out.is_json() {
+        out.json(&status)?;
+        return Ok(());
+    }
+    let mut table = Table::new(["BOX", &status.box_id]);
+    let rows = [
+        ("daemon", format!("{}, pid {}", status.version, status.pid)),
+        ("home", session.home.display().to_string()),
+        ("engine", engine(&status.engine)),
+        ("domain", status.domain),
+        ("http", status.http),
+        ("https", status.https),
+    ];
+    for (name, value) in rows {
+        table.row([name.to_owned(), value]);
+    }
+    out.table(&table)?;
+    if !status.apps.is_empty() {
+        out.line("")?;
+        apps::print(out, &status.apps)?;
+    }
+    Ok(())
+}
+
+fn engine(engine: &EngineStatus) -> String {
+    match (&engine.error, &engine.version) {
+        (Some(error), _) => format!("{}, does not answer: {error}", engine.endpoint),
+        (None, Some(version)) => format!("{}, {version}", engine.endpoint),
+        (None, None) => format!("{}, not asked yet", engine.endpoint),
+    }
+}

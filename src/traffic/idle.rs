@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,7 +31,20 @@ pub enum RequestBody {
     /// Nothing: the request may be sent again.
     Empty,
     /// What the client sends, as it arrives.
-    Streaming(Incoming),
+    Streaming {
+        /// The client's body.
+        body: Incoming,
+        /// Moved on by every piece that goes to the upstream.
+        progress: Arc<Progress>,
+    },
+}
+
+/// When a request's body last moved: written as it is sent, read by whoever waits for the response.
+#[derive(Debug)]
+pub struct Progress {
+    since: Instant,
+    /// Milliseconds after `since`.
+    last: AtomicU64,
 }
 
 pub(super) struct IdleConnections(ArrayQueue<(Instant, Connection)>);
@@ -64,6 +79,43 @@ impl fmt::Debug for IdleConnections {
     }
 }
 
+impl Progress {
+    /// Nothing has moved yet; counted from now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { since: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// When the last piece moved.
+    #[must_use]
+    pub fn last(&self) -> Instant {
+        self.since + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    fn touch(&self) {
+        let elapsed = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(elapsed, Ordering::Relaxed);
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RequestBody {
+    /// The body that the client sends; [`Self::Empty`] when it is known to send none.
+    #[must_use]
+    pub fn new(body: Incoming) -> Self {
+        if body.is_end_stream() {
+            Self::Empty
+        } else {
+            Self::Streaming { body, progress: Arc::new(Progress::new()) }
+        }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -74,21 +126,27 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streaming(body) => Pin::new(body).poll_frame(cx),
+            Self::Streaming { body, progress } => {
+                let frame = Pin::new(body).poll_frame(cx);
+                if frame.is_ready() {
+                    progress.touch();
+                }
+                frame
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(body) => body.is_end_stream(),
+            Self::Streaming { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(body) => body.size_hint(),
+            Self::Streaming { body, .. } => body.size_hint(),
         }
     }
 }

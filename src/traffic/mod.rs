@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::name::InstanceId;
 use crate::route::{self, Route, RouteTable};
 
-pub use idle::{Connection, RequestBody};
+pub use idle::{Connection, Progress, RequestBody};
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 
 /// The published table, shared by both planes; clones are handles on the same one.

@@ -131,8 +131,11 @@ impl Upstream {
 
     /// Keeps a connection for a later request; drops it when enough are kept, or the upstream drains.
     pub fn keep_connection(&self, connection: Connection) {
-        if !self.is_draining.load(Ordering::Relaxed) {
-            self.idle.keep(connection);
+        self.idle.keep(connection);
+        // Kept first and looked at after, as the drain sets its flag first and clears after: one of the two sees the other,
+        // so no connection stays open to an instance that is about to stop.
+        if self.is_draining.load(Ordering::SeqCst) {
+            self.idle.clear();
         }
     }
 

@@ -1,0 +1,149 @@
+//! The body of a response, on its way to the client.
+//!
+//! It carries what must live exactly as long as the response is being sent: the count of the request on its upstream, the
+//! connection that becomes free at its end, the entry of the access log. No piece of it is kept or copied; a slow client makes
+//! hyper stop polling, and so the upstream stop sending.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tracing::warn;
+
+use super::access::Entry;
+use super::limits::REUSE_TIME_MAX;
+use crate::traffic::{Connection, InFlight};
+
+/// The body of a response.
+#[derive(Debug)]
+pub(super) struct ResponseBody {
+    source: Source,
+    /// Written to the log when the body is dropped; that of a tunnel stays with the tunnel.
+    entry: Option<Entry>,
+}
+
+/// A request on its upstream: counted, and the connection that answers it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub guard: InFlight,
+    pub connection: Connection,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Of the proxy itself; empty when it was sent.
+    Page(Bytes),
+    /// As it arrives from an upstream. There is a lease as long as it has not ended.
+    Upstream { body: Incoming, lease: Option<Lease> },
+}
+
+impl ResponseBody {
+    /// A body that is known from the start.
+    pub(super) fn page(bytes: Bytes) -> Self {
+        Self { source: Source::Page(bytes), entry: None }
+    }
+
+    /// A body that arrives from an upstream.
+    pub(super) fn streaming(body: Incoming, lease: Lease) -> Self {
+        let lease = if body.is_end_stream() {
+            lease.end();
+            None
+        } else {
+            Some(lease)
+        };
+        Self { source: Source::Upstream { body, lease }, entry: None }
+    }
+
+    /// Lets the entry be written when the body has been sent.
+    pub(super) fn log(&mut self, entry: Entry) {
+        self.entry = Some(entry);
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { source, entry } = &mut *self;
+        let frame = match source {
+            Source::Page(bytes) if bytes.is_empty() => None,
+            Source::Page(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Source::Upstream { body, lease } => {
+                let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
+                match &frame {
+                    Some(Err(error)) => {
+                        // Dropping the lease closes the connection, too: what comes next on it cannot be told.
+                        *lease = None;
+                        log_broken(entry.as_ref(), error);
+                    }
+                    Some(Ok(_)) if !body.is_end_stream() => {}
+                    _ => {
+                        if let Some(lease) = lease.take() {
+                            lease.end();
+                        }
+                    }
+                }
+                frame
+            }
+        };
+        if let (Some(entry), Some(Ok(frame))) = (entry, &frame) {
+            entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Page(bytes) => bytes.is_empty(),
+            Source::Upstream { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Page(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Upstream { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+impl Lease {
+    /// Keeps the connection for the next request, now that the response is complete, and uncounts this one.
+    fn end(self) {
+        let Self { guard, mut connection } = self;
+        if connection.sender.is_ready() {
+            guard.upstream().keep_connection(connection);
+            return;
+        }
+        if connection.sender.is_closed() {
+            return;
+        }
+        // The task of the connection has not come round yet; or the app answered before it read the whole request, and the
+        // connection is of no use until it has.
+        let upstream = guard.upstream().clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(REUSE_TIME_MAX, connection.sender.ready()).await {
+                    upstream.keep_connection(connection);
+                }
+            });
+        }
+    }
+}
+
+fn log_broken(entry: Option<&Entry>, error: &hyper::Error) {
+    let Some(entry) = entry else { return };
+    warn!(
+        app = entry.app(),
+        instance = entry.instance(),
+        request_id = entry.id.as_str(),
+        side = "upstream",
+        error = error as &dyn std::error::Error,
+        "response broke off"
+    );
+}

@@ -1,0 +1,157 @@
+//! What happens to headers on the way (RFC 9110, 7.6): those that belong to one connection end here, in both directions, and
+//! those that tell the app about its client are ours alone to say.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+
+/// The id of a request; always ours, never the client's.
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+
+/// What the app is told about a request.
+#[derive(Debug)]
+pub(super) struct Told<'t> {
+    /// The client's address.
+    pub client: &'t HeaderValue,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The port that the client connected to, as it sees it.
+    pub port: &'t HeaderValue,
+    /// The host, with its port if the client named one.
+    pub host: &'t HeaderValue,
+    /// The prefix that was taken off the path.
+    pub prefix: Option<&'t str>,
+    /// The request's id.
+    pub id: HeaderValue,
+    /// Milliseconds since 1970 at which the request arrived.
+    pub start_ms: u64,
+}
+
+/// The protocol that a client asks to change to; `None` for h2c, which would let requests pass that no route was found for.
+pub(super) fn wanted_upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    let is_asked = version == Version::HTTP_11 && lists(headers, &CONNECTION, "upgrade");
+    let is_h2c = lists(headers, &UPGRADE, "h2c");
+    (is_asked && !is_h2c).then(|| protocol.clone())
+}
+
+/// Whether a protocol is WebSocket.
+pub(super) fn is_websocket(protocol: &HeaderValue) -> bool {
+    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+}
+
+/// Rewrites a request's headers for the upstream.
+pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: Option<HeaderValue>) {
+    let takes_trailers = headers.contains_key(TE) && lists(headers, &TE, "trailers");
+    remove_hop_by_hop(headers);
+    headers.remove(FORWARDED);
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(protocol) = upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    headers.insert(HOST, told.host.clone());
+    headers.insert(&X_FORWARDED_FOR, told.client.clone());
+    headers.insert(&X_FORWARDED_HOST, told.host.clone());
+    headers.insert(&X_FORWARDED_PORT, told.port.clone());
+    headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(told.scheme));
+    match told.prefix.map(HeaderValue::from_str) {
+        Some(Ok(prefix)) => headers.insert(&X_FORWARDED_PREFIX, prefix),
+        _ => headers.remove(&X_FORWARDED_PREFIX),
+    };
+    headers.insert(&X_REQUEST_ID, told.id);
+    headers.insert(&X_REQUEST_START, told.start_ms.into());
+}
+
+/// Makes an HTTP/2 request's headers those of HTTP/1.1: cookies come in crumbs there (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let Some(first) = crumbs.next() else { return };
+    let mut joined = first.as_bytes().to_vec();
+    let mut is_whole = true;
+    for crumb in crumbs {
+        is_whole = false;
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if !is_whole {
+        let joined = HeaderValue::from_bytes(&joined).expect("values joined by `; ` are a value");
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Says that a request has no body where servers expect one (RFC 9110, 8.6); HTTP/2 clients need not.
+pub(super) fn mark_empty(method: &Method, headers: &mut HeaderMap) {
+    if matches!(*method, Method::POST | Method::PUT | Method::PATCH) && !headers.contains_key(CONTENT_LENGTH)
+    {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+}
+
+/// Rewrites a response's headers for the client.
+pub(super) fn rewrite_response(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+}
+
+/// Rewrites the headers of a `101 Switching Protocols`.
+pub(super) fn rewrite_switch(headers: &mut HeaderMap, protocol: HeaderValue) {
+    remove_hop_by_hop(headers);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        remove_listed(headers);
+    }
+    headers.remove(&KEEP_ALIVE);
+    headers.remove(&PROXY_CONNECTION);
+    headers.remove(PROXY_AUTHENTICATE);
+    headers.remove(PROXY_AUTHORIZATION);
+    headers.remove(TE);
+    headers.remove(TRAILER);
+    headers.remove(TRANSFER_ENCODING);
+    headers.remove(UPGRADE);
+}
+
+/// Removes `Connection` and what it lists. The length stays whatever it lists: without it the body would end elsewhere.
+fn remove_listed(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| *name != CONTENT_LENGTH && *name != HOST)
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+}
+
+/// Whether a list header has this member, in whatever case.
+fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        value.as_bytes().split(|b| *b == b',').any(|item| {
+            // `trailers;q=0.5` lists `trailers`.
+            let item = item.split(|b| *b == b';').next().unwrap_or_default();
+            item.trim_ascii().eq_ignore_ascii_case(member.as_bytes())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Accepts connections, does TLS, and runs HTTP on them until they end or are asked to.
+//!
+//! Which HTTP is spoken is what ALPN agreed on, never guessed from bytes. A connection holds one place of all that there are;
+//! when none is free nothing is accepted, and clients wait in the kernel's queue.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use http::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, debug_span, warn};
+
+use super::exchange::Peer;
+use super::{Proxy, limits};
+
+/// How ALPN names HTTP/2 (RFC 9113, 3.2).
+const ALPN_H2: &[u8] = b"h2";
+
+impl Proxy {
+    /// Serves plain HTTP/1.1 until `shutdown`; connections go on until [`Proxy::finish`].
+    pub async fn serve_http(self, listener: TcpListener, shutdown: CancellationToken) {
+        self.serve(listener, None, shutdown).await;
+    }
+
+    /// Serves HTTP/2 and HTTP/1.1 over TLS until `shutdown`; connections go on until [`Proxy::finish`].
+    ///
+    /// `tls` says by ALPN what may be spoken: `h2`, `http/1.1`.
+    pub async fn serve_https(
+        self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        shutdown: CancellationToken,
+    ) {
+        self.serve(listener, Some(TlsAcceptor::from(tls)), shutdown).await;
+    }
+
+    async fn serve(self, listener: TcpListener, tls: Option<TlsAcceptor>, shutdown: CancellationToken) {
+        let port = match &tls {
+            Some(_) => self.0.config.https_port,
+            None => listener.local_addr().map_or(80, |addr| addr.port()),
+        };
+        let port = HeaderValue::from(port);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                accepted = self.accept(&listener) => accepted,
+            };
+            let (stream, addr, permit) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if !is_of_connection(&error) {
+                        warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
+                        sleep(limits::ACCEPT_PAUSE).await;
+                    }
+                    continue;
+                }
+            };
+            let client = addr.ip().to_canonical();
+            let client_value =
+                HeaderValue::try_from(client.to_string()).expect("an address is digits, dots and colons");
+            let peer = Peer {
+                proxy: self.clone(),
+                client,
+                client_value,
+                port: port.clone(),
+                is_tls: tls.is_some(),
+                // One for each connection, so that polling them does not meet in one lock.
+                shutdown: shutdown.child_token(),
+                _permit: permit,
+            };
+            let connection = run(stream, tls.clone(), Arc::new(peer));
+            self.0.tasks.spawn(connection.instrument(debug_span!("downstream", %addr)));
+        }
+    }
+
+    /// Cancel-safe: a connection that was accepted is returned.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.0.connections).acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        let (stream, addr) = listener.accept().await?;
+        if let Err(error) = prepare(&stream) {
+            debug!(error = &error as &dyn std::error::Error, "connection ended as it began");
+        }
+        Ok((stream, addr, permit))
+    }
+}
+
+async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
+    let Some(tls) = tls else { return run_http1(stream, peer).await };
+    let cut = peer.proxy.0.cut.clone();
+    let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
+    let stream = match cut.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => stream,
+        Some(Ok(Err(error))) => {
+            return debug!(error = &error as &dyn std::error::Error, "TLS handshake failed");
+        }
+        Some(Err(_)) => return debug!("TLS handshake took too long"),
+        None => return,
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
+        run_http2(stream, peer).await;
+    } else {
+        run_http1(stream, peer).await;
+    }
+}
+
+async fn run_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
+    let service = {
+        let peer = Arc::clone(&peer);
+        service_fn(move |request| {
+            let peer = Arc::clone(&peer);
+            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_READ_TIME_MAX)
+        .max_header_size(limits::HEADER_BYTES_MAX)
+        .max_buf_size(limits::BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    until_end(connection, http1::UpgradeableConnection::graceful_shutdown, &peer).await;
+}
+
+async fn run_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
+    let service = {
+        let peer = Arc::clone(&peer);
+        service_fn(move |request| {
+            let peer = Arc::clone(&peer);
+            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+        })
+    };
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::H2_STREAMS_MAX)
+        .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(limits::H2_LOCAL_RESETS_MAX)
+        .max_header_list_size(limits::HEADER_BYTES_MAX as u32)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(limits::H2_SEND_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    until_end(connection, http2::Connection::graceful_shutdown, &peer).await;
+}
+
+/// Runs a connection; from the shutdown on only until its requests are answered, and never beyond the cut.
+async fn until_end<C, E>(connection: C, finish: impl FnOnce(Pin<&mut C>), peer: &Peer)
+where
+    C: Future<Output = Result<(), E>>,
+    E: std::error::Error + 'static,
+{
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = peer.shutdown.cancelled() => {
+            finish(connection.as_mut());
+            match peer.proxy.0.cut.run_until_cancelled(connection).await {
+                Some(result) => result,
+                None => return,
+            }
+        }
+    };
+    if let Err(error) = result {
+        debug!(error = &error as &dyn std::error::Error, "connection ended");
+    }
+}
+
+/// Sends small writes at once, and notices clients that vanish.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let (probes, interval) = limits::KEEP_ALIVE_PROBES;
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, limits::KEEP_ALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, interval)?;
+    sockopt::set_tcp_keepcnt(stream, probes)?;
+    Ok(())
+}
+
+/// Whether accepting failed because of the one connection that was to be accepted; the next one may be well.
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,185 @@
+//! The data plane: accepts connections, finds each request's route, and forwards it to a ready instance.
+//!
+//! # Theory of operation
+//!
+//! `listener` accepts, does TLS and hands every request to `exchange`, which decides who answers: an error page, a redirect,
+//! or an upstream claimed from the published table. `forward` puts the request on a connection to that upstream, and tries a
+//! second time where that cannot do harm. `body` carries the response back; the request stays counted until its last byte was
+//! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
+//! just enough of WebSocket framing (`frames`) to say goodbye in its language.
+//!
+//! Nothing on the request path waits for anything but its own client and upstream: the table is a snapshot, the counters are
+//! atomic. The exception is a route that is held, where waiting is the point; how many may wait is bounded.
+//!
+//! Shutdown: the token given to the `serve` functions stops the accepting and asks every connection to finish
+//! (`Connection: close`, GOAWAY, a close frame); [`Proxy::finish`] waits for that, and cuts what is left.
+//!
+//! What this module does not do: it knows routes and a TLS configuration, never who made them. It keeps no response, buffers
+//! no body, and speaks HTTP/1.1 alone to upstreams.
+
+mod access;
+mod body;
+mod error;
+mod exchange;
+mod forward;
+mod frames;
+mod headers;
+mod listener;
+mod page;
+mod request_id;
+mod target;
+mod tunnel;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use self::request_id::RequestIds;
+use crate::traffic::{Drained, Routes};
+
+/// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
+mod limits {
+    use std::time::Duration;
+
+    /// Downstream connections of all listeners, tunnels included. Each costs about 20 KiB while it is busy.
+    pub(super) const CONNECTIONS_MAX: usize = 10_000;
+    /// Requests that wait for a held route at the same time.
+    pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
+    /// A request's head must be complete by then, and a keep-alive connection is closed when none follows.
+    pub(super) const HEADER_READ_TIME_MAX: Duration = Duration::from_secs(30);
+    /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
+    pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
+    /// What is read ahead or not yet written on one HTTP/1 connection.
+    pub(super) const BUFFER_BYTES_MAX: usize = 128 * 1024;
+    /// Handshakes that take longer are from a broken client, or not a client at all.
+    pub(super) const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+    /// Concurrent streams of one HTTP/2 connection; hyper's default.
+    pub(super) const H2_STREAMS_MAX: u32 = 200;
+    /// Streams that a client opened and reset before we looked at them (CVE-2023-44487); h2's default.
+    pub(super) const H2_PENDING_RESETS_MAX: usize = 20;
+    /// Streams that we reset because of the client's errors; hyper's default.
+    pub(super) const H2_LOCAL_RESETS_MAX: usize = 1024;
+    /// What one stream may send ahead of the upstream's reading.
+    pub(super) const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+    /// What all streams of one connection may send ahead; hyper's default.
+    pub(super) const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+    /// What waits to be written for one stream.
+    pub(super) const H2_SEND_BYTES_MAX: usize = 64 * 1024;
+    /// After accepting failed for want of file descriptors or memory.
+    pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+    /// Silence after which the kernel asks whether the client is still there; without it a vanished WebSocket stays for ever.
+    pub(super) const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
+    /// How often it asks until it gives up, and how long it waits in between.
+    pub(super) const KEEP_ALIVE_PROBES: (u32, Duration) = (4, Duration::from_secs(15));
+    /// How long a connection whose response is complete may take to be ready for the next request.
+    pub(super) const REUSE_TIME_MAX: Duration = Duration::from_secs(1);
+    /// The buffer of one direction of a tunnel: two make 16 KiB, which an idle WebSocket holds as long as it lives.
+    pub(super) const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
+    /// What remains, after the time to close is over, to write a last frame.
+    pub(super) const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(500);
+}
+
+/// What the proxy is told at the start; it does not change.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    /// The port of https as browsers see it, for redirects and `X-Forwarded-Port`.
+    pub https_port: u16,
+    /// The domain under which apps get their hosts, for the error pages.
+    pub domain: String,
+    /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
+    pub ca_pem: Option<Arc<str>>,
+    /// How long the proxy waits for others.
+    pub timeouts: Timeouts,
+}
+
+/// How long the proxy waits for others.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For an upstream to accept a connection; 5 s, as Heroku.
+    pub connect: Duration,
+    /// For the first byte of a response, counted from the last byte of the request; 60 s.
+    pub first_byte: Duration,
+    /// For a held route to get an upstream; 60 s.
+    pub hold: Duration,
+    /// For a WebSocket's client to answer a close frame; 2 s.
+    pub close: Duration,
+}
+
+/// The proxy; clones are handles on the same one. Dropping the last one leaves its connections alone.
+#[derive(Debug, Clone)]
+pub struct Proxy(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    routes: Routes,
+    config: ProxyConfig,
+    ids: RequestIds,
+    connections: Arc<Semaphore>,
+    held: Semaphore,
+    /// Connections and tunnels.
+    tasks: TaskTracker,
+    /// Cancelled when the grace is over.
+    cut: CancellationToken,
+}
+
+// === impl ProxyConfig ===
+
+impl ProxyConfig {
+    /// The configuration for a domain, with https at its default port and no CA to hand out.
+    #[must_use]
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self { https_port: 443, domain: domain.into(), ca_pem: None, timeouts: Timeouts::default() }
+    }
+}
+
+// === impl Timeouts ===
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(60),
+            hold: Duration::from_secs(60),
+            close: Duration::from_secs(2),
+        }
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// A proxy for these routes; it serves nothing yet.
+    #[must_use]
+    pub fn new(routes: Routes, config: ProxyConfig) -> Self {
+        Self(Arc::new(Inner {
+            routes,
+            config,
+            ids: RequestIds::new(),
+            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
+            held: Semaphore::new(limits::HELD_REQUESTS_MAX),
+            tasks: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        }))
+    }
+
+    /// Waits until every connection and tunnel has ended, at most `grace`, and cuts those that are left.
+    ///
+    /// Call after the token of the `serve` functions was cancelled, which is what makes them end.
+    pub async fn finish(&self, grace: Duration) -> Drained {
+        let tasks = &self.0.tasks;
+        tasks.close();
+        info!(connections = tasks.len(), "finishing connections");
+        if tokio::time::timeout(grace, tasks.wait()).await.is_ok() {
+            return Drained { cut: 0 };
+        }
+        let cut = tasks.len();
+        warn!(connections = cut, "cutting connections, the grace is over");
+        self.0.cut.cancel();
+        tasks.wait().await;
+        Drained { cut }
+    }
+}

@@ -11,15 +11,11 @@ pub mod instance;
 pub mod logs;
 pub mod manifest;
 pub mod name;
-<<<<<<< HEAD
 pub mod plan;
 pub mod port;
 pub mod probe;
 pub mod proxy;
 pub mod random;
-=======
-pub mod proxy;
->>>>>>> proxy
 pub mod release;
 pub mod rollout;
 pub mod route;

@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
+use minipaas::config::ServerConfig;
+
 fn main() -> ExitCode {
     minipaas::cli::run(std::env::args_os(), serve)
 }
 
-/// SEAM: to be replaced by `minipaas::server::run`, which has this type.
-fn serve(_: minipaas::config::ServerConfig) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no daemon")
+fn serve(config: ServerConfig) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(minipaas::server::run(config, |name| std::env::var(name).ok()))?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::io::SyncIoBridge;
 
 use super::context::{Context, ContextError};
@@ -60,6 +60,8 @@ pub enum ImageError {
 pub struct Images {
     engine: Arc<dyn Engine>,
     owner: BoxId,
+    /// The static file server's files and their digest, read once: the running program does not change.
+    closure: Arc<OnceCell<(Closure, String)>>,
 }
 
 /// How an archive is to be built.
@@ -79,7 +81,7 @@ impl Images {
     /// Images of this box on this engine.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, owner: BoxId) -> Self {
-        Self { engine, owner }
+        Self { engine, owner, closure: Arc::default() }
     }
 
     /// The image that was made from this content, if it is still there.
@@ -160,13 +162,14 @@ impl Images {
     ///
     /// When the program's files cannot be read, or the engine does not make it.
     pub async fn static_base(&self, log: Log<'_>) -> Result<Build, ImageError> {
-        let (closure, digest) = blocking(|| {
-            let closure = Closure::of_running()?;
-            let digest = closure.digest()?;
-            Ok::<_, ImageError>((closure, digest))
-        })
-        .await?;
-        let content = digest.to_string();
+        let read = || {
+            blocking(|| {
+                let closure = Closure::of_running()?;
+                let digest = closure.digest()?;
+                Ok::<_, ImageError>((closure, digest.to_string()))
+            })
+        };
+        let (closure, content) = self.closure.get_or_try_init(read).await?.clone();
         // Shared by every box on the engine: the digest says that it is the same program, and its label that it is nobody's.
         let tag = format!("{STATIC_BASE}:{content}");
         if let Some(image) = self.engine.image(&tag).await? {

@@ -177,6 +177,7 @@ impl Task {
                         "engine answers"
                     );
                 }
+                self.engine.endpoint = info.endpoint;
                 self.engine.version = Some(info.version);
             }
             Observed::Down(error) => {

@@ -20,6 +20,8 @@ pub struct View {
 /// The engine, as it was last seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineView {
+    /// Where it is, once it answered.
+    pub endpoint: String,
     /// Its version, once it answered.
     pub version: Option<String>,
     /// Why it does not answer now.

@@ -18,7 +18,7 @@ pub enum ListenError {
     Taken {
         /// The address.
         addr: SocketAddr,
-        /// Who has it, when that can be seen: `nginx (process 812)`.
+        /// Who has it, when that can be seen: "`nginx` (pid 812)".
         by: Option<String>,
     },
     /// Only root may have it.
@@ -87,7 +87,7 @@ fn bind(choice: &ListenChoice) -> Result<(SocketAddr, TcpListener), ListenError>
     }
     let (addr, source) = first.expect("there is at least one address to try");
     Err(match source.kind() {
-        io::ErrorKind::AddrInUse => ListenError::Taken { addr, by: crate::port::holder(addr.port()) },
+        io::ErrorKind::AddrInUse => ListenError::Taken { addr, by: crate::port::owner(addr.port()) },
         io::ErrorKind::PermissionDenied => ListenError::Forbidden { addr },
         _ => ListenError::Refused { addr, source },
     })

@@ -77,11 +77,15 @@ pub enum ServerError {
 /// # Errors
 ///
 /// When it cannot start. What goes wrong later is logged and does not end it.
-pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String>) -> Result<(), ServerError> {
+pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String> + Sync) -> Result<(), ServerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     make_home(&config.home)?;
     let store = Store::open(&config.home)?;
+    #[cfg(feature = "testing")]
+    if let Some(phase) = env("MINIPAAS_HALT_AT").as_deref().and_then(crate::rollout::Phase::from_name) {
+        store.halt_at(phase);
+    }
 
     let routes = Routes::new();
     if let Some(table) = store.route_table()? {
@@ -93,8 +97,8 @@ pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String>) -> 
     let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, domain = config.domain, "serving");
 
-    let endpoint = choose_endpoint(&env);
-    let engine = engine(store.box_id().clone(), endpoint.clone());
+    let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let engine = engine(store.box_id().clone(), find_endpoints(&env, &user_home));
     let doors = CancellationToken::new();
     let controller = start_controller(&config, &store, &routes, &engine, &doors).await?;
     let facts = Facts {
@@ -102,7 +106,6 @@ pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String>) -> 
         domain: config.domain.clone(),
         http: listeners.http.0,
         https: proxy.https,
-        engine_endpoint: endpoint.to_string(),
         ca_pem: ca.certificate_pem().to_owned(),
     };
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
@@ -154,8 +157,8 @@ fn serve_traffic(
         routes.clone(),
         ProxyConfig {
             https_port: https.port(),
-            domain: config.domain.clone(),
             ca_pem: Some(ca.certificate_pem().into()),
+            ..ProxyConfig::new(config.domain.clone())
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
@@ -188,19 +191,12 @@ async fn start_controller(
     Controller::start(parts, shutdown.clone()).await
 }
 
-/// The first place where an engine may be whose socket is there, else the first place.
-fn choose_endpoint(env: &impl Fn(&str) -> Option<String>) -> Endpoint {
-    let home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let mut endpoints = find_endpoints(&|name| env(name), &home);
-    let there = endpoints.iter().position(Endpoint::is_there).unwrap_or(0);
-    endpoints.swap_remove(there)
-}
-
-fn engine(owner: BoxId, endpoint: Endpoint) -> Arc<dyn Engine> {
+/// Whichever engine answers first among the places where one may be, looked for anew whenever it was away.
+fn engine(owner: BoxId, endpoints: Vec<Endpoint>) -> Arc<dyn Engine> {
     Arc::new(LazyEngine::new(move || {
-        let (owner, endpoint) = (owner.clone(), endpoint.clone());
+        let (owner, endpoints) = (owner.clone(), endpoints.clone());
         async move {
-            let engine = DockerEngine::connect(owner, &endpoint).await?;
+            let engine = DockerEngine::connect_first(&owner, &endpoints).await?;
             Ok::<Arc<dyn Engine>, EngineError>(Arc::new(engine))
         }
         .boxed()

@@ -8,6 +8,7 @@ mod stream;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -29,6 +30,9 @@ use crate::logs;
 use crate::name::{AppName, ReleaseId};
 use failure::Refusal;
 use stream::Lines;
+
+/// How long a status waits for the engine's first answer; longer than the engine itself is waited for.
+const FIRST_LOOK_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// What the API is served from; clones share everything.
 #[derive(Clone)]
@@ -54,8 +58,6 @@ pub struct Facts {
     pub http: std::net::SocketAddr,
     /// Where https is served.
     pub https: std::net::SocketAddr,
-    /// Where the engine is.
-    pub engine_endpoint: String,
     /// The local CA's certificate.
     pub ca_pem: String,
 }
@@ -86,7 +88,12 @@ fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// Waits until the engine was asked once, so that a client of a daemon that just started hears an answer, not a delay.
 async fn status(State(api): State<Api>) -> Json<super::Status> {
+    let mut view = api.controller.watch();
+    let asked = view.wait_for(|view| view.engine.is_recovered || view.engine.error.is_some());
+    // An engine that hangs is told of as it is.
+    let _ = tokio::time::timeout(FIRST_LOOK_TIME_MAX, asked).await;
     Json(wire::status(&api.controller.view(), &api.facts))
 }
 

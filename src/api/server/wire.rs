@@ -17,7 +17,7 @@ pub(super) fn status(view: &View, facts: &Facts) -> Status {
         http: facts.http.to_string(),
         https: facts.https.to_string(),
         engine: EngineStatus {
-            endpoint: facts.engine_endpoint.clone(),
+            endpoint: view.engine.endpoint.clone(),
             version: view.engine.version.clone(),
             error: match (&view.engine.error, view.engine.is_recovered) {
                 (None, false) => Some("it has not been asked yet".to_owned()),

@@ -20,10 +20,15 @@ use daemon::{FakeDaemon, Reply};
 
 /// A box with a working engine.
 fn status() -> Reply {
+    status_of(7)
+}
+
+/// A box whose daemon is this process.
+fn status_of(pid: u32) -> Reply {
     Reply::Json(
         StatusCode::OK,
         json!({
-            "version": env!("CARGO_PKG_VERSION"), "pid": 7, "box-id": "1a2b3c4d", "domain": "localhost",
+            "version": env!("CARGO_PKG_VERSION"), "pid": pid, "box-id": "1a2b3c4d", "domain": "localhost",
             "http": "0.0.0.0:80", "https": "0.0.0.0:443", "generation": 3, "apps": [app()],
             "engine": {"endpoint": "unix:///var/run/docker.sock", "version": "20.10.24", "error": null},
         }),
@@ -285,6 +290,25 @@ async fn doctor_tells_what_it_found_in_the_daemon() {
     assert_eq!(verdict("https"), "ok");
     assert_eq!(verdict("trust"), "warn");
     assert_eq!(findings.len(), 9);
+}
+
+#[tokio::test]
+async fn server_is_stopped_and_waited_for() {
+    let mut process =
+        tokio::process::Command::new("sleep").arg("600").kill_on_drop(true).spawn().expect("sleep");
+    let pid = process.id().expect("it runs");
+    let daemon = FakeDaemon::start([("GET /v1/status", status_of(pid))]);
+    let text = Folder::with([]).run(&daemon, "server --stop").await.text();
+    expect![[r#"
+        exit: 0
+        --- stdout
+        --- stderr
+        the daemon, pid [PID], finishes its requests
+        the daemon has ended; apps go on running in Docker
+    "#]]
+    .assert_eq(&text.replace(&pid.to_string(), "[PID]"));
+    let status = process.wait().await.expect("an end");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::TERM.as_raw()));
 }
 
 #[tokio::test]

@@ -188,6 +188,8 @@ impl Client {
         let path = format!("/apps/{app}/builds/{}", encoded(content));
         let answer = self.send(Method::GET, &path, empty(), ANSWER_TIMEOUT).await?;
         if answer.res.status() == StatusCode::NOT_FOUND {
+            // Read to its end, so that the daemon does not see a client that hung up.
+            answer.bytes(ANSWER_TIMEOUT).await?;
             return Ok(None);
         }
         answer.json(ANSWER_TIMEOUT).await.map(Some)

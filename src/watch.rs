@@ -6,7 +6,7 @@
 //! that was reported already, so nothing is lost as long as the folder is read after `follow`.
 //!
 //! Changes are collected by notify's own thread in a set of bounded size. [`Watcher::changed`] waits until it has been quiet
-//! for [`QUIET`], so that a checkout or a bundler is one change.
+//! for 200 ms, so that a checkout or a bundler is one change.
 //!
 //! It does not know whether contents differ; a digest does.
 

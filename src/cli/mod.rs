@@ -6,7 +6,7 @@
 //!                      └─► Failure ─► text on stderr, exit code
 //! ```
 //!
-//! [`run`] is the whole of it. A command gets a [`Session`] (who asks, which home, how to print) and returns a `Failure` when
+//! [`run`] is the whole of it. A command gets a `Session` (who asks, which home, how to print) and returns a `Failure` when
 //! it did not do what it was asked to: nothing here ends the process. Ctrl-C drops what a command is doing; `up` alone wants
 //! to know, because it has a deploy to take back.
 //!

@@ -59,6 +59,8 @@ impl Output {
     pub(crate) fn new(globals: &Globals, env: &Env) -> Self {
         let may_colour = env.get("NO_COLOR").is_none() && env.get("TERM") != Some("dumb");
         let is_stderr_terminal = io::stderr().is_terminal();
+        // For indicatif, which asks console.
+        console::set_colors_enabled_stderr(may_colour && is_stderr_terminal);
         Self {
             is_json: globals.json,
             is_quiet: globals.quiet,

@@ -21,6 +21,9 @@ async fn serve_site(args: &StaticServerArgs) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let site = StaticSite::open(args.root.clone(), Options { spa: args.spa })?;
     let listener = bind(args.port).await.with_context(|| format!("cannot listen on port {}", args.port))?;
+    if let Ok(addr) = listener.local_addr() {
+        tracing::info!(%addr, "serving");
+    }
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -10,6 +10,7 @@
 //! It does not start a daemon, retry, or print.
 
 mod lines;
+mod query;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -39,6 +40,7 @@ use super::{
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
+use query::{encoded, query};
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -186,6 +188,8 @@ impl Client {
         let path = format!("/apps/{app}/builds/{}", encoded(content));
         let answer = self.send(Method::GET, &path, empty(), ANSWER_TIMEOUT).await?;
         if answer.res.status() == StatusCode::NOT_FOUND {
+            // Read to its end, so that the daemon does not see a client that hung up.
+            answer.bytes(ANSWER_TIMEOUT).await?;
             return Ok(None);
         }
         answer.json(ANSWER_TIMEOUT).await.map(Some)
@@ -427,32 +431,4 @@ fn empty() -> Body {
 fn json(value: &impl Serialize) -> Body {
     let text = serde_json::to_vec(value).expect("the API's types are JSON");
     Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// A query's fields as `?a=b&c=d`; those that are `None` are left out.
-fn query(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).expect("the API's types are JSON");
-    let fields = value.as_object().expect("a query is a struct");
-    let mut text = String::new();
-    for (key, value) in fields {
-        let value = match value {
-            serde_json::Value::Null => continue,
-            serde_json::Value::String(text) => encoded(text),
-            other => encoded(&other.to_string()),
-        };
-        text.push(if text.is_empty() { '?' } else { '&' });
-        text.push_str(&format!("{key}={value}"));
-    }
-    text
-}
-
-/// Percent-encoded, but for what RFC 3986 calls unreserved.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-        encoded
-    })
 }

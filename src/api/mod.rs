@@ -62,7 +62,7 @@ pub struct Status {
 pub struct EngineStatus {
     /// Where it is.
     pub endpoint: String,
-    /// Its version, when it ever answered.
+    /// Its version; with no error beside it, `None` says that it was not asked yet.
     pub version: Option<String>,
     /// Why it does not answer; `None` when it does.
     pub error: Option<String>,

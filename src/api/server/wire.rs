@@ -18,11 +18,9 @@ pub(super) fn status(view: &View, facts: &Facts) -> Status {
         https: facts.https.to_string(),
         engine: EngineStatus {
             endpoint: view.engine.endpoint.clone(),
-            version: view.engine.version.clone(),
-            error: match (&view.engine.error, view.engine.is_recovered) {
-                (None, false) => Some("it has not been asked yet".to_owned()),
-                (error, _) => error.clone(),
-            },
+            // Until what runs was taken up, nothing that needs the engine works: for a client it was not asked yet.
+            version: view.engine.version.clone().filter(|_| view.engine.is_recovered),
+            error: view.engine.error.clone(),
         },
         generation: view.generation,
         apps: view.apps.iter().map(|app| self::app(app, facts)).collect(),

@@ -1,0 +1,12 @@
+//! The proxy over real sockets: every test names the rule that it proves.
+
+mod access;
+mod drain;
+mod forward;
+mod headers;
+mod pages;
+mod routing;
+mod tls;
+mod upgrade;
+
+const BLOG: &str = "blog.localhost";

@@ -1,0 +1,128 @@
+//! A proxy on ports of its own, whose routes a test changes as the controller would.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::Full;
+use minipaas::name::{InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
+use minipaas::proxy::{Proxy, ProxyConfig};
+use minipaas::route::{Route, RouteTable, Upstream};
+use minipaas::traffic::{self, Drained, Routes};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::Backend;
+use super::client::{Client, Reply};
+
+/// A running proxy. Dropping it stops the accepting.
+pub struct TestProxy {
+    pub proxy: Proxy,
+    pub routes: Routes,
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    /// The certificate of the TLS listener, its own root.
+    pub root: CertificateDer<'static>,
+    pub shutdown: CancellationToken,
+    instances: AtomicU32,
+}
+
+impl TestProxy {
+    pub async fn with_route(host: &str, backends: &[&Backend]) -> Self {
+        let proxy = Self::start(ProxyConfig::new("localhost")).await;
+        proxy.publish([proxy.route(host, backends)]);
+        proxy
+    }
+
+    /// Starts with an empty table.
+    pub async fn start(config: ProxyConfig) -> Self {
+        let routes = Routes::new();
+        let proxy = Proxy::new(routes.clone(), config);
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shutdown = CancellationToken::new();
+        let (root, tls) = tls_config();
+        let started = Self {
+            proxy: proxy.clone(),
+            routes,
+            http: http.local_addr().unwrap(),
+            https: https.local_addr().unwrap(),
+            root,
+            shutdown: shutdown.clone(),
+            instances: AtomicU32::new(1),
+        };
+        tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
+        tokio::spawn(proxy.serve_https(https, tls, shutdown));
+        started
+    }
+
+    /// A route of the app `blog` with an instance, of a new id, for each backend.
+    pub fn route(&self, host: &str, backends: &[&Backend]) -> Route {
+        let upstreams = backends
+            .iter()
+            .map(|backend| {
+                let number = self.instances.fetch_add(1, Ordering::SeqCst);
+                Upstream {
+                    instance: InstanceId::from_bits(number),
+                    slot: Slot { process: ProcessType::web(), number },
+                    release: ReleaseId::FIRST,
+                    addr: backend.addr,
+                }
+            })
+            .collect();
+        Route {
+            app: "blog".parse().unwrap(),
+            process: ProcessType::web(),
+            host: host.parse().unwrap(),
+            path: PathPrefix::root(),
+            strip_prefix: false,
+            https_redirect: false,
+            is_held: false,
+            upstreams,
+        }
+    }
+
+    pub fn publish(&self, routes: impl IntoIterator<Item = Route>) {
+        let generation = self.routes.load().table().generation() + 1;
+        self.routes.publish(RouteTable::new(generation, routes.into_iter().collect()));
+    }
+
+    /// The live upstream of the first instance in the first route.
+    pub fn upstream(&self) -> Arc<traffic::Upstream> {
+        let live = self.routes.load();
+        self.routes.upstream(&live.table().routes()[0].upstreams[0].instance).unwrap()
+    }
+
+    /// Sends one request on a connection of its own.
+    pub async fn send(&self, request: Request<Full<bytes::Bytes>>) -> Reply {
+        Client::connect(self.http).await.send(request).await
+    }
+
+    pub async fn stop(&self, grace: Duration) -> Drained {
+        self.shutdown.cancel();
+        self.proxy.finish(grace).await
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+fn tls_config() -> (CertificateDer<'static>, Arc<rustls::ServerConfig>) {
+    // The first test that comes here installs it for all.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let made = rcgen::generate_simple_self_signed(["blog.localhost".to_owned()]).unwrap();
+    let root = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![root.clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    (root, Arc::new(config))
+}

@@ -140,9 +140,12 @@ impl Images {
                 log(format!("using the image that is here: {error}"));
                 return Ok(describe(image, reference.to_owned(), None));
             }
-            (Err(source), None) => return Err(ImageError::NotFetched { reference: reference.to_owned(), source }),
+            (Err(source), None) => {
+                return Err(ImageError::NotFetched { reference: reference.to_owned(), source });
+            }
         }
-        let image = self.engine.image(reference).await?.ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
+        let image =
+            self.engine.image(reference).await?.ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
         Ok(describe(image, reference.to_owned(), None))
     }
 
@@ -151,8 +154,14 @@ impl Images {
     /// # Errors
     ///
     /// [`ImageError::Missing`] when it is gone.
-    pub async fn by_id(&self, image: &str, reference: &str, content: Option<&str>) -> Result<Build, ImageError> {
-        let found = self.engine.image(image).await?.ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
+    pub async fn by_id(
+        &self,
+        image: &str,
+        reference: &str,
+        content: Option<&str>,
+    ) -> Result<Build, ImageError> {
+        let found =
+            self.engine.image(image).await?.ok_or_else(|| ImageError::Missing(reference.to_owned()))?;
         Ok(describe(found, reference.to_owned(), content.map(str::to_owned)))
     }
 

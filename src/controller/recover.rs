@@ -55,15 +55,28 @@ impl Task {
             .filter(|rollout| matches!(rollout.phase, Phase::Starting | Phase::AwaitingReadiness))
             .map(|rollout| (rollout.app.clone(), rollout.release))
             .collect();
+        // Every instance of a release was ready when its switch was stored, whether or not its table was still published.
+        let switched: BTreeSet<(AppName, ReleaseId)> = self
+            .interrupted
+            .iter()
+            .filter(|rollout| matches!(rollout.phase, Phase::Switching | Phase::Draining | Phase::Stopping))
+            .map(|rollout| (rollout.app.clone(), rollout.release))
+            .collect();
         let mut found: BTreeMap<AppName, Vec<Container>> = BTreeMap::new();
+        let mut unwanted = Vec::new();
         for container in in_order_of_trust(containers, &served) {
             let labels = container.labels.clone();
             if resumed.get(&labels.app) == Some(&labels.release) {
                 found.entry(labels.app).or_default().push(container);
-            } else if let Some(container) = self.adopt(container, &served) {
-                self.sweep(container);
+            } else {
+                let is_ready =
+                    served.contains(&labels.instance) || switched.contains(&(labels.app, labels.release));
+                unwanted.extend(self.adopt(container, is_ready));
             }
         }
+        // What is about to be stopped may be in the table that the last process left: first a table without it.
+        self.publish().await;
+        unwanted.into_iter().for_each(|container| self.sweep(container));
         for rollout in std::mem::take(&mut self.interrupted) {
             match rollout.phase {
                 Phase::Starting | Phase::AwaitingReadiness => {
@@ -81,7 +94,7 @@ impl Task {
     }
 
     /// Takes the container up for its slot; gives it back when its release does not serve, or the slot is taken.
-    fn adopt(&mut self, container: Container, served: &BTreeSet<InstanceId>) -> Option<Container> {
+    fn adopt(&mut self, container: Container, is_ready: bool) -> Option<Container> {
         let labels = container.labels.clone();
         let Some(app) = self.apps.get_mut(&labels.app) else { return Some(container) };
         if app.record.current != Some(labels.release) || app.instances.contains_key(&labels.slot) {
@@ -91,8 +104,7 @@ impl Task {
             app.serving.as_ref().and_then(|plan| plan.instances.iter().find(|spec| spec.slot == labels.slot));
         let Some(spec) = spec else { return Some(container) };
         let spec = Arc::new(spec.clone());
-        let instance =
-            Instance::adopt(container, spec, served.contains(&labels.instance), &self.deps.machinery);
+        let instance = Instance::adopt(container, spec, is_ready, &self.deps.machinery);
         tracing::info!(app = %labels.app, instance = %labels.slot, release = %labels.release, "taken up");
         app.instances.insert(labels.slot, instance);
         None

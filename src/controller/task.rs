@@ -237,15 +237,26 @@ impl Task {
             app = %container.labels.app, instance = %container.labels.slot, release = %container.labels.release,
             "removing a container that nothing wants"
         );
-        let engine = Arc::clone(&self.deps.machinery.engine);
-        let events = self.events.clone();
+        let serving = self.apps.get(&container.labels.app).and_then(|app| app.serving.as_ref());
+        let retirement = Retirement {
+            instance: instance.clone(),
+            slot: container.labels.slot,
+            release: container.labels.release,
+            container: Some(container.id),
+            limits: serving.map_or_else(Limits::default, |plan| plan.limits),
+            stop_grace: ORPHAN_STOP_GRACE,
+        };
+        let (deps, events) = (self.deps.clone(), self.events.clone());
         tokio::spawn(async move {
-            let stopped = match engine.stop(&container.id, ORPHAN_STOP_GRACE).await {
-                Ok(()) => engine.remove(&container.id).await,
+            // Requests may still be on it, by the table that the last process left.
+            retirement.drain(&deps.routes).await;
+            let engine = deps.machinery.engine.as_ref();
+            let stopped = match retirement.stop(engine, &deps.routes).await {
+                Ok(()) => retirement.remove(engine).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = stopped {
-                tracing::warn!(container = container.id, %error, "cannot remove a container; the next listing tries again");
+                tracing::warn!(instance = %retirement.slot, release = %retirement.release, %error, "cannot remove a container; the next listing tries again");
             }
             let _ = events.send(Event::Swept { instance });
         });

@@ -13,8 +13,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 
 use super::{
-    BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError, EngineInfo,
-    Executed, Image, LogLine, LogQuery,
+    BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
+    EngineInfo, Executed, Image, LogLine, LogQuery,
 };
 use crate::name::AppName;
 
@@ -109,11 +109,20 @@ impl Engine for LazyEngine {
         Ok(events.chain(end.filter_map(|()| async { None })).boxed())
     }
 
-    async fn logs(&self, container: &str, query: LogQuery) -> Result<BoxStream<'static, LogLine>, EngineError> {
+    async fn logs(
+        &self,
+        container: &str,
+        query: LogQuery,
+    ) -> Result<BoxStream<'static, LogLine>, EngineError> {
         self.engine().await?.logs(container, query).await
     }
 
-    async fn exec(&self, container: &str, argv: &[String], timeout: Duration) -> Result<Executed, EngineError> {
+    async fn exec(
+        &self,
+        container: &str,
+        argv: &[String],
+        timeout: Duration,
+    ) -> Result<Executed, EngineError> {
         self.engine().await?.exec(container, argv, timeout).await
     }
 

@@ -9,9 +9,9 @@
 //! label does not exist for us.
 
 pub mod docker;
-pub mod lazy;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+pub mod lazy;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -103,7 +103,9 @@ async fn follow(
             let tail = is_first.then(|| query.tail.unwrap_or(TAIL_DEFAULT));
             let (engine, lines) = (Arc::clone(engine), lines.clone());
             readers.spawn(async move {
-                let Ok(mut stream) = engine.logs(&container, LogQuery { tail, follow: true }).await else { return };
+                let Ok(mut stream) = engine.logs(&container, LogQuery { tail, follow: true }).await else {
+                    return;
+                };
                 while let Some(line) = stream.next().await {
                     if lines.send(line_of(&instance, line)).await.is_err() {
                         return;

@@ -63,7 +63,9 @@ fn take(handed: &mut listenfd::ListenFd, index: usize) -> Result<(SocketAddr, Tc
     let failed = |source| ListenError::Refused { addr: unknown, source };
     let listener = handed
         .take_tcp_listener(index)
-        .and_then(|found| found.ok_or_else(|| io::Error::other("systemd handed over a socket that is not TCP")))
+        .and_then(|found| {
+            found.ok_or_else(|| io::Error::other("systemd handed over a socket that is not TCP"))
+        })
         .map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(listener).map_err(failed)?;

@@ -77,7 +77,10 @@ pub enum ServerError {
 /// # Errors
 ///
 /// When it cannot start. What goes wrong later is logged and does not end it.
-pub async fn run(config: ServerConfig, env: impl Fn(&str) -> Option<String> + Sync) -> Result<(), ServerError> {
+pub async fn run(
+    config: ServerConfig,
+    env: impl Fn(&str) -> Option<String> + Sync,
+) -> Result<(), ServerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     make_home(&config.home)?;
@@ -150,7 +153,9 @@ fn serve_traffic(
     // Any name below the domain gets a certificate, so that a mistyped app is a page that says so, not a TLS error.
     let is_served = move |host: &str| {
         served.load().table().serves(host)
-            || host.strip_suffix(&domain).is_some_and(|rest| rest.strip_suffix('.').is_some_and(|l| !l.contains('.')))
+            || host
+                .strip_suffix(&domain)
+                .is_some_and(|rest| rest.strip_suffix('.').is_some_and(|l| !l.contains('.')))
     };
     let resolver = Arc::new(LeafResolver::new(Arc::clone(ca), &config.domain, is_served)?);
     let proxy = Proxy::new(

@@ -85,7 +85,11 @@ impl Watcher {
         for story in self.engine.containers_ever() {
             let is_stopping = matches!(story.history.last(), Some((_, Change::Terminated)));
             let instance = &story.container.labels.instance;
-            assert!(!(is_stopping && listed.contains(instance)), "{instance} is being stopped and still listed");
+            assert!(
+                !(is_stopping && listed.contains(instance)),
+                "{instance} is being stopped and still listed: {:#?}",
+                self.engine.log()
+            );
         }
     }
 

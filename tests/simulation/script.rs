@@ -50,8 +50,9 @@ impl Script {
             // From here on everything behaves, and what was started while it did not is started again.
             self.images.iter().for_each(|image| daemon.engine.behave(image.clone(), Behaviour::default()));
             daemon.settle().await;
-            let all: Vec<_> = daemon.containers().await;
-            all.iter().for_each(|container| drop(daemon.engine.kill(&container.labels.instance, 1)));
+            for container in daemon.containers().await {
+                daemon.engine.kill(&container.labels.instance, 1);
+            }
             daemon.settle().await;
             let view = daemon.controller.view();
             let serving: Vec<_> =

@@ -27,7 +27,11 @@ impl Refusal {
     pub(super) fn no_app(app: &AppName, view: &View) -> Self {
         let failure = Failure::new("not-found", format!("there is no app `{app}`"));
         let names: Vec<_> = view.apps.iter().map(|app| format!("`{}`", app.name)).collect();
-        let hint = if names.is_empty() { "there are no apps yet".to_owned() } else { format!("there is {}", names.join(", ")) };
+        let hint = if names.is_empty() {
+            "there are no apps yet".to_owned()
+        } else {
+            format!("there is {}", names.join(", "))
+        };
         Self { status: StatusCode::NOT_FOUND, failure: failure.hinted(hint) }
     }
 
@@ -86,7 +90,11 @@ impl From<DeployError> for Failure {
                 .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
                 .hinted(format!("`minipaas down {app}` removes it")),
             DeployError::Aborted(abort) => {
-                let code = if matches!(abort.cause, crate::rollout::Cause::Cancelled) { "cancelled" } else { "not-ready" };
+                let code = if matches!(abort.cause, crate::rollout::Cause::Cancelled) {
+                    "cancelled"
+                } else {
+                    "not-ready"
+                };
                 let failure = Self {
                     log: abort.log.clone(),
                     causes: abort.detail().into_iter().collect(),

@@ -22,7 +22,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildQuery, DeployRequest, DownQuery, Failure, ImageQuery, LogsQuery, PlanReply, PlanRequest, Progress};
+use super::{
+    BuildQuery, DeployRequest, DownQuery, Failure, ImageQuery, LogsQuery, PlanReply, PlanRequest, Progress,
+};
 use crate::builder::image::{Images, Recipe};
 use crate::controller::{Command, Controller, Deploy, DeployUpdate};
 use crate::engine::Engine;
@@ -119,7 +121,9 @@ async fn plan(
 ) -> Result<Json<PlanReply>, Refusal> {
     let app = app_name(&name)?;
     let build = match request.build {
-        Some(build) => Some(api.images.by_id(&build.image, &build.reference, build.content.as_deref()).await?),
+        Some(build) => {
+            Some(api.images.by_id(&build.image, &build.reference, build.content.as_deref()).await?)
+        }
         None => None,
     };
     let (reply, planned) = oneshot::channel();
@@ -144,7 +148,9 @@ async fn build(
     body: Body,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
-    let args = query.args().map_err(|error| Refusal::bad_request(format!("`args` is not what it must be: {error}")))?;
+    let args = query
+        .args()
+        .map_err(|error| Refusal::bad_request(format!("`args` is not what it must be: {error}")))?;
     let recipe = Recipe { content: query.content, dockerfile: query.dockerfile, args, target: query.target };
     let archive = Box::pin(body.into_data_stream().map_err(std::io::Error::other));
     Ok(stream::of_work(move |lines: Lines| async move {
@@ -186,7 +192,14 @@ async fn deploy(
     let build = api.images.by_id(&asked.image, &asked.reference, asked.content.as_deref()).await?;
     let (updates, mut said) = mpsc::unbounded_channel();
     let source = wire::source(request.source);
-    let deploy = Deploy { app: app.clone(), source, build, origin: request.origin, take_over: request.take_over, updates };
+    let deploy = Deploy {
+        app: app.clone(),
+        source,
+        build,
+        origin: request.origin,
+        take_over: request.take_over,
+        updates,
+    };
     api.controller.send(Command::Deploy(deploy)).await?;
     Ok(stream::of_work(move |lines: Lines| async move {
         while let Some(update) = said.recv().await {
@@ -196,7 +209,8 @@ async fn deploy(
                 return;
             }
         }
-        let failure = Failure::new("internal", "the daemon is stopping").hinted("`minipaas status` tells how it went on");
+        let failure = Failure::new("internal", "the daemon is stopping")
+            .hinted("`minipaas status` tells how it went on");
         lines.send(&Progress::Failed { failure });
     }))
 }

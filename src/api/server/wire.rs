@@ -1,7 +1,9 @@
 //! Domain values as the wire says them.
 
 use super::Facts;
-use crate::api::{App, AppState, BuildRef, DeployStatus, EngineStatus, Instance, PlanReply, Progress, SourceTexts, Status};
+use crate::api::{
+    App, AppState, BuildRef, DeployStatus, EngineStatus, Instance, PlanReply, Progress, SourceTexts, Status,
+};
 use crate::controller::{AppView, DeployUpdate, Planned, View};
 use crate::manifest::Source;
 use crate::name::AppName;
@@ -28,7 +30,8 @@ pub(super) fn status(view: &View, facts: &Facts) -> Status {
 }
 
 pub(super) fn app(app: &AppView, facts: &Facts) -> App {
-    let serving: Vec<_> = app.instances.iter().filter(|instance| Some(instance.release) == app.release).collect();
+    let serving: Vec<_> =
+        app.instances.iter().filter(|instance| Some(instance.release) == app.release).collect();
     let ready = serving.iter().filter(|instance| instance.state == "ready").count();
     App {
         name: app.name.to_string(),
@@ -66,7 +69,11 @@ pub(super) fn source(texts: SourceTexts) -> Source {
 }
 
 pub(super) fn build(build: &Build) -> BuildRef {
-    BuildRef { image: build.image.clone(), reference: build.reference.clone(), content: build.content.clone() }
+    BuildRef {
+        image: build.image.clone(),
+        reference: build.reference.clone(),
+        content: build.content.clone(),
+    }
 }
 
 pub(super) fn plan(planned: &Planned, facts: &Facts) -> PlanReply {
@@ -82,10 +89,13 @@ pub(super) fn plan(planned: &Planned, facts: &Facts) -> PlanReply {
 pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: &Facts) -> Progress {
     match update {
         DeployUpdate::Accepted(release) => Progress::Accepted { release: release.to_string() },
-        DeployUpdate::Rollout(Update::Step { step, detail }) => Progress::Step { step: step.to_owned(), detail },
+        DeployUpdate::Rollout(Update::Step { step, detail }) => {
+            Progress::Step { step: step.to_owned(), detail }
+        }
         DeployUpdate::Rollout(Update::Notice(message)) => Progress::Notice { message },
         DeployUpdate::Ended(Ok(deployed)) => {
-            let routes = view.apps.iter().find(|known| known.name == *app).map(|known| known.routes.as_slice());
+            let routes =
+                view.apps.iter().find(|known| known.name == *app).map(|known| known.routes.as_slice());
             Progress::Deployed {
                 release: deployed.release.to_string(),
                 urls: urls(routes.unwrap_or_default(), facts),
@@ -102,5 +112,9 @@ fn urls(routes: &[(String, String)], facts: &Facts) -> Vec<String> {
         443 => String::new(),
         port => format!(":{port}"),
     };
-    routes.iter().filter(|(host, _)| host != "*").map(|(host, path)| format!("https://{host}{port}{path}")).collect()
+    routes
+        .iter()
+        .filter(|(host, _)| host != "*")
+        .map(|(host, path)| format!("https://{host}{port}{path}"))
+        .collect()
 }

@@ -80,8 +80,13 @@ impl Watcher {
     /// SIGTERM comes after the table without the instance.
     fn what_we_stop_is_not_listed(&self) {
         let live = self.routes.load();
-        let listed: BTreeSet<_> =
-            live.table().routes().iter().flat_map(|route| &route.upstreams).map(|upstream| &upstream.instance).collect();
+        let listed: BTreeSet<_> = live
+            .table()
+            .routes()
+            .iter()
+            .flat_map(|route| &route.upstreams)
+            .map(|upstream| &upstream.instance)
+            .collect();
         for story in self.engine.containers_ever() {
             let is_stopping = matches!(story.history.last(), Some((_, Change::Terminated)));
             let instance = &story.container.labels.instance;
@@ -94,9 +99,14 @@ impl Watcher {
     }
 
     fn ended_by_itself(&self, instance: &InstanceId) -> bool {
-        let story = self.engine.containers_ever().into_iter().find(|story| story.container.labels.instance == *instance);
+        let story = self
+            .engine
+            .containers_ever()
+            .into_iter()
+            .find(|story| story.container.labels.instance == *instance);
         let Some(story) = story else { return true };
-        let position = |wanted: fn(&Change) -> bool| story.history.iter().position(|(_, change)| wanted(change));
+        let position =
+            |wanted: fn(&Change) -> bool| story.history.iter().position(|(_, change)| wanted(change));
         let exited = position(|change| matches!(change, Change::Exited { .. }));
         let told = position(|change| matches!(change, Change::Terminated));
         match (exited, told) {
@@ -110,8 +120,9 @@ impl Watcher {
 /// While a request is counted on an instance, nobody has sent it SIGTERM.
 pub(super) fn not_stopped_under(request: &InFlight, engine: &FakeEngine) {
     let instance = request.upstream().instance();
-    let story = engine.containers_ever().into_iter().find(|story| story.container.labels.instance == *instance);
-    let is_told = story.is_some_and(|story| story.history.iter().any(|(_, change)| *change == Change::Terminated));
+    let story =
+        engine.containers_ever().into_iter().find(|story| story.container.labels.instance == *instance);
+    let is_told =
+        story.is_some_and(|story| story.history.iter().any(|(_, change)| *change == Change::Terminated));
     assert!(!is_told, "{instance} was stopped under a request");
 }
-

@@ -115,7 +115,9 @@ fn a_crashed_instance_is_replaced_at_once_then_ever_later() {
         for pause in [0, 10, 20, 40] {
             let start = tokio::time::Instant::now();
             daemon.kill("shop", "web.1").await;
-            daemon.until("web.1 is ready again", |daemon| daemon.upstreams("shop.localhost").len() == 2).await;
+            daemon
+                .until("web.1 is ready again", |daemon| daemon.upstreams("shop.localhost").len() == 2)
+                .await;
             let took = start.elapsed().as_secs();
             assert!((pause..pause + 3).contains(&took), "replaced after {took} s, not {pause} s");
         }
@@ -165,12 +167,20 @@ fn a_crash_in_every_phase_leaves_one_release_serving_and_nothing_behind() {
             });
             world.life(async |daemon| {
                 if volume.is_empty() && phase < Phase::Switching {
-                    assert_eq!(daemon.upstreams("shop.localhost"), first, "serves before the engine is asked: {phase:?}");
+                    assert_eq!(
+                        daemon.upstreams("shop.localhost"),
+                        first,
+                        "serves before the engine is asked: {phase:?}"
+                    );
                 }
                 daemon.settle().await;
                 daemon.check_settled(&["shop"]).await;
                 assert_eq!(daemon.serving_release("shop"), "v2", "after a crash in {phase:?}");
-                assert_eq!(daemon.releases("shop").await, ["v1 superseded", "v2 active"], "after a crash in {phase:?}");
+                assert_eq!(
+                    daemon.releases("shop").await,
+                    ["v1 superseded", "v2 active"],
+                    "after a crash in {phase:?}"
+                );
             });
         }
     }

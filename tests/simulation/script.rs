@@ -55,8 +55,12 @@ impl Script {
             }
             daemon.settle().await;
             let view = daemon.controller.view();
-            let serving: Vec<_> =
-                view.apps.iter().filter(|app| app.release.is_some()).map(|app| app.name.to_string()).collect();
+            let serving: Vec<_> = view
+                .apps
+                .iter()
+                .filter(|app| app.release.is_some())
+                .map(|app| app.name.to_string())
+                .collect();
             let serving: Vec<_> = serving.iter().map(String::as_str).collect();
             daemon.check_settled(&serving).await;
         });
@@ -83,7 +87,8 @@ impl Script {
             Act::Deploy { app, behaviour, has_volume, replicas, waits } => {
                 self.change += 1;
                 let volume = if has_volume { "[volume.data]\npath = \"/data\"\n" } else { "" };
-                let toml = format!("{volume}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
+                let toml =
+                    format!("{volume}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
                 let image = image_of(APPS[app], &toml);
                 daemon.engine.behave(image.clone(), behaviour.unwrap_or_default());
                 self.images.push(image);

@@ -126,7 +126,9 @@ impl Daemon {
             machinery,
             store: store.clone(),
             routes: routes.clone(),
-            ids: Arc::new(move || InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))),
+            ids: Arc::new(move || {
+                InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+            }),
             requests: requests_tx,
         };
         let parts = Parts { deps, requests, changes, domain: "localhost".to_owned() };
@@ -145,7 +147,12 @@ impl Daemon {
         self.deploy_from(ORIGIN, app, toml).await
     }
 
-    pub(super) async fn deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> Result<Deployed, DeployError> {
+    pub(super) async fn deploy_from(
+        &mut self,
+        origin: &str,
+        app: &str,
+        toml: &str,
+    ) -> Result<Deployed, DeployError> {
         let started = self.start_deploy_from(origin, app, toml).await;
         let ended = started.ended().await;
         self.watcher.check();
@@ -159,7 +166,8 @@ impl Daemon {
     async fn start_deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> StartedDeploy {
         let mut view = self.controller.watch();
         // With the engine away nothing is recovered, and a deploy is to be refused, not waited for.
-        let _ = tokio::time::timeout(Duration::from_secs(5), view.wait_for(|view| view.engine.is_recovered)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), view.wait_for(|view| view.engine.is_recovered))
+            .await;
         let (updates, said) = mpsc::unbounded_channel();
         let deploy = Deploy {
             app: app.parse().unwrap(),
@@ -180,10 +188,16 @@ impl Daemon {
         StartedDeploy(said)
     }
 
-    pub(super) async fn start_down(&self, app: &str) -> oneshot::Receiver<Result<minipaas::controller::Downed, minipaas::controller::DownError>> {
+    pub(super) async fn start_down(
+        &self,
+        app: &str,
+    ) -> oneshot::Receiver<Result<minipaas::controller::Downed, minipaas::controller::DownError>> {
         self.recovered().await;
         let (reply, done) = oneshot::channel();
-        self.controller.send(Command::Down { app: app.parse().unwrap(), volumes: true, reply }).await.unwrap();
+        self.controller
+            .send(Command::Down { app: app.parse().unwrap(), volumes: true, reply })
+            .await
+            .unwrap();
         done
     }
 
@@ -233,7 +247,12 @@ impl Daemon {
         let id = instance.id.clone();
         self.until("the dead instance is out of rotation", |daemon| {
             let live = daemon.routes.load();
-            !live.table().routes().iter().flat_map(|route| &route.upstreams).any(|upstream| upstream.instance == id)
+            !live
+                .table()
+                .routes()
+                .iter()
+                .flat_map(|route| &route.upstreams)
+                .any(|upstream| upstream.instance == id)
         })
         .await;
     }
@@ -241,7 +260,8 @@ impl Daemon {
     /// The instances behind a host.
     pub(super) fn upstreams(&self, host: &str) -> Vec<InstanceId> {
         let live = self.routes.load();
-        let route = live.table().find(host, "/").map(|(_, route)| route.upstreams.clone()).unwrap_or_default();
+        let route =
+            live.table().find(host, "/").map(|(_, route)| route.upstreams.clone()).unwrap_or_default();
         route.into_iter().map(|upstream| upstream.instance).collect()
     }
 
@@ -329,7 +349,10 @@ async fn claim(routes: &Routes, host: &str) -> InFlight {
         if let Some(request) = found.pick(None) {
             return request;
         }
-        assert!(found.route.is_held || routes.load().table() != live.table(), "no instance for a request to {host}");
+        assert!(
+            found.route.is_held || routes.load().table() != live.table(),
+            "no instance for a request to {host}"
+        );
         if routes.load().table() == live.table() {
             changed.changed().await.unwrap();
         }
@@ -364,7 +387,9 @@ impl Prober for FakeProber {
         let addr = question.addr.ok_or(ProbeFailure::NoAddress)?;
         match self.0.answers(addr) {
             Some(ProbeAnswer::Ready) => Ok(()),
-            Some(ProbeAnswer::NotReady) => Err(ProbeFailure::Status { question: "GET /".to_owned(), status: 503 }),
+            Some(ProbeAnswer::NotReady) => {
+                Err(ProbeFailure::Status { question: "GET /".to_owned(), status: 503 })
+            }
             Some(ProbeAnswer::Refused) | None => Err(ProbeFailure::Refused { port: addr.port() }),
         }
     }

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What the tests share: the app they deploy, as an image, containers that are removed when a test ends, and small
 //! upstreams and clients that speak over real sockets.
 
@@ -8,13 +7,6 @@ pub(crate) mod container;
 pub(crate) mod docker;
 pub(crate) mod image;
 pub(crate) mod proxy;
-=======
-//! What integration tests share.
-
-pub mod backend;
-pub mod client;
-pub mod proxy;
->>>>>>> proxy
 
 use std::time::Duration;
 

@@ -34,8 +34,19 @@ pub(super) struct App {
     pub(super) rollout: Option<RunningRollout>,
     /// Deploys that wait for it.
     pub(super) queue: VecDeque<Deploy>,
-    /// Whether requests wait and nothing is replaced, because a stop-first swap is under way.
-    pub(super) is_held: bool,
+    /// Whether requests wait while there is no instance for them.
+    pub(super) hold: Hold,
+}
+
+/// Whether requests wait while there is no instance for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// They do not.
+    Off,
+    /// A stop-first swap is under way: no request reaches the old instances, and nothing is replaced.
+    Swapping,
+    /// The swap failed and the old instances start again: requests wait for the first of them.
+    Returning,
 }
 
 /// A rollout that is under way.
@@ -61,7 +72,7 @@ impl App {
             finishing: Vec::new(),
             rollout: None,
             queue: VecDeque::new(),
-            is_held: false,
+            hold: Hold::Off,
         }
     }
 

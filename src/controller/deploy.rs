@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::app::{App, RunningRollout};
+use super::app::{App, Hold, RunningRollout};
 use super::task::{Event, Task};
 use super::{Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
@@ -196,7 +196,7 @@ impl Task {
         // The old release's own limits: it is its requests that are waited for.
         let limits = app.serving.as_ref().map_or(plan.limits, |old| old.limits);
         app.serving = Some(plan);
-        app.is_held = false;
+        app.hold = Hold::Off;
         app.backoff.clear();
         let fresh =
             instances.into_iter().map(|instance| (instance.labels().slot.clone(), instance)).collect();
@@ -253,10 +253,10 @@ impl Task {
                 tracing::error!(app = %name, %release, %error, "cannot store that the release failed");
             }
         }
-        if !app.is_held {
+        if app.hold != Hold::Swapping {
             return;
         }
-        app.is_held = false;
+        app.hold = Hold::Returning;
         let engine = &self.deps.machinery.engine;
         for (slot, stopped) in std::mem::take(&mut app.instances) {
             let container = match stopped.observed().container {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::app::App;
+use super::app::{App, Hold};
 use super::task::Task;
 use crate::instance::{Instance, InstanceState};
 use crate::name::{AppName, Slot};
@@ -55,7 +55,7 @@ impl Task {
     pub(super) fn supervise(&mut self, name: &AppName) {
         let Some(app) = self.apps.get_mut(name) else { return };
         // During a stop-first swap the old instances are meant to end.
-        let Some(plan) = app.serving.clone().filter(|_| !app.is_held) else { return };
+        let Some(plan) = app.serving.clone().filter(|_| app.hold != Hold::Swapping) else { return };
         let now = Instant::now();
         for spec in &plan.instances {
             let slot = &spec.slot;
@@ -88,10 +88,10 @@ impl Task {
 
     /// When the next instance may be replaced.
     pub(super) fn next_replacement(&self) -> Option<Instant> {
-        let held = |app: &&App| !app.is_held;
+        let is_supervised = |app: &&App| app.hold != Hold::Swapping;
         self.apps
             .values()
-            .filter(held)
+            .filter(is_supervised)
             .flat_map(|app| app.backoff.values())
             .filter_map(|backoff| backoff.due)
             .min()

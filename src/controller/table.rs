@@ -1,5 +1,6 @@
 //! From what is wanted and what is ready to the table that the proxy reads.
 
+use super::app::{App, Hold};
 use super::task::Task;
 use crate::name::{AppName, Host, PathPrefix};
 use crate::plan::PlannedRoute;
@@ -8,6 +9,7 @@ use crate::route::{Conflict, Route, RouteTable, find_conflict};
 impl Task {
     /// Publishes what follows from the state, when it differs from what is published.
     pub(super) async fn publish(&mut self) {
+        self.apps.values_mut().for_each(App::end_return);
         let routes: Vec<Route> = self.apps.values().flat_map(routes_of).collect();
         if routes != self.table.routes() {
             self.table = RouteTable::new(self.table.generation() + 1, routes);
@@ -39,14 +41,27 @@ impl Task {
     }
 }
 
-fn routes_of(app: &super::app::App) -> Vec<Route> {
+impl App {
+    /// Requests wait no longer once an old instance is back, or it is clear that it does not come back soon.
+    fn end_return(&mut self) {
+        let is_decided = self
+            .instances
+            .values()
+            .any(|instance| instance.is_ready() || instance.observed().state.is_over());
+        if self.hold == Hold::Returning && is_decided {
+            self.hold = Hold::Off;
+        }
+    }
+}
+
+fn routes_of(app: &App) -> Vec<Route> {
     let Some(plan) = &app.serving else { return Vec::new() };
     plan.routes
         .iter()
         .map(|planned| {
             let mut route = empty_route(&app.record.name, planned);
-            route.is_held = app.is_held;
-            if !app.is_held {
+            route.is_held = app.hold != Hold::Off;
+            if app.hold != Hold::Swapping {
                 let ours = app
                     .instances
                     .values()

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::{App, Hold};
 use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
 use super::{Command, DownError, Downed, Parts};
@@ -137,7 +137,7 @@ impl Task {
         match request {
             Request::Hold { app, reply } => {
                 let Some(app) = self.apps.get_mut(&app) else { return };
-                app.is_held = true;
+                app.hold = Hold::Swapping;
                 let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
                 let old = app.instances.values().map(|instance| instance.retirement(limits)).collect();
                 // Before the old instances are drained, no table may name them.

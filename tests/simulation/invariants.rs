@@ -1,6 +1,6 @@
 //! What must hold after every step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use minipaas::engine::fake::{Change, FakeEngine};
@@ -12,25 +12,38 @@ use minipaas::traffic::{InFlight, Routes};
 pub(super) struct Watcher {
     engine: FakeEngine,
     routes: Routes,
-    seen: Arc<Mutex<Vec<RouteTable>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
     checked: usize,
+    /// How long each story was when this daemon's life began: what was told to end before that, another daemon told.
+    before: BTreeMap<InstanceId, usize>,
+}
+
+/// A table, and how long each container's story was when it was published.
+struct Seen {
+    table: RouteTable,
+    stories: BTreeMap<InstanceId, usize>,
 }
 
 impl Watcher {
     pub(super) fn new(routes: &Routes, engine: &FakeEngine) -> Self {
-        let seen = Arc::new(Mutex::new(vec![routes.load().table().clone()]));
+        // Whatever ended before this life began, it was not this daemon that ended it.
+        let first = Seen { table: routes.load().table().clone(), stories: BTreeMap::new() };
+        let seen = Arc::new(Mutex::new(vec![first]));
         let (tables, mut changes) = (Arc::clone(&seen), routes.subscribe());
         let first = changes.borrow_and_update().table().generation();
+        let watched = engine.clone();
         tokio::spawn(async move {
             let mut last = first;
             while changes.changed().await.is_ok() {
                 let table = changes.borrow_and_update().table().clone();
                 assert!(table.generation() > last, "generation {} after {last}", table.generation());
                 last = table.generation();
-                tables.lock().unwrap().push(table);
+                let stories = story_lengths(&watched);
+                tables.lock().unwrap().push(Seen { table, stories });
             }
         });
-        Self { engine: engine.clone(), routes: routes.clone(), seen, checked: 1 }
+        let before = story_lengths(engine);
+        Self { engine: engine.clone(), routes: routes.clone(), seen, checked: 1, before }
     }
 
     /// Checks what was published since the last check, and what is now.
@@ -39,8 +52,8 @@ impl Watcher {
         for tables in seen[self.checked - 1..].windows(2) {
             self.no_step_of_ours_empties_a_serving_app(&tables[0], &tables[1]);
         }
-        for table in &seen[self.checked..] {
-            self.only_what_was_ready_is_listed(table);
+        for seen in &seen[self.checked..] {
+            self.only_what_was_ready_is_listed(&seen.table);
         }
         self.checked = seen.len();
         self.what_we_stop_is_not_listed();
@@ -48,20 +61,23 @@ impl Watcher {
 
     pub(super) fn was_held(&self, app: &AppName) -> bool {
         let seen = self.seen.lock().unwrap();
-        seen.iter().flat_map(RouteTable::routes).any(|route| route.app == *app && route.is_held)
+        seen.iter().flat_map(|seen| seen.table.routes()).any(|route| route.app == *app && route.is_held)
     }
 
     /// An app that loses its last upstream lost it to a crash, is held, or was taken down.
-    fn no_step_of_ours_empties_a_serving_app(&self, before: &RouteTable, after: &RouteTable) {
-        for route in after.routes().iter().filter(|route| route.upstreams.is_empty() && !route.is_held) {
+    fn no_step_of_ours_empties_a_serving_app(&self, before: &Seen, after: &Seen) {
+        for route in after.table.routes().iter().filter(|route| route.upstreams.is_empty() && !route.is_held)
+        {
             let same = |other: &&minipaas::route::Route| other.host == route.host && other.path == route.path;
-            let Some(before) = before.routes().iter().find(same) else { continue };
-            for upstream in &before.upstreams {
+            let Some(full) = before.table.routes().iter().find(same) else { continue };
+            for upstream in &full.upstreams {
+                let since = before.stories.get(&upstream.instance).copied().unwrap_or(0);
                 assert!(
-                    self.ended_by_itself(&upstream.instance),
-                    "{} had {} and has nothing, although it did not end by itself",
+                    self.ended_by_itself(&upstream.instance, since),
+                    "{} had {} and has nothing, although it did not end by itself: {:#?}",
                     route.host,
-                    upstream.instance
+                    upstream.instance,
+                    self.engine.log()
                 );
             }
         }
@@ -88,8 +104,9 @@ impl Watcher {
             .map(|upstream| &upstream.instance)
             .collect();
         for story in self.engine.containers_ever() {
-            let is_stopping = matches!(story.history.last(), Some((_, Change::Terminated)));
             let instance = &story.container.labels.instance;
+            let is_ours = story.history.len() > self.before.get(instance).copied().unwrap_or(0);
+            let is_stopping = is_ours && matches!(story.history.last(), Some((_, Change::Terminated)));
             assert!(
                 !(is_stopping && listed.contains(instance)),
                 "{instance} is being stopped and still listed: {:#?}",
@@ -98,23 +115,28 @@ impl Watcher {
         }
     }
 
-    fn ended_by_itself(&self, instance: &InstanceId) -> bool {
+    /// Whether the instance's process ended after its story was `since` long without having been told to.
+    fn ended_by_itself(&self, instance: &InstanceId, since: usize) -> bool {
         let story = self
             .engine
             .containers_ever()
             .into_iter()
             .find(|story| story.container.labels.instance == *instance);
         let Some(story) = story else { return true };
-        let position =
-            |wanted: fn(&Change) -> bool| story.history.iter().position(|(_, change)| wanted(change));
-        let exited = position(|change| matches!(change, Change::Exited { .. }));
-        let told = position(|change| matches!(change, Change::Terminated));
-        match (exited, told) {
-            (Some(exited), Some(told)) => exited < told,
-            (Some(_), None) => true,
-            (None, _) => false,
-        }
+        let changes: Vec<_> = story.history.iter().map(|(_, change)| *change).collect();
+        let ends = (since.saturating_sub(1)..changes.len())
+            .filter(|at| matches!(changes[*at], Change::Exited { .. }));
+        // A container may run more than once: it is the run that this end ended that counts.
+        ends.into_iter().any(|end| {
+            let start = changes[..end].iter().rposition(|change| *change == Change::Started).unwrap_or(0);
+            !changes[start..end].contains(&Change::Terminated)
+        })
     }
+}
+
+fn story_lengths(engine: &FakeEngine) -> BTreeMap<InstanceId, usize> {
+    let stories = engine.containers_ever().into_iter();
+    stories.map(|story| (story.container.labels.instance, story.history.len())).collect()
 }
 
 /// While a request is counted on an instance, nobody has sent it SIGTERM.

@@ -150,7 +150,12 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .parse(filter)
         .with_context(|| format!("`MINIPAAS_LOG` is `{filter}`, which is no log filter"))
         .map_err(|error| Failure::new(Kind::Usage, error))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::supervise::Backoff;
-use super::{Deploy, DeployUpdate};
+use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
 use crate::manifest::{Manifest, ManifestError};
 use crate::name::{InstanceId, ReleaseId, Slot};
@@ -36,6 +36,16 @@ pub(super) struct App {
     pub(super) queue: VecDeque<Deploy>,
     /// Whether requests wait while there is no instance for them.
     pub(super) hold: Hold,
+    /// Who wants the app gone, and waits for its rollout to end first.
+    pub(super) leaving: Vec<Leave>,
+}
+
+/// A wish that an app be gone.
+pub(super) struct Leave {
+    /// Whether its volumes go, too.
+    pub(super) volumes: bool,
+    /// Told when everything is gone.
+    pub(super) reply: oneshot::Sender<Result<Downed, DownError>>,
 }
 
 /// Whether requests wait while there is no instance for them.
@@ -73,6 +83,7 @@ impl App {
             rollout: None,
             queue: VecDeque::new(),
             hold: Hold::Off,
+            leaving: Vec::new(),
         }
     }
 

@@ -179,14 +179,18 @@ impl Task {
         name: &AppName,
         release: ReleaseId,
         instances: Vec<Instance>,
-    ) -> Result<(), StoreError> {
-        // An app that was taken down meanwhile: the instances are dropped, and the next listing removes their containers.
-        let Some(app) = self.apps.get_mut(name) else { return Ok(()) };
-        let Some(plan) = app.rollout.as_ref().map(|rollout| Arc::clone(&rollout.plan)) else { return Ok(()) };
+    ) -> Result<(), (StoreError, Vec<Instance>)> {
+        let app = self.apps.get_mut(name).expect("an app is not taken down before its rollout has ended");
+        let plan = app
+            .rollout
+            .as_ref()
+            .map(|rollout| Arc::clone(&rollout.plan))
+            .expect("it is the rollout that asks");
         let new = app.releases.get(&release).expect("a rollout's release is stored before it starts").clone();
         let before = app.current().cloned();
-        self.deps.store.switch(&app.record, &new, before.as_ref()).await?;
-
+        if let Err(error) = self.deps.store.switch(&app.record, &new, before.as_ref()).await {
+            return Err((error, instances));
+        }
         if let Some(before) = before {
             app.releases.insert(before.id, Release { state: ReleaseState::Superseded, ..before });
         }
@@ -234,6 +238,10 @@ impl Task {
         };
         if let Some(listener) = rollout.updates {
             let _ = listener.send(DeployUpdate::Ended(result));
+        }
+        let leaving = self.apps.get_mut(name).map(|app| std::mem::take(&mut app.leaving)).unwrap_or_default();
+        for leave in leaving {
+            self.down(name, leave).await;
         }
         if let Some(next) = self.apps.get_mut(name).and_then(|app| app.queue.pop_front()) {
             Box::pin(self.deploy(next)).await;

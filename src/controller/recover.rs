@@ -33,7 +33,7 @@ impl Task {
             match app.plan(current, &self.domain) {
                 Ok(plan) => app.serving = Some(Arc::new(plan)),
                 Err(error) => {
-                    tracing::error!(app = %app.record.name, %error, "cannot read the current release's manifest")
+                    tracing::error!(app = %app.record.name, %error, "cannot read the current release's manifest");
                 }
             }
         }

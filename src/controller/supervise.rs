@@ -57,33 +57,29 @@ impl Task {
         // During a stop-first swap the old instances are meant to end.
         let Some(plan) = app.serving.clone().filter(|_| app.hold != Hold::Swapping) else { return };
         let now = Instant::now();
+        let mut ended = Vec::new();
         for spec in &plan.instances {
             let slot = &spec.slot;
-            let is_over = match app.instances.get(slot) {
-                Some(instance) => {
-                    let is_over = instance.observed().state.is_over();
-                    if is_over { Some(instance.retirement(plan.limits)) } else { continue }
-                }
-                None => None,
-            };
             let backoff = app.backoff.entry(slot.clone()).or_insert_with(|| Backoff::new(now));
-            if let Some(ended) = is_over {
+            if let Some(instance) = app.instances.get(slot) {
+                if !instance.observed().state.is_over() {
+                    // It may have come back by another way than a replacement; then nothing is due.
+                    backoff.due = None;
+                    continue;
+                }
                 if backoff.ended(now) > now {
                     continue;
                 }
                 backoff.replaced(now);
                 tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
-                app.retiring.insert(ended.instance.clone(), ended.clone());
-                app.instances.remove(slot);
-                self.reap(name, ended);
+                ended.push(instance.retirement(plan.limits));
             }
-            let app =
-                self.apps.get_mut(name).expect("it was there above, and nothing in between removes one");
-            let instance =
-                Instance::start(name, (self.deps.ids)(), Arc::new(spec.clone()), &self.deps.machinery);
+            let id = (self.deps.ids)();
+            let instance = Instance::start(name, id, Arc::new(spec.clone()), &self.deps.machinery);
             app.instances.insert(slot.clone(), instance);
-            return self.supervise(name);
         }
+        app.retiring.extend(ended.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
+        ended.into_iter().for_each(|retirement| self.reap(name, retirement));
     }
 
     /// When the next instance may be replaced.

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::app::{App, Hold};
+use super::app::{App, Hold, Leave};
 use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
 use super::{Command, DownError, Downed, Parts};
@@ -129,7 +129,7 @@ impl Task {
                 // A client that went away does not need the plan.
                 let _ = reply.send(self.planned(&app, source, build));
             }
-            Command::Down { app, volumes, reply } => self.down(&app, volumes, reply).await,
+            Command::Down { app, volumes, reply } => self.down(&app, Leave { volumes, reply }).await,
         }
     }
 
@@ -277,16 +277,19 @@ impl Task {
         }
     }
 
-    async fn down(
-        &mut self,
-        name: &AppName,
-        volumes: bool,
-        reply: oneshot::Sender<Result<Downed, DownError>>,
-    ) {
-        let Some(app) = self.apps.get(name) else {
-            let _ = reply.send(Err(DownError::Unknown(name.clone())));
+    /// Forgets the app and removes what runs for it; a rollout that is under way ends first.
+    pub(super) async fn down(&mut self, name: &AppName, leave: Leave) {
+        let Some(app) = self.apps.get_mut(name) else {
+            let _ = leave.reply.send(Err(DownError::Unknown(name.clone())));
             return;
         };
+        if let Some(rollout) = &app.rollout {
+            // Its release must not come back to life in another app of this name.
+            rollout.cancel.cancel();
+            app.leaving.push(leave);
+            return;
+        }
+        let Leave { volumes, reply } = leave;
         // Forgotten first: a crash from here on leaves containers that belong to nothing, which the next start removes.
         app.finishing.iter().for_each(tokio::task::AbortHandle::abort);
         if let Err(error) = self.deps.store.remove_app(name).await {
@@ -295,9 +298,6 @@ impl Task {
         }
         let mut app = self.apps.remove(name).expect("it was there above, and nothing in between removes one");
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(super::DeployError::TakenDown(name.clone()))));
-        if let Some(rollout) = &app.rollout {
-            rollout.cancel.cancel();
-        }
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
         let old: Vec<_> = app
             .instances
@@ -331,7 +331,7 @@ async fn clear(
         retirement.remove(engine).await
     });
     futures_util::future::try_join_all(stops).await?;
-    // What is left is a rollout's that was cancelled, or a crash's.
+    // What is left is a crash's.
     for container in engine.containers().await?.into_iter().filter(|container| container.labels.app == *name)
     {
         engine.remove(&container.id).await?;

@@ -177,6 +177,8 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             _ if self.is_out_of_memory => write!(f, "was killed for using more memory than its limit"),
+            // The kernel kills what needs more memory than there is, and not every engine notes that it was for this.
+            Some(137) => write!(f, "was killed (SIGKILL), perhaps for using too much memory"),
             Some(code @ 129..=192) => write!(f, "was killed by signal {}", code - 128),
             Some(code) => write!(f, "exited with code {code}"),
             None => write!(f, "was removed"),

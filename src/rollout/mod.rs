@@ -78,8 +78,9 @@ pub enum Request {
         release: ReleaseId,
         /// Its instances, all ready.
         instances: Vec<Instance>,
-        /// Told once the release is stored and the table published; a store that fails leaves the old one serving.
-        reply: oneshot::Sender<Result<(), StoreError>>,
+        /// Told once the release is stored and the table published. A store that fails leaves the old one serving, and gives
+        /// the instances back.
+        reply: oneshot::Sender<Result<(), (StoreError, Vec<Instance>)>>,
     },
 }
 
@@ -222,8 +223,11 @@ async fn switch(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Resu
         reply,
     };
     match deps.requests.send(request) {
-        Ok(()) => done.await.unwrap_or(Ok(())),
-        // The daemon is ending; the next start finds the phase on disk and goes on.
+        // The daemon is ending when there is no answer; the next start finds the phase on disk and goes on.
+        Ok(()) => done.await.unwrap_or(Ok(())).map_err(|(error, back)| {
+            *instances = back;
+            error
+        }),
         Err(_) => Ok(()),
     }
 }

@@ -193,15 +193,21 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the phase that a rollout is about to enter.
+    /// Notes the phase that a rollout is about to enter. A rollout that was ended meanwhile stays ended.
     ///
     /// # Errors
     ///
     /// When it cannot be written; the phase must not be entered then.
     pub async fn set_phase(&self, rollout: &RolloutRecord) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_rollout(&mut batch, rollout);
-        self.apply(batch).await?;
+        let key = rollout_key(&rollout.app, rollout.release);
+        let bytes = record::from_rollout(rollout);
+        self.blocking(move |store| {
+            let failed = |error| store.failed("write", error);
+            store.db.update_and_fetch(key, |old| old.map(|_| bytes.clone())).map_err(failed)?;
+            store.db.flush().map_err(failed)?;
+            Ok(())
+        })
+        .await?;
         self.halt(rollout.phase).await;
         Ok(())
     }
@@ -283,7 +289,7 @@ impl Store {
     async fn halt(&self, stored: Phase) {
         let is_here = *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(stored);
         if is_here {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -11,7 +11,6 @@ const APPS: [&str; 2] = ["shop", "blog"];
 /// A seeded story.
 pub(super) struct Script {
     dice: Dice,
-    seed: u64,
     steps: usize,
     /// Makes every deploy a change.
     change: u32,
@@ -37,7 +36,7 @@ enum Act {
 
 impl Script {
     pub(super) fn new(seed: u64, steps: usize) -> Self {
-        Self { dice: Dice(seed), seed, steps, change: 0, images: Vec::new() }
+        Self { dice: Dice(seed), steps, change: 0, images: Vec::new() }
     }
 
     pub(super) fn play(mut self) {
@@ -70,9 +69,6 @@ impl Script {
         while left > 0 {
             left -= 1;
             let act = self.next_act();
-            if std::env::var_os("MINIPAAS_SEED").is_some() {
-                eprintln!("seed {}: {act:?}", self.seed);
-            }
             if matches!(act, Act::CrashDaemon) {
                 return left;
             }

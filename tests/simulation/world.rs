@@ -149,8 +149,7 @@ impl Daemon {
         };
         let parts = Parts { deps, requests, changes, domain: "localhost".to_owned() };
         let controller = Controller::start(parts, CancellationToken::new()).await.unwrap();
-        let daemon = Self { controller, routes, engine, watcher, store, ids };
-        daemon
+        Self { controller, routes, engine, watcher, store, ids }
     }
 
     /// Waits until the daemon has taken up what runs.

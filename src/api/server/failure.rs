@@ -12,16 +12,21 @@ use crate::name::AppName;
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
-    pub(super) failure: Failure,
+    /// Boxed: what is seldom returned should not make every answer large.
+    pub(super) failure: Box<Failure>,
 }
 
 impl Refusal {
+    pub(super) fn new(status: StatusCode, failure: impl Into<Failure>) -> Self {
+        Self { status, failure: Box::new(failure.into()) }
+    }
+
     pub(super) fn not_found(message: &str) -> Self {
-        Self { status: StatusCode::NOT_FOUND, failure: Failure::new("not-found", message) }
+        Self::new(StatusCode::NOT_FOUND, Failure::new("not-found", message))
     }
 
     pub(super) fn bad_request(message: String) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, failure: Failure::new("bad-request", message) }
+        Self::new(StatusCode::BAD_REQUEST, Failure::new("bad-request", message))
     }
 
     pub(super) fn no_app(app: &AppName, view: &View) -> Self {
@@ -32,7 +37,7 @@ impl Refusal {
         } else {
             format!("there is {}", names.join(", "))
         };
-        Self { status: StatusCode::NOT_FOUND, failure: failure.hinted(hint) }
+        Self::new(StatusCode::NOT_FOUND, failure.hinted(hint))
     }
 
     pub(super) fn from_down(error: DownError, view: &View) -> Self {
@@ -44,7 +49,7 @@ impl Refusal {
                 let message = "the app is forgotten, but not everything of it is gone".to_owned();
                 let failure = Failure { message, ..failure }.caused_by(cause);
                 let hint = "what is left is removed as soon as the engine answers";
-                Self { status: StatusCode::BAD_GATEWAY, failure: failure.hinted(hint) }
+                Self::new(StatusCode::BAD_GATEWAY, failure.hinted(hint))
             }
             DownError::Store(source) => internal("the app could not be removed", &source),
         }
@@ -53,13 +58,13 @@ impl Refusal {
 
 impl From<Stopping> for Refusal {
     fn from(error: Stopping) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, failure: Failure::new("stopping", error.to_string()) }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Failure::new("stopping", error.to_string()))
     }
 }
 
 impl From<ImageError> for Refusal {
     fn from(error: ImageError) -> Self {
-        Self { status: StatusCode::BAD_GATEWAY, failure: error.into() }
+        Self::new(StatusCode::BAD_GATEWAY, error)
     }
 }
 
@@ -73,7 +78,7 @@ impl From<DeployError> for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self { status, failure: error.into() }
+        Self::new(status, error)
     }
 }
 
@@ -105,7 +110,7 @@ impl From<DeployError> for Failure {
             DeployError::TakenDown(_) => Self::new("cancelled", message),
             DeployError::EngineAway(_) => Self::new("engine-unreachable", message)
                 .hinted("what runs goes on to serve; `minipaas doctor` looks into it"),
-            DeployError::Store(source) => internal(&message, &source).failure,
+            DeployError::Store(source) => *internal(&message, &source).failure,
         }
     }
 }
@@ -119,7 +124,7 @@ impl From<ImageError> for Failure {
             ImageError::NotFetched { source, .. } => Self::new("image-missing", message)
                 .caused_by(source.to_string())
                 .hinted("check its name, or build it on this engine first"),
-            ImageError::Closure(_) | ImageError::Context(_) => internal(&message, &error).failure,
+            ImageError::Closure(_) | ImageError::Context(_) => *internal(&message, &error).failure,
         }
     }
 }
@@ -149,5 +154,5 @@ fn internal(message: &str, error: &dyn std::error::Error) -> Refusal {
         failure = failure.caused_by(error.to_string());
         cause = error.source();
     }
-    Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, failure }
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, failure)
 }

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::app::App;
-use super::task::Task;
+use super::task::{Event, Task};
 use crate::engine::Container;
-use crate::instance::Instance;
+use crate::instance::{Instance, Retirement};
 use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::plan::UpdateOrder;
 use crate::release::ReleaseState;
-use crate::rollout::Phase;
+use crate::rollout::{self, Phase};
 use crate::store::Snapshot;
 
 impl Task {
@@ -33,7 +34,7 @@ impl Task {
             match app.plan(current, &self.domain) {
                 Ok(plan) => app.serving = Some(Arc::new(plan)),
                 Err(error) => {
-                    tracing::error!(app = %app.record.name, %error, "cannot read the current release's manifest")
+                    tracing::error!(app = %app.record.name, %error, "cannot read the current release's manifest");
                 }
             }
         }
@@ -55,13 +56,23 @@ impl Task {
             .filter(|rollout| matches!(rollout.phase, Phase::Starting | Phase::AwaitingReadiness))
             .map(|rollout| (rollout.app.clone(), rollout.release))
             .collect();
+        // A switch is stored once every instance is ready, and before the table that names them is.
+        let switched: BTreeSet<(AppName, ReleaseId)> = self
+            .interrupted
+            .iter()
+            .filter(|rollout| rollout.phase == Phase::Switching)
+            .map(|rollout| (rollout.app.clone(), rollout.release))
+            .collect();
+        let mut unwanted = Vec::new();
         let mut found: BTreeMap<AppName, Vec<Container>> = BTreeMap::new();
         for container in in_order_of_trust(containers, &served) {
             let labels = container.labels.clone();
             if resumed.get(&labels.app) == Some(&labels.release) {
                 found.entry(labels.app).or_default().push(container);
-            } else if let Some(container) = self.adopt(container, &served) {
-                self.sweep(container);
+            } else {
+                let is_ready = served.contains(&labels.instance)
+                    || switched.contains(&(labels.app.clone(), labels.release));
+                unwanted.extend(self.adopt(container, is_ready));
             }
         }
         for rollout in std::mem::take(&mut self.interrupted) {
@@ -78,10 +89,19 @@ impl Task {
                 }
             }
         }
+        // The last table may name what is about to go.
+        self.publish().await;
+        for container in unwanted {
+            if served.contains(&container.labels.instance) {
+                self.retire(container);
+            } else {
+                self.sweep(container);
+            }
+        }
     }
 
     /// Takes the container up for its slot; gives it back when its release does not serve, or the slot is taken.
-    fn adopt(&mut self, container: Container, served: &BTreeSet<InstanceId>) -> Option<Container> {
+    fn adopt(&mut self, container: Container, is_ready: bool) -> Option<Container> {
         let labels = container.labels.clone();
         let Some(app) = self.apps.get_mut(&labels.app) else { return Some(container) };
         if app.record.current != Some(labels.release) || app.instances.contains_key(&labels.slot) {
@@ -91,18 +111,55 @@ impl Task {
             app.serving.as_ref().and_then(|plan| plan.instances.iter().find(|spec| spec.slot == labels.slot));
         let Some(spec) = spec else { return Some(container) };
         let spec = Arc::new(spec.clone());
-        let instance =
-            Instance::adopt(container, spec, served.contains(&labels.instance), &self.deps.machinery);
+        let instance = Instance::adopt(container, spec, is_ready, &self.deps.machinery);
         tracing::info!(app = %labels.app, instance = %labels.slot, release = %labels.release, "taken up");
         app.instances.insert(labels.slot, instance);
         None
+    }
+
+    /// Lets an instance that served until now finish what it has, then stops and removes it.
+    fn retire(&mut self, container: Container) {
+        let labels = container.labels.clone();
+        let plan = self
+            .apps
+            .get(&labels.app)
+            .and_then(|app| app.plan(app.releases.get(&labels.release)?, &self.domain).ok());
+        let spec = plan.as_ref().and_then(|plan| plan.instances.iter().find(|spec| spec.slot == labels.slot));
+        let (Some(plan), Some(spec), Some(app)) = (&plan, spec, self.apps.get_mut(&labels.app)) else {
+            return self.sweep(container);
+        };
+        let retirement = Retirement {
+            instance: labels.instance.clone(),
+            slot: labels.slot,
+            release: labels.release,
+            container: Some(container.id),
+            limits: plan.limits,
+            stop_grace: spec.stop_grace,
+        };
+        app.retiring.insert(labels.instance.clone(), retirement.clone());
+        let (deps, events) = (self.deps.clone(), self.events.clone());
+        let task = tokio::spawn(async move {
+            retirement.drain(&deps.routes).await;
+            rollout::stop_and_remove(&retirement, &deps).await;
+            let _ = events.send(Event::Retired { app: labels.app, instances: vec![labels.instance] });
+        });
+        app.finishing.push(task.abort_handle());
     }
 
     async fn resume(&mut self, name: &AppName, release: ReleaseId, found: Vec<Container>) {
         let plan =
             self.apps.get(name).and_then(|app| app.plan(app.releases.get(&release)?, &self.domain).ok());
         match plan {
-            Some(plan) => self.roll_out(plan, found, None),
+            Some(plan) => {
+                // Its old instances may have been stopped already: until the rollout asks for it anew, requests wait, and
+                // nothing is started beside the new ones.
+                if plan.order == UpdateOrder::StopFirst
+                    && let Some(app) = self.apps.get_mut(name)
+                {
+                    app.is_held = true;
+                }
+                self.roll_out(plan, found, None);
+            }
             None => {
                 found.into_iter().for_each(|container| self.sweep(container));
                 self.note_interrupted(name, release).await;

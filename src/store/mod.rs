@@ -283,7 +283,8 @@ impl Store {
     async fn halt(&self, stored: Phase) {
         let is_here = *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(stored);
         if is_here {
-            std::future::pending().await
+            tracing::warn!(phase = stored.as_str(), "halted");
+            std::future::pending::<()>().await;
         }
     }
 

@@ -14,6 +14,7 @@ mod release;
 mod traffic;
 mod world;
 
+mod engine;
 mod examples;
 mod kill;
 mod load;

@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod deploy;
 mod docker;
 mod proxy;
 mod simulation;

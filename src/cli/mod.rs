@@ -36,6 +36,7 @@ mod trust;
 mod up;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -150,10 +151,11 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .parse(filter)
         .with_context(|| format!("`MINIPAAS_LOG` is `{filter}`, which is no log filter"))
         .map_err(|error| Failure::new(Kind::Usage, error))?;
-    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // A log that goes to a file or the journal is read by more than terminals.
+    let has_colour = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(is_terminal)
+        .with_ansi(has_colour)
         .with_writer(std::io::stderr)
         .init();
     Ok(())

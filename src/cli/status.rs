@@ -34,6 +34,8 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
 
 fn engine(engine: &EngineStatus) -> String {
     match (&engine.error, &engine.version) {
+        // It never answered; the error names the place that was tried.
+        (Some(error), _) if engine.endpoint.is_empty() => format!("none answers: {error}"),
         (Some(error), _) => format!("{}, does not answer: {error}", engine.endpoint),
         (None, Some(version)) => format!("{}, {version}", engine.endpoint),
         (None, None) => format!("{}, not asked yet", engine.endpoint),

@@ -289,6 +289,7 @@ impl Store {
     async fn halt(&self, stored: Phase) {
         let is_here = *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(stored);
         if is_here {
+            tracing::warn!(phase = stored.as_str(), "halted");
             std::future::pending::<()>().await;
         }
     }

@@ -95,7 +95,12 @@ async fn answering(client: &Client) -> Result<(), Failure> {
 }
 
 fn away(endpoint: &str, error: &str, hints: Vec<String>) -> Failure {
-    let error = anyhow::anyhow!("{error}").context(format!("the engine at `{endpoint}` does not answer"));
+    let what = match endpoint {
+        // It never answered; the error names the place that was tried.
+        "" => "no engine answers".to_owned(),
+        endpoint => format!("the engine at `{endpoint}` does not answer"),
+    };
+    let error = anyhow::anyhow!("{error}").context(what);
     hints.into_iter().fold(Failure::new(Kind::Unreachable, error), Failure::hint)
 }
 

@@ -1,0 +1,21 @@
+//! Whole flows: the real program, its daemon and its proxy, on the machine's engine.
+//!
+//! Every test has a box of its own ([`world::TestBox`]): a home, two ports, an id that its containers carry. Nothing is
+//! shared but the engine, so tests run side by side; what a box made is removed when its test ends, however it ends.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a failing test shows what was said, a load test its figures"
+)]
+
+mod command;
+mod release;
+mod traffic;
+mod world;
+
+mod engine;
+mod examples;
+mod kill;
+mod load;
+mod refusals;

@@ -11,3 +11,4 @@ mod proxy;
 mod simulation;
 mod support;
 mod testapp;
+mod tidy;

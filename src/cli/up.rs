@@ -189,6 +189,11 @@ impl Up<'_> {
                 out.notice(format_args!("also at {other}"));
             }
             out.line(first)?;
+            // Only browsers of machines that trust the CA would take the address as it is.
+            let certificate = self.session.home.join("ca/ca.crt");
+            if certificate.is_file() {
+                out.notice(format_args!("try it: curl --cacert {} {first}", certificate.display()));
+            }
         }
         Ok(())
     }

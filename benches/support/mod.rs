@@ -24,15 +24,9 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Makes the release build, which is what people run whatever profile this program has, and starts its daemon.
+    /// Starts the daemon of the release build, which is what people run whatever profile this program has.
     pub(crate) fn start() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--release", "--locked", "--bin", "minipaas"]).current_dir(root);
-        assert!(cargo.status().expect("benchmarks run where cargo is").success(), "{cargo:?} failed");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        let binary = target.join("release/minipaas");
-
+        let binary = std::env::var_os("MINIPAAS_BENCH").map_or_else(release_build, PathBuf::from);
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let daemon = Command::new(&binary)
             .args(["server", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--home"])
@@ -94,6 +88,22 @@ impl Drop for Bench {
         drop(self.daemon.kill());
         drop(self.daemon.wait());
     }
+}
+
+/// Makes the release build. `MINIPAAS_BENCH` names another program to measure instead.
+fn release_build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--locked", "--bin", "minipaas"]).current_dir(root);
+    // What cargo tells a benchmark about its package would have build scripts of others run anew.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
+    assert!(cargo.status().expect("benchmarks run where cargo is").success(), "{cargo:?} failed");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release/minipaas")
 }
 
 /// A folder with a manifest that runs this image as is.

@@ -150,7 +150,13 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .parse(filter)
         .with_context(|| format!("`MINIPAAS_LOG` is `{filter}`, which is no log filter"))
         .map_err(|error| Failure::new(Kind::Usage, error))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // By itself it colours files, too, and `daemon.log` is one.
+    let is_coloured = console::colors_enabled_stderr();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_coloured)
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }
 

@@ -106,6 +106,8 @@ impl Up<'_> {
             let app = project.app.as_str();
             let (release, urls, text) = (plan.release.as_deref(), &plan.urls[..], plan.text.as_str());
             out.json(&PlanResult { app, release, urls, text })?;
+        } else if plan.release.is_none() {
+            out.line(format_args!("nothing would change: `{}` serves this already", project.app))?;
         } else {
             out.line(plan.text.trim_end())?;
         }

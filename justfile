@@ -14,7 +14,7 @@ test *ARGS='--no-fail-fast':
 
 # Runs the benchmarks.
 bench *ARGS:
-    cargo bench --locked {{ ARGS }}
+    cargo bench --locked --profile dev {{ ARGS }}
 
 # Formats the code.
 fmt:

@@ -1,4 +1,84 @@
-//! minipaas.
+//! minipaas: builds the app in a folder, runs it in Docker, waits until it is ready, routes https to it, and swaps the
+//! next version in without dropping a request. One binary is the command line, the daemon and the static file server.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!   minipaas up ──── HTTP/JSON over a unix socket ────┐
+//!                                                     ▼
+//!   manifest ─► plan ─► build ─► release ─► rollout ─► route table     controller: owns what is wanted
+//!    (pure)    (pure)  (engine)  (store)  (engine, probe)  │           store: what survives
+//!                                                          ▼
+//!   client ─► listener ─► TLS ─► route ─► upstream claimed and counted ─► container
+//!             └──────────────────────── data plane ───────────────────────┘
+//! ```
+//!
+//! The control plane publishes an immutable [`route::RouteTable`], whole, with a generation that only grows. The data
+//! plane reads the newest one and asks nobody. The engine may hang, and the proxy still serves.
+//!
+//! # Code map
+//!
+//! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
+//! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`].
+//!
+//! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
+//! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
+//!
+//! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
+//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
+//!
+//! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
+//! [`proxy`] serves requests; [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//!
+//! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
+//! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
+//! of static sites. Small helpers: [`clock`], [`port`] (who listens on one), [`random`], [`watch`] (changed files).
+//!
+//! # How a deploy happens
+//!
+//! 1. `cli::up` reads the folder with [`manifest::Manifest::parse`] and [`builder::detect`]; nothing has been touched.
+//!    It makes sure of a daemon, starting one if none answers, and of an engine.
+//! 2. [`builder::context`] lists and digests the files. If the engine has an image of that digest nothing is sent; else
+//!    the archive goes through [`api`] to [`builder::image`], and the log of the build comes back line by line.
+//! 3. [`controller::Command::Deploy`] reaches the controller, which makes a [`plan`] and appends the
+//!    [`release::Release`] to the [`store`], flushed. A change that changes nothing is answered as such.
+//! 4. [`rollout::run`] starts an [`instance::Instance`] for each slot and waits until all are ready at one moment.
+//!    Failure or cancellation removes the new ones; the old ones were never touched.
+//! 5. The controller stores the switch, builds the whole table anew and publishes it with [`traffic::Routes::publish`].
+//! 6. The old instances are drained ([`traffic::Upstream::drain`]), stopped and removed; the rollout is forgotten.
+//!
+//! Every [`rollout::Phase`] is stored before its effect. After a `kill -9` the controller reads the store, lists the
+//! box's containers by label, and finishes or undoes what was half done.
+//!
+//! # Invariants
+//!
+//! - Desired state has one owner. Others send it commands and read snapshots; there is no lock around an app.
+//! - Everything is level-triggered: what is done follows from what is, so an event that is lost or doubled costs time only.
+//! - A write is acknowledged after it was flushed. A failed release leaves the old one serving.
+//! - A request is counted on its upstream from before it is sent until its last byte is gone. No container is stopped
+//!   before that count is zero or its limit has passed.
+//! - Objects of the engine are ours only by their labels. Without the box's id on it, nothing is listed, changed or removed.
+//! - Dependencies point one way. Vocabulary knows no runtime; [`proxy`] knows neither controller, store nor engine; one
+//!   module each knows bollard, sled, rcgen and notify; [`cli`] reaches the daemon through [`api`] alone. `tests/tidy.rs`
+//!   keeps it so.
+//! - Domain types are not serialised: the manifest, the wire and the disk each have forms of their own.
+//!
+//! Deliberately absent: `unsafe`; a lock on the request path beyond loading the table; restarts by the engine (the
+//! controller restarts); a database server; consensus between machines; anything that a daemon of its own would have to
+//! install on a host; guesses how a language is built without a Dockerfile.
+//!
+//! # Files on disk
+//!
+//! All of a box is in `$MINIPAAS_HOME`; a second home is a second box.
+//!
+//! | file | what it is | written by |
+//! |---|---|---|
+//! | `store/` | apps, releases, phases, the last route table | [`store`] |
+//! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
+//! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
+//! | `ca/` | `ca.key` (0600) and `ca.crt`, made once | [`tls`] |
+//! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
+//! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 
 pub mod api;
 pub mod builder;

@@ -12,3 +12,4 @@ mod proxy;
 mod simulation;
 mod support;
 mod testapp;
+mod tidy;

@@ -15,6 +15,9 @@ use crate::name::AppName;
 /// Global options whose value is the next word.
 const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
 
+/// Apart from a command's own options, which are what its help is read for.
+const GLOBAL_HEADING: &str = "Options of every command";
+
 /// A Heroku of your own: builds the app in this folder, runs it in Docker, and routes https to it.
 #[derive(Debug, Parser)]
 #[command(name = "minipaas", version, max_term_width = 100)]
@@ -29,16 +32,16 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Globals {
     /// The app [default: the manifest's `app`, else the folder's name]
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) app: Option<AppName>,
     /// Print the result as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) json: bool,
     /// Say yes to every question
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) yes: bool,
     /// Print the result and errors alone
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) quiet: bool,
 }
 

@@ -36,7 +36,6 @@ mod trust;
 mod up;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -151,11 +150,11 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .parse(filter)
         .with_context(|| format!("`MINIPAAS_LOG` is `{filter}`, which is no log filter"))
         .map_err(|error| Failure::new(Kind::Usage, error))?;
-    // A log that goes to a file or the journal is read by more than terminals.
-    let has_colour = std::io::stderr().is_terminal();
+    // By itself it colours files, too, and `daemon.log` is one.
+    let is_coloured = console::colors_enabled_stderr();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(has_colour)
+        .with_ansi(is_coloured)
         .with_writer(std::io::stderr)
         .init();
     Ok(())

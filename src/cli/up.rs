@@ -106,6 +106,8 @@ impl Up<'_> {
             let app = project.app.as_str();
             let (release, urls, text) = (plan.release.as_deref(), &plan.urls[..], plan.text.as_str());
             out.json(&PlanResult { app, release, urls, text })?;
+        } else if plan.release.is_none() {
+            out.line(format_args!("nothing would change: `{}` serves this already", project.app))?;
         } else {
             out.line(plan.text.trim_end())?;
         }
@@ -189,6 +191,11 @@ impl Up<'_> {
                 out.notice(format_args!("also at {other}"));
             }
             out.line(first)?;
+            // Only browsers of machines that trust the CA would take the address as it is.
+            let certificate = self.session.home.join("ca/ca.crt");
+            if certificate.is_file() {
+                out.notice(format_args!("try it: curl --cacert {} {first}", certificate.display()));
+            }
         }
         Ok(())
     }

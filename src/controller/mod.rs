@@ -12,7 +12,7 @@
 //! its own and reports back; the loop itself waits for the store alone.
 //!
 //! At its start it reads the store, waits for the engine's first listing, takes up the instances that run, removes what
-//! belongs to nothing, and goes on with rollouts that were cut short ([`recover`]).
+//! belongs to nothing, and goes on with rollouts that were cut short (`recover`).
 //!
 //! Dropping the last [`Controller`] handle ends the task; containers keep running.
 

@@ -1,3 +1,5 @@
+//! Texts of manifests, and the value or the problems that come of them.
+
 use expect_test::{Expect, expect};
 
 use super::{Command, Manifest, Source};

@@ -1,3 +1,5 @@
+//! Manifests and what runs, and the plan as it is printed.
+
 use expect_test::{Expect, expect};
 
 use super::{Observed, plan};

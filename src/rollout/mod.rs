@@ -182,7 +182,7 @@ async fn until_ready(
     tell("start", slots.join(", "));
     start(plan, found, instances, deps);
     enter(plan, Phase::AwaitingReadiness, deps).await?;
-    tell("ready", slots.join(", "));
+    tell("wait for", slots.join(", "));
     ready::await_ready(instances, deps.machinery.engine.as_ref(), updates).await
 }
 

@@ -45,17 +45,31 @@ pub(super) struct Listeners {
     pub(super) https: (SocketAddr, TcpListener),
 }
 
-/// Takes the sockets that systemd holds for us (the first is http, the second https), or binds what was chosen.
+/// Takes the sockets that systemd holds for us, or binds what was chosen.
+///
+/// `names` is `LISTEN_FDNAMES`: which socket is which, as systemd promises no order among those of several units. Where
+/// nobody named any the first is http, the second https.
 ///
 /// # Errors
 ///
 /// When a port that was asked for by its number cannot be had, or none of the defaults.
-pub(super) async fn listen(http: &ListenChoice, https: &ListenChoice) -> Result<Listeners, ListenError> {
+pub(super) async fn listen(
+    http: &ListenChoice,
+    https: &ListenChoice,
+    names: Option<&str>,
+) -> Result<Listeners, ListenError> {
     let mut handed = listenfd::ListenFd::from_env();
     if handed.len() >= 2 {
-        return Ok(Listeners { http: take(&mut handed, 0)?, https: take(&mut handed, 1)? });
+        let (http, https) = positions(names);
+        return Ok(Listeners { http: take(&mut handed, http)?, https: take(&mut handed, https)? });
     }
     Ok(Listeners { http: bind(http)?, https: bind(https)? })
+}
+
+/// Where the sockets for http and https are among those that were handed over.
+fn positions(names: Option<&str>) -> (usize, usize) {
+    let position = |wanted| names?.split(':').position(|name| name == wanted);
+    position("http").zip(position("https")).unwrap_or((0, 1))
 }
 
 fn take(handed: &mut listenfd::ListenFd, index: usize) -> Result<(SocketAddr, TcpListener), ListenError> {
@@ -101,4 +115,17 @@ fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::positions;
+
+    #[test]
+    fn names_go_before_order() {
+        assert_eq!(positions(Some("https:http")), (1, 0));
+        assert_eq!(positions(Some("metrics:http:https")), (1, 2));
+        assert_eq!(positions(Some("unknown:unknown")), (0, 1));
+        assert_eq!(positions(None), (0, 1));
+    }
 }

@@ -94,7 +94,7 @@ pub async fn run(
     if let Some(table) = store.route_table()? {
         routes.publish(table);
     }
-    let listeners = listen::listen(&config.http, &config.https).await?;
+    let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
     let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
     let plain = CancellationToken::new();
     let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, &plain)?;

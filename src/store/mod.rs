@@ -1,7 +1,7 @@
 //! Everything that must survive: apps, their releases, and the phase of each rollout.
 //!
 //! A write is acknowledged after it was flushed, and what belongs together is one atomic batch: `kill -9` at any moment
-//! leaves the old state or the new. Records are versioned JSON ([`record`]); a newer version than this binary knows is an
+//! leaves the old state or the new. Records are versioned JSON (`record`); a newer version than this binary knows is an
 //! error, not a guess.
 //!
 //! One process owns a state directory at a time: [`Store::open`] takes a lock file that names its holder.

@@ -1,3 +1,5 @@
+//! A store in a temporary folder: what is there after a write, and after it was opened again.
+
 use super::{AppRecord, LockError, Store, StoreError};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};

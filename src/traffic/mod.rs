@@ -4,7 +4,7 @@
 //!
 //! The controller calls [`Routes::publish`] with a whole [`RouteTable`]; each upstream in it is paired with its live
 //! [`Upstream`], the same one as long as the instance exists, and the pair is swapped in as one [`Live`] value. The proxy
-//! calls [`Routes::load`], finds the route, and [`Live::pick`]s an upstream, which counts the request until the
+//! calls [`Routes::load`], finds the route, and [`Found::pick`]s an upstream, which counts the request until the
 //! [`InFlight`] guard is dropped.
 //!
 //! The race between choosing an upstream and draining it has two halves. [`Upstream::claim`] counts first and looks at the

@@ -1,3 +1,5 @@
+//! Claims, drains and new tables, and which of them sees which.
+
 use std::time::Duration;
 
 use super::Routes;

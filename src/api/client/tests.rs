@@ -1,3 +1,5 @@
+//! The client against scripted answers of a daemon, over a real socket.
+
 use std::sync::Arc;
 
 use axum::Router;

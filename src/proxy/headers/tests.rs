@@ -1,3 +1,5 @@
+//! Heads of requests and responses, before and after the proxy.
+
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 

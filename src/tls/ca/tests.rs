@@ -1,3 +1,5 @@
+//! A CA in a temporary folder: made once, private, and trusted by OpenSSL.
+
 use std::process::Command;
 use std::thread;
 

@@ -1,3 +1,5 @@
+//! Handshakes with clients that trust the CA and clients that do not.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;

@@ -83,7 +83,14 @@ impl Drop for Bench {
         for app in &self.apps {
             self.minipaas(&["down", "--yes", "--app", app]);
         }
+        let status = self.minipaas(&["status", "--json"]).stdout;
         self.minipaas(&["server", "--stop"]);
+        // A box leaves its network behind.
+        if let Ok(status) = serde_json::from_slice::<serde_json::Value>(&status)
+            && let Some(id) = status["box-id"].as_str()
+        {
+            docker::docker_succeeds(["network", "rm", &format!("minipaas-{id}")]);
+        }
         // It has ended by then, or never will by itself.
         drop(self.daemon.kill());
         drop(self.daemon.wait());

@@ -104,12 +104,9 @@ impl Task {
         let app = match self.apps.get(name) {
             Some(app) => app,
             None => {
-                none = App::new(AppRecord {
-                    name: name.clone(),
-                    current: None,
-                    last: None,
-                    origin: String::new(),
-                });
+                // The numbers of an app that was removed are not given again.
+                let last = self.removed.get(name).copied();
+                none = App::new(AppRecord { name: name.clone(), current: None, last, origin: String::new() });
                 &none
             }
         };

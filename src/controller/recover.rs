@@ -38,6 +38,7 @@ impl Task {
             }
         }
         self.interrupted = snapshot.rollouts;
+        self.removed = snapshot.removed;
     }
 
     /// Takes up what runs, removes what belongs to nothing, and goes on with what was cut short.

@@ -39,6 +39,8 @@ pub(super) struct Task {
     pub(super) deps: Deps,
     pub(super) domain: String,
     pub(super) apps: BTreeMap<AppName, App>,
+    /// The highest release number of apps that were removed.
+    pub(super) removed: BTreeMap<AppName, ReleaseId>,
     /// The table that is published.
     pub(super) table: RouteTable,
     pub(super) engine: EngineView,
@@ -74,6 +76,7 @@ impl Task {
             deps,
             domain,
             apps: BTreeMap::new(),
+            removed: BTreeMap::new(),
             table,
             engine: EngineView::default(),
             view,
@@ -292,11 +295,12 @@ impl Task {
         let Leave { volumes, reply } = leave;
         // Forgotten first: a crash from here on leaves containers that belong to nothing, which the next start removes.
         app.finishing.iter().for_each(tokio::task::AbortHandle::abort);
-        if let Err(error) = self.deps.store.remove_app(name).await {
+        if let Err(error) = self.deps.store.remove_app(&app.record).await {
             let _ = reply.send(Err(error.into()));
             return;
         }
         let mut app = self.apps.remove(name).expect("it was there above, and nothing in between removes one");
+        self.removed.extend(app.record.last.map(|last| (name.clone(), last)));
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(super::DeployError::TakenDown(name.clone()))));
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
         let old: Vec<_> = app

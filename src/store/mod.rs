@@ -11,6 +11,7 @@
 mod lock;
 mod record;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +89,8 @@ pub struct Snapshot {
     pub releases: Vec<Release>,
     /// The rollouts that had not ended.
     pub rollouts: Vec<RolloutRecord>,
+    /// The highest release number of apps that were removed.
+    pub removed: BTreeMap<AppName, ReleaseId>,
 }
 
 impl Store {
@@ -146,6 +149,7 @@ impl Store {
                 apps: store.scan("app/", record::app)?,
                 releases: store.scan("release/", record::release)?,
                 rollouts: store.scan("rollout/", record::rollout)?,
+                removed: store.scan("removed/", record::removed)?.into_iter().collect(),
             })
         })
         .await
@@ -261,15 +265,20 @@ impl Store {
         self.apply(batch).await
     }
 
-    /// Forgets an app and its releases.
+    /// Forgets an app and its releases, all but their highest number: an app of the same name goes on from there, so that
+    /// what an engine still has of this one is never taken for a part of the other.
     ///
     /// # Errors
     ///
     /// When it cannot be written; then all of it is still there.
-    pub async fn remove_app(&self, app: &AppName) -> Result<(), StoreError> {
+    pub async fn remove_app(&self, record: &AppRecord) -> Result<(), StoreError> {
+        let app = &record.name;
         let prefixes = [format!("release/{app}/"), format!("rollout/{app}/")];
         let mut batch = sled::Batch::default();
         batch.remove(format!("app/{app}").as_bytes());
+        if let Some(last) = record.last {
+            batch.insert(format!("removed/{app}").as_bytes(), record::from_removed(app, last));
+        }
         for prefix in prefixes {
             for key in self.db.scan_prefix(prefix).keys() {
                 batch.remove(key.map_err(|error| self.failed("read", error))?);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
-use crate::name::BoxId;
+use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::{Route, RouteTable, Upstream};
@@ -34,6 +34,12 @@ struct AppForm {
     current: Option<u64>,
     last: Option<u64>,
     origin: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RemovedForm {
+    name: String,
+    last: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,8 +116,8 @@ pub(super) fn box_id(key: &str, bytes: &[u8]) -> Result<BoxId, StoreError> {
 pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
     encode(&AppForm {
         name: app.name.to_string(),
-        current: app.current.map(crate::name::ReleaseId::number),
-        last: app.last.map(crate::name::ReleaseId::number),
+        current: app.current.map(ReleaseId::number),
+        last: app.last.map(ReleaseId::number),
         origin: app.origin.clone(),
     })
 }
@@ -120,10 +126,19 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
     let form: AppForm = decode(key, bytes)?;
     Ok(AppRecord {
         name: parse(key, &form.name)?,
-        current: form.current.and_then(crate::name::ReleaseId::from_number),
-        last: form.last.and_then(crate::name::ReleaseId::from_number),
+        current: form.current.and_then(ReleaseId::from_number),
+        last: form.last.and_then(ReleaseId::from_number),
         origin: form.origin,
     })
+}
+
+pub(super) fn from_removed(name: &AppName, last: ReleaseId) -> Vec<u8> {
+    encode(&RemovedForm { name: name.to_string(), last: last.number() })
+}
+
+pub(super) fn removed(key: &str, bytes: &[u8]) -> Result<(AppName, ReleaseId), StoreError> {
+    let form: RemovedForm = decode(key, bytes)?;
+    Ok((parse(key, &form.name)?, parse(key, &form.last.to_string())?))
 }
 
 pub(super) fn from_release(release: &Release) -> Vec<u8> {

@@ -84,9 +84,10 @@ async fn a_removed_app_leaves_nothing_and_touches_no_other() {
         .set_phase(&RolloutRecord { app: name(), release: ReleaseId::FIRST, phase: Phase::AwaitingReadiness })
         .await
         .unwrap();
-    store.remove_app(&name()).await.unwrap();
+    store.remove_app(&app(None)).await.unwrap();
     let snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.apps, [longer]);
+    assert_eq!(snapshot.removed.get(&name()).copied(), ReleaseId::from_number(2), "no number is given twice");
     assert_eq!((snapshot.releases.len(), snapshot.rollouts.len()), (1, 1));
 }
 
@@ -109,6 +110,8 @@ fn records_of_every_version_there_was_are_read() {
         super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
         release(1, ReleaseState::Active)
     );
+    let removed = super::record::removed("removed/shop", &read("removed.v1.json")).unwrap();
+    assert_eq!(removed, (name(), ReleaseId::from_number(2).unwrap()));
     let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
     assert_eq!(rollout.phase, Phase::AwaitingReadiness);
     assert_eq!(super::record::table("table", &read("table.v1.json")).unwrap().routes().len(), 1);

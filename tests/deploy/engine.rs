@@ -139,7 +139,7 @@ async fn engine_that_dies_in_a_deploy_leaves_the_old_release_serving() {
         .web("ready = { http = \"/up\", interval = \"200ms\", deadline = \"4s\" }");
     project.write("minipaas.toml", &bad.toml());
     let mut up = project.start_up();
-    up.says("=> ready").await;
+    up.says("=> wait for").await;
     until("the new instance runs", || engine.runs("shop-v2-")).await;
     engine.kill().await;
     up.finish()

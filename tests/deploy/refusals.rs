@@ -129,7 +129,7 @@ async fn interrupted_deploys_leave_the_old_release_serving() {
 
     project.write("minipaas.toml", &TestApp::version("bad").env("NO_LISTEN", "1").toml());
     let mut waiting = project.start_up();
-    waiting.says("=> ready").await;
+    waiting.says("=> wait for").await;
     waiting.signal(Signal::INT);
     waiting
         .finish()
@@ -155,7 +155,7 @@ async fn two_deploys_at_once_take_turns() {
     let (project, poller) = good(&on).await;
     project.write("minipaas.toml", &TestApp::version("two").env("START_DELAY_MS", "1500").toml());
     let mut second = project.start_up();
-    second.says("=> ready").await;
+    second.says("=> wait for").await;
     let third = project.deploy(&TestApp::version("three")).await.success();
     third.saying(&[
         "another deploy of `shop` (v2) is under way; this one starts when it has ended",

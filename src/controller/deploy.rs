@@ -10,7 +10,7 @@ use super::task::{Event, Task};
 use super::{Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
 use crate::instance::Instance;
-use crate::manifest::Source;
+use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
 use crate::release::{Build, Release, ReleaseState};
@@ -22,6 +22,10 @@ impl Deploy {
     pub(super) fn end(self, result: Result<Deployed, DeployError>) {
         let _ = self.updates.send(DeployUpdate::Ended(result));
     }
+}
+
+fn has_volume(source: &Source) -> bool {
+    Manifest::parse(source).is_ok_and(|(manifest, _)| !manifest.volumes.is_empty())
 }
 
 impl Task {
@@ -40,6 +44,18 @@ impl Task {
             );
             let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
             app.queue.push_back(deploy);
+            return;
+        }
+        // A volume has one writer, and what is being removed may still write to it; and what goes with an app that was taken
+        // down must not be what this one has just made.
+        let is_in_the_way = self.is_sweeping(&deploy.app) && has_volume(&deploy.source);
+        if is_in_the_way || self.clearing.contains(&deploy.app) {
+            let message = format!(
+                "what was left of `{}` is still being removed; this deploy starts when it is gone",
+                deploy.app
+            );
+            let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
+            self.deferred.entry(deploy.app.clone()).or_default().push(deploy);
             return;
         }
         match self.accept(&deploy).await {

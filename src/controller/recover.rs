@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::app::App;
+use super::app::{App, Hold};
 use super::task::Task;
 use crate::engine::Container;
 use crate::instance::Instance;
 use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::plan::UpdateOrder;
 use crate::release::ReleaseState;
 use crate::rollout::Phase;
 use crate::store::Snapshot;
@@ -56,6 +57,14 @@ impl Task {
             .filter(|rollout| matches!(rollout.phase, Phase::Starting | Phase::AwaitingReadiness))
             .map(|rollout| (rollout.app.clone(), rollout.release))
             .collect();
+        // The old instances of a stop-first swap must not write beside the new ones: they are not started again.
+        for (name, release) in &resumed {
+            let Some(app) = self.apps.get_mut(name) else { continue };
+            let plan = app.releases.get(release).and_then(|release| app.plan(release, &self.domain).ok());
+            if plan.is_some_and(|plan| plan.order == UpdateOrder::StopFirst) {
+                app.hold = Hold::Swapping;
+            }
+        }
         // Every instance of a release was ready when its switch was stored, whether or not its table was still published.
         let switched: BTreeSet<(AppName, ReleaseId)> = self
             .interrupted
@@ -105,7 +114,10 @@ impl Task {
             app.serving.as_ref().and_then(|plan| plan.instances.iter().find(|spec| spec.slot == labels.slot));
         let Some(spec) = spec else { return Some(container) };
         let spec = Arc::new(spec.clone());
-        let instance = Instance::adopt(container, spec, is_ready, &self.deps.machinery);
+        let instance = match app.hold {
+            Hold::Swapping => Instance::watch_over(container, spec, &self.deps.machinery),
+            Hold::Off | Hold::Returning => Instance::adopt(container, spec, is_ready, &self.deps.machinery),
+        };
         tracing::info!(app = %labels.app, instance = %labels.slot, release = %labels.release, "taken up");
         app.instances.insert(labels.slot, instance);
         None

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Hold, Leave};
 use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
-use super::{Command, DownError, Downed, Parts};
+use super::{Command, Deploy, DownError, Downed, Parts};
 use crate::engine::{Container, EngineError};
 use crate::instance::Retirement;
 use crate::manifest::Deploy as Limits;
@@ -31,6 +31,8 @@ pub(super) enum Event {
     RolledOut { app: AppName, release: ReleaseId, outcome: Outcome },
     /// Old instances are gone.
     Retired { app: AppName, instances: Vec<InstanceId> },
+    /// An app that was taken down is gone, or could not be removed now.
+    Cleared { app: AppName, instances: Vec<InstanceId> },
     /// A container that belonged to nothing is gone, or could not be removed now.
     Swept { instance: InstanceId },
 }
@@ -49,7 +51,11 @@ pub(super) struct Task {
     pub(super) interrupted: Vec<RolloutRecord>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Containers that belong to nothing and are being removed.
-    pub(super) sweeping: BTreeSet<InstanceId>,
+    pub(super) sweeping: BTreeMap<InstanceId, AppName>,
+    /// Apps that were taken down and of which not everything is gone.
+    pub(super) clearing: BTreeSet<AppName>,
+    /// Deploys that wait until what an earlier app of their name left is gone.
+    pub(super) deferred: BTreeMap<AppName, Vec<Deploy>>,
     inbox: Option<Inbox>,
 }
 
@@ -82,7 +88,9 @@ impl Task {
             view,
             interrupted: Vec::new(),
             events,
-            sweeping: BTreeSet::new(),
+            sweeping: BTreeMap::new(),
+            clearing: BTreeSet::new(),
+            deferred: BTreeMap::new(),
             inbox,
         };
         task.load(snapshot);
@@ -142,7 +150,14 @@ impl Task {
                 let Some(app) = self.apps.get_mut(&app) else { return };
                 app.hold = Hold::Swapping;
                 let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
-                let old = app.instances.values().map(|instance| instance.retirement(limits)).collect();
+                // Those of a release before that are still finishing may write to the volume, too.
+                let retiring = app.retiring.values().cloned();
+                let old = app
+                    .instances
+                    .values()
+                    .map(|instance| instance.retirement(limits))
+                    .chain(retiring)
+                    .collect();
                 // Before the old instances are drained, no table may name them.
                 self.publish().await;
                 let _ = reply.send(old);
@@ -164,7 +179,14 @@ impl Task {
                 }
             }
             Event::Swept { instance } => {
-                self.sweeping.remove(&instance);
+                if let Some(app) = self.sweeping.remove(&instance) {
+                    self.undefer(&app).await;
+                }
+            }
+            Event::Cleared { app, instances } => {
+                instances.iter().for_each(|id| drop(self.sweeping.remove(id)));
+                self.clearing.remove(&app);
+                self.undefer(&app).await;
             }
         }
     }
@@ -233,9 +255,10 @@ impl Task {
     /// Stops and removes a container that belongs to nothing.
     pub(super) fn sweep(&mut self, container: Container) {
         let instance = container.labels.instance.clone();
-        if !self.sweeping.insert(instance.clone()) {
+        if self.sweeping.contains_key(&instance) {
             return;
         }
+        self.sweeping.insert(instance.clone(), container.labels.app.clone());
         tracing::info!(
             app = %container.labels.app, instance = %container.labels.slot, release = %container.labels.release,
             "removing a container that nothing wants"
@@ -263,6 +286,20 @@ impl Task {
             }
             let _ = events.send(Event::Swept { instance });
         });
+    }
+
+    /// Whether something that an app left is still being removed.
+    pub(super) fn is_sweeping(&self, app: &AppName) -> bool {
+        self.sweeping.values().any(|owner| owner == app)
+    }
+
+    /// Goes on with the deploys that waited for what was left of the app.
+    async fn undefer(&mut self, app: &AppName) {
+        if !self.is_sweeping(app) && !self.clearing.contains(app) {
+            for deploy in self.deferred.remove(app).unwrap_or_default() {
+                self.deploy(deploy).await;
+            }
+        }
     }
 
     /// Drains, stops and removes one instance that was replaced.
@@ -310,12 +347,14 @@ impl Task {
             .chain(std::mem::take(&mut app.retiring).into_values())
             .collect();
         // No table names them any more; the next listing must not stop them while they drain.
-        self.sweeping.extend(old.iter().map(|retirement| retirement.instance.clone()));
+        self.sweeping.extend(old.iter().map(|retirement| (retirement.instance.clone(), name.clone())));
+        self.clearing.insert(name.clone());
         self.publish().await;
         let (deps, events, name) = (self.deps.clone(), self.events.clone(), name.clone());
         tokio::spawn(async move {
             let result = clear(&name, &old, volumes, &deps).await;
-            old.into_iter().for_each(|gone| drop(events.send(Event::Swept { instance: gone.instance })));
+            let instances = old.into_iter().map(|gone| gone.instance).collect();
+            let _ = events.send(Event::Cleared { app: name, instances });
             let _ = reply.send(result.map_err(DownError::from));
         });
     }

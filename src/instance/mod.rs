@@ -104,6 +104,21 @@ pub struct Observation {
     pub addr: Option<SocketAddr>,
 }
 
+/// Where an instance's container comes from.
+enum Origin {
+    /// It is to be made.
+    New,
+    /// It is there.
+    Found {
+        /// As it was found.
+        container: Container,
+        /// Whether it served when it was last seen.
+        is_ready: bool,
+        /// Whether it is started when it does not run.
+        may_start: bool,
+    },
+}
+
 /// The handle on one instance.
 #[derive(Debug)]
 pub struct Instance {
@@ -118,7 +133,7 @@ impl Instance {
     /// Makes and starts a new container.
     #[must_use]
     pub fn start(app: &AppName, id: InstanceId, spec: Arc<InstanceSpec>, machinery: &Machinery) -> Self {
-        Self::spawn(app, id, spec, machinery, None, false)
+        Self::spawn(app, id, spec, machinery, Origin::New)
     }
 
     /// Takes up a container that is there already, starting it when it does not run.
@@ -132,7 +147,21 @@ impl Instance {
         machinery: &Machinery,
     ) -> Self {
         let labels = container.labels.clone();
-        Self::spawn(&labels.app, labels.instance.clone(), spec, machinery, Some(container), is_ready)
+        Self::spawn(
+            &labels.app,
+            labels.instance,
+            spec,
+            machinery,
+            Origin::Found { container, is_ready, may_start: true },
+        )
+    }
+
+    /// Takes up a container as it is: one that does not run has ended, and is not started.
+    #[must_use]
+    pub fn watch_over(container: Container, spec: Arc<InstanceSpec>, machinery: &Machinery) -> Self {
+        let labels = container.labels.clone();
+        let origin = Origin::Found { container, is_ready: false, may_start: false };
+        Self::spawn(&labels.app, labels.instance, spec, machinery, origin)
     }
 
     fn spawn(
@@ -140,25 +169,28 @@ impl Instance {
         id: InstanceId,
         spec: Arc<InstanceSpec>,
         machinery: &Machinery,
-        container: Option<Container>,
-        is_ready: bool,
+        origin: Origin,
     ) -> Self {
         let labels =
             Labels { app: app.clone(), release: spec.release, slot: spec.slot.clone(), instance: id };
-        let state = match &container {
-            Some(found) if is_ready && found.is_running() => InstanceState::Ready,
+        let state = match &origin {
+            Origin::Found { container, is_ready: true, .. } if container.is_running() => InstanceState::Ready,
             _ => InstanceState::Starting { last_probe: None, probes: 0 },
+        };
+        let container = match &origin {
+            Origin::New => None,
+            Origin::Found { container, .. } => Some(container),
         };
         let (tx, observed) = watch::channel(Observation {
             state,
             since: crate::clock::now(),
-            container: container.as_ref().map(|found| found.id.clone()),
-            addr: container.as_ref().and_then(|found| found.addr),
+            container: container.map(|found| found.id.clone()),
+            addr: container.and_then(|found| found.addr),
         });
         let poke = Arc::new(Notify::new());
         let task =
             task::Task::new(labels.clone(), Arc::clone(&spec), machinery.clone(), tx, Arc::clone(&poke));
-        let task = tokio::spawn(task.run(container)).abort_handle();
+        let task = tokio::spawn(task.run(origin)).abort_handle();
         Self { labels, spec, observed, poke, task }
     }
 

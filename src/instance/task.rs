@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::probing::Rhythm;
-use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation};
+use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin};
 use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
 use crate::manifest::Probe;
 use crate::plan::{InstanceSpec, Readiness};
@@ -48,8 +48,14 @@ impl Task {
         Self { labels, spec, machinery, observed, poke, host }
     }
 
-    pub(super) async fn run(self, found: Option<Container>) {
-        let container = match self.running(found).await {
+    pub(super) async fn run(self, origin: Origin) {
+        if let Origin::Found { container, may_start: false, .. } = &origin
+            && !container.is_running()
+        {
+            self.has_ended(&container.id).await;
+            return;
+        }
+        let container = match self.running(origin).await {
             Ok(container) => container,
             Err(error) => {
                 self.become_state(InstanceState::Failed { why: error.to_string() });
@@ -64,12 +70,12 @@ impl Task {
     }
 
     /// Makes, starts and describes the container, or starts the one that was found.
-    async fn running(&self, found: Option<Container>) -> Result<Container, EngineError> {
+    async fn running(&self, origin: Origin) -> Result<Container, EngineError> {
         let engine = &self.machinery.engine;
-        let id = match found {
-            Some(container) if container.is_running() => return Ok(container),
-            Some(container) => container.id,
-            None => {
+        let id = match origin {
+            Origin::Found { container, .. } if container.is_running() => return Ok(container),
+            Origin::Found { container, .. } => container.id,
+            Origin::New => {
                 let mut volumes = BTreeMap::new();
                 for (name, path) in &self.spec.volumes {
                     volumes.insert(engine.ensure_volume(&self.labels.app, name).await?, path.clone());

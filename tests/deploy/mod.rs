@@ -14,7 +14,6 @@ mod release;
 mod traffic;
 mod world;
 
-mod engine;
 mod examples;
 mod kill;
 mod load;

@@ -57,6 +57,7 @@ impl Watcher {
         }
         self.checked = seen.len();
         self.what_we_stop_is_not_listed();
+        self.a_volume_has_one_writer();
     }
 
     pub(super) fn was_held(&self, app: &AppName) -> bool {
@@ -112,6 +113,20 @@ impl Watcher {
                 "{instance} is being stopped and still listed: {:#?}",
                 self.engine.log()
             );
+        }
+    }
+
+    /// Two releases of an app never run beside each other on its volume.
+    fn a_volume_has_one_writer(&self) {
+        let mut writers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for story in self.engine.containers_ever() {
+            if story.container.is_running() && !story.is_removed && !story.spec.volumes.is_empty() {
+                let labels = story.container.labels;
+                writers.entry(labels.app).or_default().insert(labels.release);
+            }
+        }
+        for (app, releases) in writers {
+            assert!(releases.len() < 2, "{app}: {releases:?} write to one volume: {:#?}", self.engine.log());
         }
     }
 

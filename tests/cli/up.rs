@@ -87,7 +87,7 @@ async fn folder_is_built_and_deployed() {
         => build shop
            Step 1/1
         => start web.1
-        => wait for web.1
+        => ready web.1
         => switch
         v4 of `shop` serves
         also at https://shop.example.com
@@ -248,7 +248,7 @@ async fn release_that_is_not_ready_says_why_and_what_serves() {
         => upload 14 B to build `shop`
         => build shop
            Step 1/1
-        => wait for web.1
+        => ready web.1
         error: release v4 of `shop` was not ready within 60s
           caused by: `web.1` GET /up returned 503 (12 probes)
           last lines of its log:

@@ -37,6 +37,25 @@ impl FakeEngine {
     }
 }
 
+/// A start that is under way, until it is dropped.
+struct Starting<'e> {
+    engine: &'e FakeEngine,
+    container: String,
+}
+
+impl<'e> Starting<'e> {
+    fn begin(engine: &'e FakeEngine, container: &str) -> Self {
+        engine.change(|state| state.starting.insert(container.to_owned()));
+        Self { engine, container: container.to_owned() }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.engine.change(|state| state.starting.remove(&self.container));
+    }
+}
+
 #[async_trait]
 impl Engine for FakeEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
@@ -92,7 +111,9 @@ impl Engine for FakeEngine {
         if is_running {
             return Ok(());
         }
+        let starting = Starting::begin(self, container);
         tokio::time::sleep(behaviour.start_delay).await;
+        drop(starting);
         let run = self.change(|state| state.start(container, behaviour.clone()))?;
         let id = container.to_owned();
         if let Some((delay, code)) = behaviour.exits_after {
@@ -110,6 +131,11 @@ impl Engine for FakeEngine {
 
     async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
         self.enter(Operation::Stop, "stop the container").await?;
+        let mut changed = self.shared.changed.subscribe();
+        while self.lock().starting.contains(container) {
+            // The sender lives as long as `self`.
+            let _ = changed.changed().await;
+        }
         if self.change(|state| state.terminate(container)) {
             tokio::time::sleep(grace).await;
             self.change(|state| state.exit(container, None, KILLED, false));

@@ -1,6 +1,6 @@
 //! What the scripted engine keeps, and how it changes. Nothing here waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use sha2::{Digest, Sha256};
@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) behaviours: BTreeMap<String, Behaviour>,
     pub(super) faults: Vec<(Operation, Fault)>,
     pub(super) is_hanging: bool,
+    /// Containers that are being started. An engine does one thing to a container at a time: a stop waits for the start.
+    pub(super) starting: BTreeSet<String>,
     /// `None` while disconnected: dropping the sender is what ends the streams.
     events: Option<broadcast::Sender<(BoxId, ContainerEvent)>>,
     /// By reference.
@@ -76,6 +78,7 @@ impl State {
             behaviours: BTreeMap::new(),
             faults: Vec::new(),
             is_hanging: false,
+            starting: BTreeSet::new(),
             events: Some(broadcast::Sender::new(EVENTS_MAX)),
             images: BTreeMap::new(),
             described: BTreeMap::new(),

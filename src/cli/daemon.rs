@@ -21,6 +21,8 @@ use super::Session;
 use super::failure::{Failure, Kind};
 use crate::api::client::{Client, ClientError};
 
+/// As the daemon makes it: the group may reach the socket, and the keys have narrower modes of their own.
+const HOME_MODE: u32 = 0o750;
 /// Where a daemon that runs in the background logs to, in its home.
 const LOG_FILE: &str = "daemon.log";
 /// From the start to the first answer on the socket.
@@ -69,7 +71,7 @@ fn is_nobody_there(error: &std::io::Error) -> bool {
 impl Starting {
     fn spawn(home: &Path) -> anyhow::Result<Self> {
         // Keys and env values are in there.
-        DirBuilder::new().recursive(true).mode(0o700).create(home).context("cannot make the folder")?;
+        DirBuilder::new().recursive(true).mode(HOME_MODE).create(home).context("cannot make the folder")?;
         let log = home.join(LOG_FILE);
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
         let file = file.with_context(|| format!("cannot open `{}`", log.display()))?;

@@ -198,7 +198,7 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       "))]
 pub struct ManifestError {
-    /// In the order of the files.
+    /// In the order of the files, and of their lines.
     pub problems: Vec<Problem>,
 }
 
@@ -219,6 +219,8 @@ impl Manifest {
             manifest.processes.insert(ProcessType::web(), Process::default());
         }
         schema::check_references(&manifest, source.toml.as_deref().unwrap_or(""), &mut problems);
+        // As a person reads the files, not as the tables are read.
+        problems.sort_by_key(|problem| (problem.file == PROCFILE, problem.line));
         if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError { problems }) }
     }
 }

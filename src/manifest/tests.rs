@@ -75,8 +75,8 @@ fn an_unknown_key_is_an_error_with_its_line_and_a_suggestion() {
     check(
         "app = \"shop\"\n[process.web]\nreplicsa = 2\nfoo = 1\n",
         &expect![[r#"
-            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `ready`, `live`, `memory`, `cpu`, `stop_grace`
-            minipaas.toml:3: unknown key `replicsa` in [process.web]; did you mean `replicas`?"#]],
+            minipaas.toml:3: unknown key `replicsa` in [process.web]; did you mean `replicas`?
+            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `ready`, `live`, `memory`, `cpu`, `stop_grace`"#]],
     );
     check("[biuld]\n", &expect!["minipaas.toml:1: unknown key `biuld` in the file; did you mean `build`?"]);
 }
@@ -87,10 +87,10 @@ fn a_wrong_type_names_the_right_one() {
         "app = 3\n[process.web]\nreplicas = \"two\"\nport = 99999\ncommand = true\n[env]\nX = 1\n",
         &expect![[r#"
             minipaas.toml:1: `app` is a whole number; it takes a name such as `"shop"`
-            minipaas.toml:7: `X` is a whole number; it takes a string
-            minipaas.toml:5: `command` is true or false; it takes a string
+            minipaas.toml:3: `replicas` is a string; it takes a whole number such as `1`
             minipaas.toml:4: `port` is 99999; it takes 1 to 65535
-            minipaas.toml:3: `replicas` is a string; it takes a whole number such as `1`"#]],
+            minipaas.toml:5: `command` is true or false; it takes a string
+            minipaas.toml:7: `X` is a whole number; it takes a string"#]],
     );
 }
 
@@ -100,11 +100,11 @@ fn bad_names_and_quantities_state_their_rule() {
         "app = \"My_App\"\n[process.web]\nmemory = \"256\"\nstop_grace = \"30\"\ncpu = 0\n[env]\n\"a-b\" = \"1\"\nPORT = \"1\"\n",
         &expect![[r#"
             minipaas.toml:1: app name `My_App` has `M`; use 1-63 lower-case letters, digits and dashes, starting with a letter
-            minipaas.toml:8: `PORT` is set by minipaas; set `port` in its [process] table
-            minipaas.toml:7: `a-b` is no name for a variable; use letters, digits and `_`
             minipaas.toml:3: `256` is less than an engine gives a container; use `6M` or more
+            minipaas.toml:4: `30` is not a duration; write a number with `ms`, `s`, `m` or `h`, such as `30s`
             minipaas.toml:5: `0` is not a share of CPU; write cores, such as `0.5` or `2`
-            minipaas.toml:4: `30` is not a duration; write a number with `ms`, `s`, `m` or `h`, such as `30s`"#]],
+            minipaas.toml:7: `a-b` is no name for a variable; use letters, digits and `_`
+            minipaas.toml:8: `PORT` is set by minipaas; set `port` in its [process] table"#]],
     );
 }
 

@@ -17,7 +17,7 @@ use script::Script;
 use world::{World, image_of};
 
 /// How many seeds run by default.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 100;
 /// How many steps each script has.
 const STEPS: usize = 40;
 /// A manifest that differs from the empty one.

@@ -215,8 +215,8 @@ async fn broken_manifest_is_found_before_anything_is_asked() {
         exit: 2
         --- stdout
         --- stderr
-        error: minipaas.toml:3: `port` is 0; it takes 1 to 65535
-               minipaas.toml:1: unknown key `ap` in the file; did you mean `app`?
+        error: minipaas.toml:1: unknown key `ap` in the file; did you mean `app`?
+               minipaas.toml:3: `port` is 0; it takes 1 to 65535
     "#]]
     .assert_eq(&folder.run(&daemon, "up").await.text());
     expect![[r#"

@@ -1,6 +1,7 @@
 //! Deploys in a row under load: no request fails, no connection is cut, every WebSocket gets its goodbye.
 //!
-//! `MINIPAAS_DEPLOYS=200 cargo test deploys_under_load -- --nocapture` prints the figures of a longer run.
+//! `MINIPAAS_DEPLOYS=200 cargo test deploys_under_load -- --nocapture` prints the figures of a longer run, and with
+//! `MINIPAAS_PACE_MS=1` its clients send as fast as they are answered.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,8 +26,9 @@ use crate::support::client::{Client, get, tls};
 const DEPLOYS: usize = 20;
 const HTTP_CLIENTS: usize = 64;
 const SOCKETS: usize = 16;
-/// Between two requests of one client. All together some hundreds a second: a debug build keeps up.
-const PACE: Duration = Duration::from_millis(100);
+/// Between two requests of one client, where `MINIPAAS_PACE_MS` does not say. All together some hundreds a second: a debug
+/// build keeps up.
+const PACE_MS: u64 = 100;
 /// What an app that says no goodbye waits from being asked to stop to dropping its sockets. Long enough to tell a goodbye
 /// that the proxy said before from one that it said after.
 const SILENT_DELAY: Duration = Duration::from_millis(300);
@@ -49,6 +51,11 @@ struct Ended {
     version: String,
     reason: String,
     at: SystemTime,
+}
+
+fn pace() -> Duration {
+    let millis = std::env::var("MINIPAAS_PACE_MS").map_or(PACE_MS, |text| text.parse().expect("a number"));
+    Duration::from_millis(millis)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +172,7 @@ async fn ask(addr: SocketAddr, ca: Option<CertificateDer<'static>>, stop: Cancel
     const HOST: &str = "shop.localhost";
     let mut seen = Seen::default();
     let mut kept = None;
-    let mut turns = tokio::time::interval(PACE);
+    let mut turns = tokio::time::interval(pace());
     while !stop.is_cancelled() {
         turns.tick().await;
         let mut client = match kept.take() {
@@ -216,7 +223,7 @@ async fn talk_once(
         tokio_tungstenite::client_async("ws://shop.localhost/ws", stream).await.map_err(failed)?;
     socket.send(Message::text("hello")).await.map_err(failed)?;
     let mut version = None;
-    let mut turns = tokio::time::interval(PACE);
+    let mut turns = tokio::time::interval(pace());
     let mut is_open = true;
     let mut ended = None;
     loop {

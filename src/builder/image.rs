@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -23,6 +24,8 @@ use crate::release::Build;
 const PIECE_BYTES: usize = 64 * 1024;
 /// The name of the image that static sites are made from; its tag is the digest of the program in it.
 const STATIC_BASE: &str = "minipaas/static-server";
+/// What programs say of a full disk (`ENOSPC` of `strerror`).
+const DISK_FULL: &str = "No space left on device";
 /// Tags that move: what is on the engine may be old.
 const MOVING_TAG: &str = "latest";
 
@@ -120,7 +123,19 @@ impl Images {
             target: recipe.target,
             labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         };
-        self.engine.build(&spec, archive, log).await?;
+        // A step that finds the disk full fails with a code of its own tool's; only its words tell why.
+        let is_disk_full = AtomicBool::new(false);
+        let watched = |line: String| {
+            is_disk_full.fetch_or(line.contains(DISK_FULL), Ordering::Relaxed);
+            log(line);
+        };
+        let built = self.engine.build(&spec, archive, &watched).await;
+        if let Err(EngineError::BuildFailed { .. }) = built
+            && is_disk_full.load(Ordering::Relaxed)
+        {
+            return Err(EngineError::DiskFull { action: format!("build the image of `{app}`") }.into());
+        }
+        built?;
         self.built(app, &recipe.content).await?.ok_or(ImageError::Missing(tag))
     }
 

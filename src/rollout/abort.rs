@@ -161,7 +161,7 @@ impl Abort {
         }
         match self.still_serving {
             Some(release) => hints.push(format!("{release} is still serving")),
-            None => hints.push("nothing was left behind; mend it and run `minipaas up` again".to_owned()),
+            None => hints.push("mend it and run `minipaas up` again".to_owned()),
         }
         hints
     }

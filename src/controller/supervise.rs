@@ -73,6 +73,13 @@ impl Task {
                 backoff.replaced(now);
                 tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
                 ended.push(instance.retirement(plan.limits));
+                if !spec.volumes.is_empty() {
+                    // It may still write to its volume: its slot stays empty until it is gone.
+                    app.instances.remove(slot);
+                    continue;
+                }
+            } else if !spec.volumes.is_empty() && app.retiring.values().any(|old| old.slot == *slot) {
+                continue;
             }
             let id = (self.deps.ids)();
             let instance = Instance::start(name, id, Arc::new(spec.clone()), &self.deps.machinery);

@@ -19,7 +19,8 @@
 //! # Code map
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
-//! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`].
+//! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
+//! proxy treats a route's requests).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
@@ -92,6 +93,7 @@ pub mod logs;
 pub mod manifest;
 pub mod name;
 pub mod plan;
+pub mod policy;
 pub mod port;
 pub mod probe;
 pub mod proxy;

@@ -37,6 +37,7 @@ use crate::rollout::{Abort, Deps, Update};
 use crate::route::Conflict;
 use crate::store::{Store, StoreError};
 
+pub use table::last_table;
 pub use view::{AppView, DeployView, EngineView, InstanceView, View};
 
 /// How many commands may wait for the controller.
@@ -209,7 +210,7 @@ impl Controller {
     pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StoreError> {
         let store: Store = parts.deps.store.clone();
         let snapshot = store.snapshot().await?;
-        let table = store.route_table()?.unwrap_or_default();
+        let table = last_table(&snapshot, &store.route_table()?.unwrap_or_default(), &parts.domain);
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (view_tx, view) = watch::channel(std::sync::Arc::default());
         let task = task::Task::new(parts, snapshot, table, view_tx);

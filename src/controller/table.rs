@@ -1,10 +1,14 @@
 //! From what is wanted and what is ready to the table that the proxy reads.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::app::{App, Hold};
 use super::task::Task;
 use crate::name::{AppName, Host, PathPrefix};
 use crate::plan::PlannedRoute;
-use crate::route::{Conflict, Route, RouteTable, find_conflict};
+use crate::route::{Conflict, Mode, Route, RouteTable, find_conflict};
+use crate::store::Snapshot;
 
 impl Task {
     /// Publishes what follows from the state, when it differs from what is published.
@@ -39,6 +43,28 @@ impl Task {
             wanted.iter().map(|route| (&route.host, &route.path)).collect();
         find_conflict(app, wanted.into_iter(), &existing)
     }
+}
+
+/// The table of the last process as far as it still follows from what is stored: its upstreams, with routes made anew.
+///
+/// A route that no current release asks for is left out: what guards it is not known.
+#[must_use]
+pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> RouteTable {
+    let mut apps = BTreeMap::new();
+    for record in &snapshot.apps {
+        let releases = snapshot.releases.iter().filter(|release| release.app == record.name);
+        let mut app = App::new(record.clone());
+        app.releases = releases.map(|release| (release.id, release.clone())).collect();
+        let plan = app.current().and_then(|current| app.plan(current, domain).ok());
+        apps.insert(record.name.clone(), plan);
+    }
+    let routes = saved.routes().iter().filter_map(|route| {
+        let plan = apps.get(&route.app)?.as_ref()?;
+        let planned =
+            plan.routes.iter().find(|planned| planned.host == route.host && planned.path == route.path)?;
+        Some(Route { upstreams: route.upstreams.clone(), ..empty_route(&route.app, planned) })
+    });
+    RouteTable::new(saved.generation(), routes.collect())
 }
 
 impl App {
@@ -80,7 +106,9 @@ fn empty_route(app: &AppName, planned: &PlannedRoute) -> Route {
         host: planned.host.clone(),
         path: planned.path.clone(),
         strip_prefix: planned.strip_prefix,
-        https_redirect: planned.https_redirect,
+        policy: Arc::clone(&planned.policy),
+        mode: Mode::Open,
+        canary: None,
         is_held: false,
         upstreams: Vec::new(),
     }

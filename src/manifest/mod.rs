@@ -9,6 +9,7 @@
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
 mod procfile;
+mod proxy;
 mod quantity;
 pub(crate) mod read;
 mod schema;
@@ -17,9 +18,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
+use crate::policy::Policy;
 
 pub use quantity::{Bytes, MilliCpu};
 
@@ -51,7 +54,7 @@ pub struct Manifest {
     /// Routes beyond the app's own `<app>.<domain>`, in the file's order.
     pub routes: Vec<RouteRule>,
     /// How the proxy treats the app's requests.
-    pub proxy: Proxy,
+    pub proxy: Arc<Policy>,
     /// How one release takes over from another.
     pub deploy: Deploy,
     /// Named volumes, mounted into every process.
@@ -152,13 +155,8 @@ pub struct RouteRule {
     pub process: ProcessType,
     /// Whether the prefix is taken off before the app sees the path. Default false.
     pub strip_prefix: bool,
-}
-
-/// `[proxy]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proxy {
-    /// Whether plain http is answered with a redirect to https. Default true.
-    pub https_redirect: bool,
+    /// How the proxy treats its requests: `[proxy]`, with what `[route.proxy]` says instead.
+    pub policy: Arc<Policy>,
 }
 
 /// `[deploy]`.
@@ -276,12 +274,6 @@ impl Command {
             }
             Self::Line(line) => line.split_whitespace().map(str::to_owned).collect(),
         }
-    }
-}
-
-impl Default for Proxy {
-    fn default() -> Self {
-        Self { https_redirect: true }
     }
 }
 

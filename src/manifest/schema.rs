@@ -1,16 +1,18 @@
 //! What may stand in `minipaas.toml`, table by table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::read::{Entry, Report, Table, nearest};
 use super::{
-    Build, Check, Command, Deploy, MANIFEST_FILE, Manifest, Probe, Problem, Process, Proxy, RouteRule,
-    Volume, quantity,
+    Build, Check, Command, Deploy, MANIFEST_FILE, Manifest, Probe, Problem, Process, RouteRule, Volume,
+    proxy, quantity,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
+use crate::policy::Policy;
 
 /// More replicas than this of one process type is a typing mistake.
 const REPLICAS_MAX: i64 = 100;
@@ -51,15 +53,14 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
             }
         }
     }
-    if let Some(entry) = root.take("route") {
-        manifest.routes =
-            entry.tables(report, "[[route]]").into_iter().map(|(_, table)| route(table, report)).collect();
+    // Before the routes: what it says holds for each of them.
+    if let Some(table) = root.take("proxy").and_then(|entry| entry.table(report, "[proxy]")) {
+        manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, report));
     }
-    if let Some(mut table) = root.take("proxy").and_then(|entry| entry.table(report, "[proxy]")) {
-        if let Some(flag) = table.take("https_redirect").and_then(|entry| entry.boolean(report)) {
-            manifest.proxy.https_redirect = flag;
-        }
-        table.finish(report);
+    if let Some(entry) = root.take("route") {
+        let tables = entry.tables(report, "[[route]]");
+        manifest.routes =
+            tables.into_iter().map(|(_, table)| route(table, &manifest.proxy, report)).collect();
     }
     if let Some(mut table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
         set_duration(&mut table, "drain", &mut manifest.deploy.drain, report);
@@ -109,7 +110,7 @@ pub(super) fn empty() -> Manifest {
         env: BTreeMap::new(),
         processes: BTreeMap::new(),
         routes: Vec::new(),
-        proxy: Proxy::default(),
+        proxy: Arc::default(),
         deploy: Deploy::default(),
         volumes: BTreeMap::new(),
     }
@@ -274,18 +275,23 @@ fn http_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn route(mut table: Table<'_>, report: &mut Report<'_>) -> RouteRule {
+fn route(mut table: Table<'_>, app: &Arc<Policy>, report: &mut Report<'_>) -> RouteRule {
     let host = table.take("host").and_then(|entry| entry.parsed(report, "a host name", str::parse::<Host>));
     let path =
         table.take("path").and_then(|entry| entry.parsed(report, "a path such as `\"/api\"`", str::parse));
     let process = table.take("process").and_then(|entry| entry.parsed(report, "a process type", str::parse));
     let strip_prefix = table.take("strip_prefix").and_then(|entry| entry.boolean(report)).unwrap_or(false);
+    let policy = match table.take("proxy").and_then(|entry| entry.table(report, "[route.proxy]")) {
+        Some(table) => Arc::new(proxy::policy(table, app, report)),
+        None => Arc::clone(app),
+    };
     table.finish(report);
     RouteRule {
         host,
         path: path.unwrap_or_else(PathPrefix::root),
         process: process.unwrap_or_else(ProcessType::web),
         strip_prefix,
+        policy,
     }
 }
 

@@ -10,9 +10,11 @@
 mod spec;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::manifest::{Deploy, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
+use crate::policy::Policy;
 use crate::release::Build;
 
 pub use spec::{InstanceSpec, Readiness};
@@ -44,8 +46,8 @@ pub struct PlannedRoute {
     pub process: ProcessType,
     /// Whether the prefix is taken off.
     pub strip_prefix: bool,
-    /// Whether plain http is redirected.
-    pub https_redirect: bool,
+    /// How the proxy treats its requests.
+    pub policy: Arc<Policy>,
 }
 
 /// One step of a deploy.
@@ -163,7 +165,7 @@ fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute>
         path: rule.path.clone(),
         process: rule.process.clone(),
         strip_prefix: rule.strip_prefix,
-        https_redirect: manifest.proxy.https_redirect,
+        policy: Arc::clone(&rule.policy),
     };
     let mut routes: Vec<_> = manifest.routes.iter().map(planned).collect();
     let is_taken = routes.iter().any(|route| route.host == own && route.path == PathPrefix::root());
@@ -173,6 +175,7 @@ fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute>
             path: PathPrefix::root(),
             process: ProcessType::web(),
             strip_prefix: false,
+            policy: Arc::clone(&manifest.proxy),
         };
         routes.insert(0, planned(&default));
     }

@@ -101,7 +101,7 @@ impl Peer {
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.app = Some(found.route.app.clone());
-        if !self.is_tls && found.route.https_redirect {
+        if !self.is_tls && found.route.policy.https_redirect {
             return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
         }
         let claim = match Claim::of(found, None) {

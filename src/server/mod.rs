@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::server::{Api, Facts};
 use crate::builder::image::Images;
 use crate::config::ServerConfig;
-use crate::controller::{Controller, Parts};
+use crate::controller::{Controller, Parts, last_table};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
@@ -92,7 +92,7 @@ pub async fn run(
 
     let routes = Routes::new();
     if let Some(table) = store.route_table()? {
-        routes.publish(table);
+        routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
     let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);

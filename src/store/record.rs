@@ -3,6 +3,8 @@
 //! A form that changes gets the next version, and the old one stays readable: `tests/fixtures/store/` holds a record of
 //! every version there was.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +13,7 @@ use crate::manifest::Source;
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
-use crate::route::{Route, RouteTable, Upstream};
+use crate::route::{Mode, Route, RouteTable, Upstream};
 
 /// The version of every form today.
 const VERSION: u32 = 1;
@@ -93,7 +95,6 @@ struct RouteForm {
     host: String,
     path: String,
     strip_prefix: bool,
-    https_redirect: bool,
     upstreams: Vec<UpstreamForm>,
 }
 
@@ -222,7 +223,6 @@ pub(super) fn from_table(table: &RouteTable) -> Vec<u8> {
             host: route.host.to_string(),
             path: route.path.to_string(),
             strip_prefix: route.strip_prefix,
-            https_redirect: route.https_redirect,
             upstreams: route
                 .upstreams
                 .iter()
@@ -259,7 +259,9 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
         host: parse(key, &form.host)?,
         path: parse(key, &form.path)?,
         strip_prefix: form.strip_prefix,
-        https_redirect: form.https_redirect,
+        policy: Arc::default(),
+        mode: Mode::Open,
+        canary: None,
         // A swap that a crash cut short holds requests again once it is resumed, not before.
         is_held: false,
         upstreams: form.upstreams.into_iter().map(upstream).collect::<Result<_, StoreError>>()?,

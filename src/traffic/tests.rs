@@ -1,10 +1,11 @@
 //! Claims, drains and new tables, and which of them sees which.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Routes;
 use crate::name::{InstanceId, ProcessType, ReleaseId, Slot};
-use crate::route::{Route, RouteTable, Upstream};
+use crate::route::{Mode, Route, RouteTable, Upstream};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -24,7 +25,9 @@ fn table(generation: u64, instances: &[u32]) -> RouteTable {
         host: "blog.localhost".parse().unwrap(),
         path: "/".parse().unwrap(),
         strip_prefix: false,
-        https_redirect: false,
+        policy: Arc::default(),
+        mode: Mode::Open,
+        canary: None,
         is_held: false,
         upstreams,
     };

@@ -69,7 +69,7 @@ async fn a_redirect_keeps_method_path_query_and_names_the_port() {
     {
         let proxy = TestProxy::start(ProxyConfig { https_port: port, ..ProxyConfig::new("localhost") }).await;
         let mut route = proxy.route(BLOG, &[&blog]);
-        route.https_redirect = true;
+        route.policy = Arc::default();
         proxy.publish([route]);
         let reply = proxy.send(post("blog.localhost:80", "/a?b=c", "body")).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (308, Some(expected)));

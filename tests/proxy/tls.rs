@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{HeaderValue, header};
 use tokio::io::AsyncWriteExt;
 
@@ -44,7 +46,7 @@ async fn an_https_route_is_not_redirected_again() {
     let app = Backend::replying("app").start().await;
     let proxy = TestProxy::with_route(BLOG, &[&app]).await;
     let mut route = proxy.route(BLOG, &[&app]);
-    route.https_redirect = true;
+    route.policy = Arc::default();
     proxy.publish([route]);
     let mut client = Client::over(tls(proxy.https, &proxy.root, BLOG, "http/1.1").await).await;
     assert_eq!(client.send(get(BLOG, "/")).await.body, "app");

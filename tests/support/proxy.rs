@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::Full;
 use minipaas::name::{InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
+use minipaas::policy::Policy;
 use minipaas::proxy::{Proxy, ProxyConfig};
-use minipaas::route::{Route, RouteTable, Upstream};
+use minipaas::route::{Mode, Route, RouteTable, Upstream};
 use minipaas::traffic::{self, Drained, Routes};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
@@ -79,7 +80,9 @@ impl TestProxy {
             host: host.parse().unwrap(),
             path: PathPrefix::root(),
             strip_prefix: false,
-            https_redirect: false,
+            policy: Arc::new(Policy { https_redirect: false, ..Policy::default() }),
+            mode: Mode::Open,
+            canary: None,
             is_held: false,
             upstreams,
         }

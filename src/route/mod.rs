@@ -7,10 +7,16 @@
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
+mod mode;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
+use crate::policy::Policy;
+
+pub use mode::{Canary, Maintenance, Mode, Share};
 
 /// Host and path prefix, and the instances that answer there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +31,12 @@ pub struct Route {
     pub path: PathPrefix,
     /// Whether the prefix is taken off before the app sees the path.
     pub strip_prefix: bool,
-    /// Whether plain http is answered with a redirect to https.
-    pub https_redirect: bool,
+    /// How the proxy treats its requests.
+    pub policy: Arc<Policy>,
+    /// Whether requests reach the app, as an operator wants it.
+    pub mode: Mode,
+    /// The release that gets some of the requests, while one does.
+    pub canary: Option<Canary>,
     /// Whether requests wait while no instance is ready, because one is about to be: the gap of a stop-first swap.
     pub is_held: bool,
     /// The ready instances, in the order of their slots.
@@ -167,7 +177,9 @@ mod tests {
             host: host.parse().unwrap(),
             path: path.parse().unwrap(),
             strip_prefix: false,
-            https_redirect: false,
+            policy: Arc::default(),
+            mode: Mode::Open,
+            canary: None,
             is_held: false,
             upstreams: Vec::new(),
         }

@@ -3,7 +3,8 @@
 //! # Theory of operation
 //!
 //! The controller calls [`Routes::publish`] with a whole [`RouteTable`]; each upstream in it is paired with its live
-//! [`Upstream`], the same one as long as the instance exists, and the pair is swapped in as one [`Live`] value. The proxy
+//! [`Upstream`], the same one as long as the instance exists, each route with its [`RouteState`], the same one as long as the
+//! route is there, and all of it is swapped in as one [`Live`] value. The proxy
 //! calls [`Routes::load`], finds the route, and [`Found::pick`]s an upstream, which counts the request until the
 //! [`InFlight`] guard is dropped.
 //!
@@ -15,37 +16,56 @@
 //! What this module does not do: it opens no connection and knows no app, release or phase.
 
 mod idle;
+mod state;
 mod upstream;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::name::InstanceId;
+use crate::name::{AppName, Host, InstanceId, PathPrefix};
 use crate::route::{self, Route, RouteTable};
 
 pub use idle::{Connection, Progress, RequestBody};
+pub use state::RouteState;
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 
 /// The published table, shared by both planes; clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Routes {
     live: watch::Sender<Arc<Live>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What outlives a table.
+#[derive(Debug, Default)]
+struct Known {
     /// Every upstream that was published and not yet forgotten. A table that no longer names one may still be in a
     /// request's hands, so only [`Routes::forget`], after the drain, takes one out.
-    upstreams: Arc<Mutex<HashMap<InstanceId, Arc<Upstream>>>>,
+    upstreams: HashMap<InstanceId, Arc<Upstream>>,
+    /// The state of each route of the newest table.
+    states: HashMap<RouteKey, Arc<RouteState>>,
 }
+
+/// What makes a route of one table the same as a route of the next.
+type RouteKey = (AppName, Host, PathPrefix);
 
 /// One published table with the live upstreams of each route.
 #[derive(Debug, Default)]
 pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
-    upstreams: Vec<Vec<Arc<Upstream>>>,
-    /// Where the next pick starts to look, so that equals take turns.
-    turn: AtomicUsize,
+    targets: Vec<Target>,
+}
+
+/// What a route has beside what the table says.
+#[derive(Debug)]
+struct Target {
+    /// Parallel to the route's upstreams.
+    upstreams: Vec<Arc<Upstream>>,
+    state: Arc<RouteState>,
 }
 
 /// A route with what is needed to choose among its upstreams; borrowed from a [`Live`].
@@ -53,8 +73,9 @@ pub struct Live {
 pub struct Found<'l> {
     /// The route.
     pub route: &'l Route,
+    /// What is remembered of it, the same from table to table.
+    pub state: &'l Arc<RouteState>,
     upstreams: &'l [Arc<Upstream>],
-    turn: &'l AtomicUsize,
 }
 
 // === impl Routes ===
@@ -63,19 +84,24 @@ impl Routes {
     /// An empty table, generation 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { live: watch::Sender::new(Arc::default()), upstreams: Arc::default() }
+        Self { live: watch::Sender::new(Arc::default()), known: Arc::default() }
     }
 
     /// Makes this the table that every later request sees.
     pub fn publish(&self, table: RouteTable) {
-        let mut known = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
-        let upstreams = table
-            .routes()
-            .iter()
-            .map(|route| route.upstreams.iter().map(|upstream| pair(&mut known, upstream)).collect())
-            .collect();
+        let mut known = self.lock();
+        let mut before = std::mem::take(&mut known.states);
+        let mut targets = Vec::with_capacity(table.routes().len());
+        for route in table.routes() {
+            let key = (route.app.clone(), route.host.clone(), route.path.clone());
+            let state = before.remove(&key).unwrap_or_default();
+            known.states.insert(key, Arc::clone(&state));
+            let upstreams =
+                route.upstreams.iter().map(|upstream| pair(&mut known.upstreams, upstream)).collect();
+            targets.push(Target { upstreams, state });
+        }
         drop(known);
-        self.live.send_replace(Arc::new(Live { table, upstreams, turn: AtomicUsize::new(0) }));
+        self.live.send_replace(Arc::new(Live { table, targets }));
     }
 
     /// The table as it is now.
@@ -93,12 +119,16 @@ impl Routes {
     /// The live upstream of an instance that was published and not forgotten.
     #[must_use]
     pub fn upstream(&self, instance: &InstanceId) -> Option<Arc<Upstream>> {
-        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned()
+        self.lock().upstreams.get(instance).cloned()
     }
 
     /// Forgets an instance that is gone. Call once it is drained and no published table names it.
     pub fn forget(&self, instance: &InstanceId) {
-        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).remove(instance);
+        self.lock().upstreams.remove(instance);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,7 +151,8 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        Some(Found { route, upstreams: &self.upstreams[index], turn: &self.turn })
+        let Target { upstreams, state } = &self.targets[index];
+        Some(Found { route, state, upstreams })
     }
 }
 
@@ -135,7 +166,7 @@ impl Found<'_> {
     #[must_use]
     pub fn pick(&self, except: Option<&InstanceId>) -> Option<InFlight> {
         let count = self.upstreams.len();
-        let start = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let start = if count > 1 { self.state.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let mut order: Vec<_> = (0..count)
             .map(|step| &self.upstreams[(start + step) % count])
             .filter(|upstream| except != Some(upstream.instance()))

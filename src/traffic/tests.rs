@@ -109,3 +109,16 @@ fn an_upstream_tried_in_vain_is_not_picked_again() {
     let live = routes.load();
     assert!(live.find("blog.localhost", "/").unwrap().pick(Some(&InstanceId::from_bits(1))).is_none());
 }
+
+#[test]
+fn the_state_of_a_route_is_kept_as_long_as_the_route_is_there() {
+    let routes = Routes::new();
+    let state = || Arc::clone(routes.load().find("blog.localhost", "/").unwrap().state);
+    routes.publish(table(1, &[1]));
+    let first = state();
+    routes.publish(table(2, &[2]));
+    assert!(Arc::ptr_eq(&first, &state()), "whatever its upstreams are");
+    routes.publish(RouteTable::new(3, Vec::new()));
+    routes.publish(table(4, &[2]));
+    assert!(!Arc::ptr_eq(&first, &state()), "a route that was gone starts anew");
+}

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::metrics::{Metrics, RouteMetrics, Snapshot};
 use crate::name::InstanceId;
 use crate::route::{self, Route, RouteTable};
 
@@ -36,6 +37,7 @@ pub struct Routes {
     /// Every upstream that was published and not yet forgotten. A table that no longer names one may still be in a
     /// request's hands, so only [`Routes::forget`], after the drain, takes one out.
     upstreams: Arc<Mutex<HashMap<InstanceId, Arc<Upstream>>>>,
+    metrics: Metrics,
 }
 
 /// One published table with the live upstreams of each route.
@@ -44,6 +46,8 @@ pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
     upstreams: Vec<Vec<Arc<Upstream>>>,
+    /// Parallel to the table's routes.
+    metrics: Vec<Arc<RouteMetrics>>,
     /// Where the next pick starts to look, so that equals take turns.
     turn: AtomicUsize,
 }
@@ -53,6 +57,8 @@ pub struct Live {
 pub struct Found<'l> {
     /// The route.
     pub route: &'l Route,
+    /// What is counted of its requests.
+    pub metrics: &'l Arc<RouteMetrics>,
     upstreams: &'l [Arc<Upstream>],
     turn: &'l AtomicUsize,
 }
@@ -63,7 +69,11 @@ impl Routes {
     /// An empty table, generation 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { live: watch::Sender::new(Arc::default()), upstreams: Arc::default() }
+        Self {
+            live: watch::Sender::new(Arc::default()),
+            upstreams: Arc::default(),
+            metrics: Metrics::default(),
+        }
     }
 
     /// Makes this the table that every later request sees.
@@ -72,10 +82,14 @@ impl Routes {
         let upstreams = table
             .routes()
             .iter()
-            .map(|route| route.upstreams.iter().map(|upstream| pair(&mut known, upstream)).collect())
+            .map(|route| {
+                let pair = |upstream| pair(&mut known, &self.metrics, route, upstream);
+                route.upstreams.iter().map(pair).collect()
+            })
             .collect();
         drop(known);
-        self.live.send_replace(Arc::new(Live { table, upstreams, turn: AtomicUsize::new(0) }));
+        let metrics = table.routes().iter().map(|r| self.metrics.route(&r.app, &r.host, &r.path)).collect();
+        self.live.send_replace(Arc::new(Live { table, upstreams, metrics, turn: AtomicUsize::new(0) }));
     }
 
     /// The table as it is now.
@@ -94,6 +108,21 @@ impl Routes {
     #[must_use]
     pub fn upstream(&self, instance: &InstanceId) -> Option<Arc<Upstream>> {
         self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned()
+    }
+
+    /// What counts the box's traffic.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Every number as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        for upstream in self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            upstream.metrics().set_in_flight(upstream.in_flight());
+        }
+        self.metrics.snapshot()
     }
 
     /// Forgets an instance that is gone. Call once it is drained and no published table names it.
@@ -121,7 +150,12 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        Some(Found { route, upstreams: &self.upstreams[index], turn: &self.turn })
+        Some(Found {
+            route,
+            metrics: &self.metrics[index],
+            upstreams: &self.upstreams[index],
+            turn: &self.turn,
+        })
     }
 }
 
@@ -147,15 +181,21 @@ impl Found<'_> {
     }
 }
 
-fn pair(known: &mut HashMap<InstanceId, Arc<Upstream>>, upstream: &route::Upstream) -> Arc<Upstream> {
-    let live = known
-        .entry(upstream.instance.clone())
-        .or_insert_with(|| Arc::new(Upstream::new(upstream.instance.clone(), upstream.addr)));
-    if live.addr() != upstream.addr {
-        // The engine restarted and gave the container another address: counts of the old one end with its connections.
-        *live = Arc::new(Upstream::new(upstream.instance.clone(), upstream.addr));
+fn pair(
+    known: &mut HashMap<InstanceId, Arc<Upstream>>,
+    metrics: &Metrics,
+    route: &Route,
+    upstream: &route::Upstream,
+) -> Arc<Upstream> {
+    let route::Upstream { instance, slot, release, addr } = upstream;
+    // The engine may restart and give a container another address: counts of the old one end with its connections.
+    if let Some(live) = known.get(instance).filter(|live| live.addr() == *addr) {
+        return Arc::clone(live);
     }
-    Arc::clone(live)
+    let metrics = metrics.upstream(&route.app, slot, *release, instance);
+    let live = Arc::new(Upstream::new(instance.clone(), *addr, metrics));
+    known.insert(instance.clone(), Arc::clone(&live));
+    live
 }
 
 #[cfg(test)]

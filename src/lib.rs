@@ -29,6 +29,7 @@
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
+//! [`metrics`] is what is counted of requests;
 //! [`proxy`] serves requests; [`tls`] is the local CA, its certificates, and the machine's trust in it.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
@@ -91,6 +92,7 @@ pub mod engine;
 pub mod instance;
 pub mod logs;
 pub mod manifest;
+pub mod metrics;
 pub mod name;
 pub mod plan;
 pub mod policy;

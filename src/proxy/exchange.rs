@@ -21,6 +21,7 @@ use super::headers::{self, Told};
 use super::page::{self, Format};
 use super::tunnel::Tunnel;
 use super::{Proxy, target};
+use crate::metrics::OpenConnection;
 use crate::traffic::RequestBody;
 
 /// Where the local CA's certificate is, on every host, over http.
@@ -36,6 +37,8 @@ pub(super) struct Peer {
     /// The port that the client connected to, as it sees it.
     pub port: HeaderValue,
     pub is_tls: bool,
+    /// Counts the connection as open.
+    pub _open: OpenConnection,
     /// Cancelled when the connection is to end.
     pub shutdown: CancellationToken,
     /// A tunnel outlives the connection that it began as, and still counts.
@@ -54,7 +57,7 @@ impl Peer {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
         let accept = request.headers().get(ACCEPT).cloned();
-        let mut entry = Entry::new(proxy.ids.next(), request.method(), request.uri(), self.client);
+        let mut entry = Entry::new(&self, proxy.ids.next(), &request);
         let answer = self.route(request, &mut entry).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
@@ -62,7 +65,7 @@ impl Peer {
             Ok(response) => response,
             Err(error) => {
                 log(&error, &entry);
-                entry.code = Some(error.code());
+                entry.failed(&error);
                 let accept = HeaderMap::from_iter(accept.map(|accept| (ACCEPT, accept)));
                 let format = Format::preferred(&accept);
                 page::of_error(&error, format, entry.app(), &proxy.config.domain, &entry.id)
@@ -94,19 +97,21 @@ impl Peer {
             return Ok(page::certificate(pem));
         }
         let host_header = target::host_header(&uri, request.headers())?;
-        entry.host(&host_header);
         let host = target::routed_host(&host_header)?;
         let to = Address { host: &host, path: uri.path() };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
-        entry.app = Some(found.route.app.clone());
+        entry.routed(found, to.path, request.headers());
         if !self.is_tls && found.route.policy.https_redirect {
             return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
         }
         let claim = match Claim::of(found, None) {
             Some(claim) => claim,
             None => {
+                if found.route.is_held {
+                    entry.held();
+                }
                 drop(live);
                 self.proxy.claim_again(to, None).await?
             }
@@ -128,9 +133,10 @@ impl Peer {
         host: &HeaderValue,
         strip: usize,
         upgrade: Option<HeaderValue>,
-        entry: &Entry,
+        entry: &mut Entry,
     ) -> Request<RequestBody> {
         let (mut parts, body) = request.into_parts();
+        entry.received = body.size_hint().exact().unwrap_or_default();
         let body = RequestBody::new(body);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);

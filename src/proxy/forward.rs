@@ -71,6 +71,7 @@ impl Proxy {
             error = &failure.error as &dyn std::error::Error,
             "request is sent again"
         );
+        entry.retried();
         match attempt(&guard, false, request, timeouts, entry).await {
             Ok((response, connection)) => Ok((response, Lease { guard, connection })),
             Err(failure) => Err(failure.error),

@@ -52,6 +52,8 @@ impl Proxy {
             None => listener.local_addr().map_or(80, |addr| addr.port()),
         };
         let port = HeaderValue::from(port);
+        let metrics = self.0.routes.metrics();
+        let metrics = if tls.is_some() { metrics.https() } else { metrics.http() };
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -77,6 +79,7 @@ impl Proxy {
                 client_value,
                 port: port.clone(),
                 is_tls: tls.is_some(),
+                _open: metrics.open(),
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),
                 _permit: permit,
@@ -105,14 +108,20 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
     let Some(tls) = tls else { return run_http1(stream, peer).await };
     let cut = peer.proxy.0.cut.clone();
     let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
+    let metrics = peer.proxy.0.routes.metrics();
     let stream = match cut.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
         Some(Ok(Err(error))) => {
+            metrics.handshakes_failed().inc();
             return debug!(error = &error as &dyn std::error::Error, "TLS handshake failed");
         }
-        Some(Err(_)) => return debug!("TLS handshake took too long"),
+        Some(Err(_)) => {
+            metrics.handshakes_failed().inc();
+            return debug!("TLS handshake took too long");
+        }
         None => return,
     };
+    metrics.handshakes().inc();
     if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
         run_http2(stream, peer).await;
     } else {

@@ -42,6 +42,8 @@ use tracing::{info, warn};
 use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
+pub use self::access::AccessLog;
+
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
     use std::time::Duration;
@@ -95,6 +97,8 @@ pub struct ProxyConfig {
     pub ca_pem: Option<Arc<str>>,
     /// How long the proxy waits for others.
     pub timeouts: Timeouts,
+    /// Where a line for each request goes; `None` is nowhere.
+    pub access_log: Option<AccessLog>,
 }
 
 /// How long the proxy waits for others.
@@ -130,10 +134,16 @@ struct Inner {
 // === impl ProxyConfig ===
 
 impl ProxyConfig {
-    /// The configuration for a domain, with https at its default port and no CA to hand out.
+    /// The configuration for a domain, with https at its default port, no CA to hand out and no access log.
     #[must_use]
     pub fn new(domain: impl Into<String>) -> Self {
-        Self { https_port: 443, domain: domain.into(), ca_pem: None, timeouts: Timeouts::default() }
+        Self {
+            https_port: 443,
+            domain: domain.into(),
+            ca_pem: None,
+            timeouts: Timeouts::default(),
+            access_log: None,
+        }
     }
 }
 

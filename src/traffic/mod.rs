@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::metrics::{Metrics, RouteMetrics, Snapshot};
 use crate::name::{AppName, Host, InstanceId, PathPrefix};
 use crate::route::{self, Route, RouteTable};
 
@@ -37,6 +38,7 @@ pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 pub struct Routes {
     live: watch::Sender<Arc<Live>>,
     known: Arc<Mutex<Known>>,
+    metrics: Metrics,
 }
 
 /// What outlives a table.
@@ -66,6 +68,7 @@ struct Target {
     /// Parallel to the route's upstreams.
     upstreams: Vec<Arc<Upstream>>,
     state: Arc<RouteState>,
+    metrics: Arc<RouteMetrics>,
 }
 
 /// A route with what is needed to choose among its upstreams; borrowed from a [`Live`].
@@ -75,6 +78,8 @@ pub struct Found<'l> {
     pub route: &'l Route,
     /// What is remembered of it, the same from table to table.
     pub state: &'l Arc<RouteState>,
+    /// What is counted of its requests.
+    pub metrics: &'l Arc<RouteMetrics>,
     upstreams: &'l [Arc<Upstream>],
 }
 
@@ -84,7 +89,7 @@ impl Routes {
     /// An empty table, generation 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { live: watch::Sender::new(Arc::default()), known: Arc::default() }
+        Self { live: watch::Sender::new(Arc::default()), known: Arc::default(), metrics: Metrics::default() }
     }
 
     /// Makes this the table that every later request sees.
@@ -96,9 +101,10 @@ impl Routes {
             let key = (route.app.clone(), route.host.clone(), route.path.clone());
             let state = before.remove(&key).unwrap_or_default();
             known.states.insert(key, Arc::clone(&state));
-            let upstreams =
-                route.upstreams.iter().map(|upstream| pair(&mut known.upstreams, upstream)).collect();
-            targets.push(Target { upstreams, state });
+            let pair = |upstream| pair(&mut known.upstreams, &self.metrics, route, upstream);
+            let upstreams = route.upstreams.iter().map(pair).collect();
+            let metrics = self.metrics.route(&route.app, &route.host, &route.path);
+            targets.push(Target { upstreams, state, metrics });
         }
         drop(known);
         self.live.send_replace(Arc::new(Live { table, targets }));
@@ -120,6 +126,21 @@ impl Routes {
     #[must_use]
     pub fn upstream(&self, instance: &InstanceId) -> Option<Arc<Upstream>> {
         self.lock().upstreams.get(instance).cloned()
+    }
+
+    /// What counts the box's traffic.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Every number as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        for upstream in self.lock().upstreams.values() {
+            upstream.metrics().set_in_flight(upstream.in_flight());
+        }
+        self.metrics.snapshot()
     }
 
     /// Forgets an instance that is gone. Call once it is drained and no published table names it.
@@ -151,8 +172,8 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        let Target { upstreams, state } = &self.targets[index];
-        Some(Found { route, state, upstreams })
+        let Target { upstreams, state, metrics } = &self.targets[index];
+        Some(Found { route, state, metrics, upstreams })
     }
 }
 
@@ -178,15 +199,21 @@ impl Found<'_> {
     }
 }
 
-fn pair(known: &mut HashMap<InstanceId, Arc<Upstream>>, upstream: &route::Upstream) -> Arc<Upstream> {
-    let live = known
-        .entry(upstream.instance.clone())
-        .or_insert_with(|| Arc::new(Upstream::new(upstream.instance.clone(), upstream.addr)));
-    if live.addr() != upstream.addr {
-        // The engine restarted and gave the container another address: counts of the old one end with its connections.
-        *live = Arc::new(Upstream::new(upstream.instance.clone(), upstream.addr));
+fn pair(
+    known: &mut HashMap<InstanceId, Arc<Upstream>>,
+    metrics: &Metrics,
+    route: &Route,
+    upstream: &route::Upstream,
+) -> Arc<Upstream> {
+    let route::Upstream { instance, slot, release, addr } = upstream;
+    // The engine may restart and give a container another address: counts of the old one end with its connections.
+    if let Some(live) = known.get(instance).filter(|live| live.addr() == *addr) {
+        return Arc::clone(live);
     }
-    Arc::clone(live)
+    let metrics = metrics.upstream(&route.app, slot, *release, instance);
+    let live = Arc::new(Upstream::new(instance.clone(), *addr, metrics));
+    known.insert(instance.clone(), Arc::clone(&live));
+    live
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::idle::{Connection, IdleConnections};
+use crate::metrics::UpstreamMetrics;
 use crate::name::InstanceId;
 
 /// An instance as the proxy uses it. Shared by every table that names the instance, and by every request on it.
@@ -16,6 +17,7 @@ use crate::name::InstanceId;
 pub struct Upstream {
     instance: InstanceId,
     addr: SocketAddr,
+    metrics: Arc<UpstreamMetrics>,
     /// Written by claims and guards, read by picks and the drain.
     requests: AtomicUsize,
     /// Upgraded connections: WebSockets and other tunnels. Counted apart, because they have their own limit.
@@ -46,10 +48,11 @@ pub struct Drained {
 // === impl Upstream ===
 
 impl Upstream {
-    pub(super) fn new(instance: InstanceId, addr: SocketAddr) -> Self {
+    pub(super) fn new(instance: InstanceId, addr: SocketAddr, metrics: Arc<UpstreamMetrics>) -> Self {
         Self {
             instance,
             addr,
+            metrics,
             requests: AtomicUsize::new(0),
             upgraded: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
@@ -69,6 +72,12 @@ impl Upstream {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What is counted of its requests.
+    #[must_use]
+    pub fn metrics(&self) -> &UpstreamMetrics {
+        &self.metrics
     }
 
     /// Requests in flight, without upgraded connections.

@@ -30,7 +30,8 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests;
-//! [`proxy`] serves requests; [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//! [`proxy`] serves requests; [`http1`] speaks with upstreams;
+//! [`tls`] is the local CA, its certificates, and the machine's trust in it.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
@@ -89,6 +90,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod engine;
+pub mod http1;
 pub mod instance;
 pub mod logs;
 pub mod manifest;

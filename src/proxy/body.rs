@@ -8,12 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tracing::warn;
 
 use super::access::Entry;
-use super::limits::REUSE_TIME_MAX;
-use crate::traffic::{Connection, InFlight};
+use crate::http1;
+use crate::traffic::InFlight;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -23,19 +23,12 @@ pub(super) struct ResponseBody {
     entry: Option<Entry>,
 }
 
-/// A request on its upstream: counted, and the connection that answers it.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pub guard: InFlight,
-    pub connection: Connection,
-}
-
 #[derive(Debug)]
 enum Source {
     /// Of the proxy itself; empty when it was sent.
     Page(Bytes),
-    /// As it arrives from an upstream. There is a lease as long as it has not ended.
-    Upstream { body: Incoming, lease: Option<Lease> },
+    /// As it arrives from an upstream. The request is counted as long as it has not ended.
+    Upstream { body: http1::ResponseBody, guard: Option<InFlight> },
 }
 
 impl ResponseBody {
@@ -45,14 +38,12 @@ impl ResponseBody {
     }
 
     /// A body that arrives from an upstream.
-    pub(super) fn streaming(body: Incoming, lease: Lease) -> Self {
-        let lease = if body.is_end_stream() {
-            lease.end();
-            None
-        } else {
-            Some(lease)
-        };
-        Self { source: Source::Upstream { body, lease }, entry: None }
+    pub(super) fn streaming(mut body: http1::ResponseBody, guard: InFlight) -> Self {
+        let mut guard = Some(guard);
+        if body.is_end_stream() {
+            end(&mut body, &mut guard);
+        }
+        Self { source: Source::Upstream { body, guard }, entry: None }
     }
 
     /// Lets the entry be written when the body has been sent.
@@ -63,30 +54,25 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = http1::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, http1::Error>>> {
         let Self { source, entry } = &mut *self;
         let frame = match source {
             Source::Page(bytes) if bytes.is_empty() => None,
             Source::Page(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Source::Upstream { body, lease } => {
+            Source::Upstream { body, guard } => {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 match &frame {
                     Some(Err(error)) => {
-                        // Dropping the lease closes the connection, too: what comes next on it cannot be told.
-                        *lease = None;
+                        *guard = None;
                         log_broken(entry.as_ref(), error);
                     }
                     Some(Ok(_)) if !body.is_end_stream() => {}
-                    _ => {
-                        if let Some(lease) = lease.take() {
-                            lease.end();
-                        }
-                    }
+                    _ => end(body, guard),
                 }
                 frame
             }
@@ -112,31 +98,15 @@ impl Body for ResponseBody {
     }
 }
 
-impl Lease {
-    /// Keeps the connection for the next request, now that the response is complete, and uncounts this one.
-    fn end(self) {
-        let Self { guard, mut connection } = self;
-        if connection.sender.is_ready() {
-            guard.upstream().keep_connection(connection);
-            return;
-        }
-        if connection.sender.is_closed() {
-            return;
-        }
-        // The task of the connection has not come round yet; or the app answered before it read the whole request, and the
-        // connection is of no use until it has.
-        let upstream = guard.upstream().clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Ok(Ok(())) = tokio::time::timeout(REUSE_TIME_MAX, connection.sender.ready()).await {
-                    upstream.keep_connection(connection);
-                }
-            });
-        }
+/// Keeps the connection for the next request, now that the response is complete, and uncounts this one.
+fn end(body: &mut http1::ResponseBody, guard: &mut Option<InFlight>) {
+    if let (Some(connection), Some(guard)) = (body.take_connection(), guard.as_ref()) {
+        guard.upstream().keep_connection(connection);
     }
+    *guard = None;
 }
 
-fn log_broken(entry: Option<&Entry>, error: &hyper::Error) {
+fn log_broken(entry: Option<&Entry>, error: &http1::Error) {
     let Some(entry) = entry else { return };
     warn!(
         app = entry.app(),

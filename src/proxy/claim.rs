@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Proxy;
 use super::error::Error;
+use crate::policy::Timeouts;
 use crate::route::Route;
 use crate::traffic::{Found, InFlight, Upstream};
 
@@ -18,6 +19,8 @@ pub(super) struct Claim {
     pub guard: InFlight,
     /// How many bytes are taken off the path.
     pub strip: usize,
+    /// How long its route waits.
+    pub timeouts: Timeouts,
 }
 
 /// Where a request was going, to look again.
@@ -33,7 +36,7 @@ impl Claim {
     /// Counts the request on one of a route's upstreams.
     pub(super) fn of(found: Found<'_>, except: Option<&Upstream>) -> Option<Self> {
         let guard = found.pick(except.map(Upstream::instance))?;
-        Some(Self { guard, strip: stripped(found.route) })
+        Some(Self { guard, strip: stripped(found.route), timeouts: found.route.policy.timeouts })
     }
 }
 

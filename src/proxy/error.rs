@@ -7,6 +7,8 @@ use std::io;
 
 use http::StatusCode;
 
+use crate::http1;
+
 /// Why a request was not answered by an app.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -28,8 +30,8 @@ pub(super) enum Error {
     Unreachable(#[source] io::Error),
     #[error("the instance did not accept a connection in time")]
     ConnectTimeout,
-    #[error("the instance closed the connection without a response")]
-    Died(#[source] hyper::Error),
+    #[error("the instance sent no response")]
+    Died(#[source] http1::Error),
     #[error("the instance changed the protocol without being asked")]
     UnwantedUpgrade,
     #[error("the instance sent no response in time")]

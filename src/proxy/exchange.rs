@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,15 +14,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span, warn};
 
 use super::access::Entry;
-use super::body::{Lease, ResponseBody};
+use super::body::ResponseBody;
 use super::claim::{Address, Claim};
 use super::error::{Error, Side};
 use super::headers::{self, Told};
 use super::page::{self, Format};
 use super::tunnel::Tunnel;
 use super::{Proxy, target};
+use crate::http1::{self, Answer, RequestBody, Switched};
 use crate::metrics::OpenConnection;
-use crate::traffic::RequestBody;
+use crate::traffic::InFlight;
 
 /// Where the local CA's certificate is, on every host, over http.
 const CA_PATH: &str = "/.well-known/minipaas/ca.crt";
@@ -120,9 +121,13 @@ impl Peer {
             .filter(|_| request.body().is_end_stream())
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let request = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
-        let (response, lease) = self.proxy.forward(claim, to, request, entry).await?;
-        self.respond(response, lease, upgrade, entry)
+        let (head, body) = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
+        match self.proxy.forward(claim, to, &head, body, entry).await? {
+            (Answer::Response(response), guard) => Ok(respond(response, guard)),
+            (Answer::Switched(response, upstream), guard) => {
+                self.switch(response, upstream, guard, upgrade, entry)
+            }
+        }
     }
 
     /// The request as the upstream gets it.
@@ -134,15 +139,12 @@ impl Peer {
         strip: usize,
         upgrade: Option<HeaderValue>,
         entry: &mut Entry,
-    ) -> Request<RequestBody> {
+    ) -> (request::Parts, RequestBody) {
         let (mut parts, body) = request.into_parts();
         entry.received = body.size_hint().exact().unwrap_or_default();
         let body = RequestBody::new(body);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
-        }
-        if matches!(body, RequestBody::Empty) {
-            headers::mark_empty(&parts.method, &mut parts.headers);
         }
         let told = Told {
             client: &self.client_value,
@@ -158,24 +160,19 @@ impl Peer {
         parts.version = Version::HTTP_11;
         // Nothing of the client's connection is of use to the upstream's.
         parts.extensions.clear();
-        Request::from_parts(parts, body)
+        (parts, body)
     }
 
-    /// The response as the client gets it.
-    fn respond(
+    /// The response to a change of the protocol; the connections go on as a tunnel.
+    fn switch(
         self: &Arc<Self>,
-        mut response: Response<Incoming>,
-        lease: Lease,
+        mut response: Response<()>,
+        upstream: Switched,
+        guard: InFlight,
         upgrade: Option<Upgrade>,
         entry: &mut Entry,
     ) -> Result<Response<ResponseBody>, Error> {
-        *response.version_mut() = Version::HTTP_11;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            headers::rewrite_response(response.headers_mut());
-            return Ok(response.map(|body| ResponseBody::streaming(body, lease)));
-        }
         let Upgrade { protocol, downstream } = upgrade.ok_or(Error::UnwantedUpgrade)?;
-        let upstream = hyper::upgrade::on(&mut response);
         let is_websocket = headers::is_websocket(&protocol);
         headers::rewrite_switch(response.headers_mut(), protocol);
         let mut entry = entry.take();
@@ -185,13 +182,20 @@ impl Peer {
             downstream,
             upstream,
             is_websocket,
-            counted: lease.guard.upgrade(),
+            counted: guard.upgrade(),
             peer: Arc::clone(self),
             entry,
         };
         self.proxy.0.tasks.spawn(tunnel.run().instrument(span));
-        Ok(response.map(|_| ResponseBody::page(Bytes::new())))
+        Ok(response.map(|()| ResponseBody::page(Bytes::new())))
     }
+}
+
+/// The response as the client gets it.
+fn respond(mut response: Response<http1::ResponseBody>, guard: InFlight) -> Response<ResponseBody> {
+    *response.version_mut() = Version::HTTP_11;
+    headers::rewrite_response(response.headers_mut());
+    response.map(|body| ResponseBody::streaming(body, guard))
 }
 
 /// Logs an error that is not the client's.

@@ -78,8 +78,6 @@ mod limits {
     pub(super) const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
     /// How often it asks until it gives up, and how long it waits in between.
     pub(super) const KEEP_ALIVE_PROBES: (u32, Duration) = (4, Duration::from_secs(15));
-    /// How long a connection whose response is complete may take to be ready for the next request.
-    pub(super) const REUSE_TIME_MAX: Duration = Duration::from_secs(1);
     /// The buffer of one direction of a tunnel: two make 16 KiB, which an idle WebSocket holds as long as it lives.
     pub(super) const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
     /// What remains, after the time to close is over, to write a last frame.
@@ -95,19 +93,15 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
-    /// How long the proxy waits for others.
+    /// How long the proxy waits where no route says so.
     pub timeouts: Timeouts,
     /// Where a line for each request goes; `None` is nowhere.
     pub access_log: Option<AccessLog>,
 }
 
-/// How long the proxy waits for others.
+/// How long the proxy waits where no route says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For an upstream to accept a connection; 5 s, as Heroku.
-    pub connect: Duration,
-    /// For the first byte of a response, counted from the last byte of the request; 60 s.
-    pub first_byte: Duration,
     /// For a held route to get an upstream; 60 s.
     pub hold: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
@@ -151,12 +145,7 @@ impl ProxyConfig {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(60),
-            hold: Duration::from_secs(60),
-            close: Duration::from_secs(2),
-        }
+        Self { hold: Duration::from_secs(60), close: Duration::from_secs(2) }
     }
 }
 

@@ -31,13 +31,14 @@ use super::access::Entry;
 use super::exchange::Peer;
 use super::frames::{CLOSE_GOING_AWAY, Frames, masked_close};
 use super::limits::{LAST_WORDS_TIME_MAX, TUNNEL_BUFFER_BYTES};
+use crate::http1::Switched;
 use crate::traffic::Upgraded;
 
 /// Two connections about to become one.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub downstream: OnUpgrade,
-    pub upstream: OnUpgrade,
+    pub upstream: Switched,
     pub is_websocket: bool,
     /// Uncounts when the tunnel has ended.
     pub counted: Upgraded,
@@ -68,17 +69,15 @@ impl Tunnel {
                 () = self.peer.shutdown.cancelled() => {}
             }
         };
-        let both = async { tokio::try_join!(self.downstream, self.upstream) };
-        let (downstream, upstream) = match proxy.cut.run_until_cancelled(both).await {
-            Some(Ok(both)) => both,
+        let downstream = match proxy.cut.run_until_cancelled(self.downstream).await {
+            Some(Ok(downstream)) => TokioIo::new(downstream),
             Some(Err(error)) => return debug!(error = &error as &dyn std::error::Error, "no tunnel"),
             None => return,
         };
-        let (downstream, upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
         let last_words = self.is_websocket.then(|| masked_close(&self.entry.id));
         let carry = carry(
             downstream,
-            upstream,
+            self.upstream,
             last_words,
             asked,
             proxy.config.timeouts.close,

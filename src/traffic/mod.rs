@@ -29,7 +29,6 @@ use crate::metrics::{Metrics, RouteMetrics, Snapshot};
 use crate::name::{AppName, Host, InstanceId, PathPrefix};
 use crate::route::{self, Route, RouteTable};
 
-pub use idle::{Connection, Progress, RequestBody};
 pub use state::RouteState;
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::idle::{Connection, IdleConnections};
+use super::idle::IdleConnections;
+use crate::http1::Connection;
 use crate::metrics::UpstreamMetrics;
 use crate::name::InstanceId;
 
@@ -134,12 +135,12 @@ impl Upstream {
 
     /// An idle connection that may still be open.
     #[must_use]
-    pub fn take_connection(&self) -> Option<Connection> {
+    pub fn take_connection(&self) -> Option<Box<Connection>> {
         self.idle.take()
     }
 
     /// Keeps a connection for a later request; drops it when enough are kept, or the upstream drains.
-    pub fn keep_connection(&self, connection: Connection) {
+    pub fn keep_connection(&self, connection: Box<Connection>) {
         self.idle.keep(connection);
         // Kept first and looked at after, as the drain sets its flag first and clears after: one of the two sees the other,
         // so no connection stays open to an instance that is about to stop.

@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderValue};
 use http::{Method, Request, Response};
-use minipaas::proxy::{ProxyConfig, Timeouts};
+use minipaas::policy::{Policy, Timeouts};
+use minipaas::proxy::ProxyConfig;
 
 use super::BLOG;
 use crate::support::backend::{Backend, full};
@@ -62,8 +64,10 @@ async fn an_unreachable_instance_is_502() {
 async fn a_silent_instance_is_504() {
     let silent = Backend::answering(|_| std::future::pending()).start().await;
     let timeouts = Timeouts { first_byte: Duration::from_millis(50), ..Timeouts::default() };
-    let proxy = TestProxy::start(ProxyConfig { timeouts, ..ProxyConfig::new("localhost") }).await;
-    proxy.publish([proxy.route(BLOG, &[&silent])]);
+    let proxy = TestProxy::start(ProxyConfig::new("localhost")).await;
+    let mut route = proxy.route(BLOG, &[&silent]);
+    route.policy = Arc::new(Policy { timeouts, https_redirect: false, ..Policy::default() });
+    proxy.publish([route]);
     pages(&proxy, BLOG, 504, "response-timeout").await;
     assert_eq!(silent.seen().len(), 3, "what was sent is not sent again");
     assert_eq!(proxy.upstream().in_flight(), 0);

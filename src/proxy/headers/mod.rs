@@ -3,9 +3,9 @@
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 /// The id of a request; always ours, never the client's.
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -93,14 +93,6 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Says that a request has no body where servers expect one (RFC 9110, 8.6); HTTP/2 clients need not.
-pub(super) fn mark_empty(method: &Method, headers: &mut HeaderMap) {
-    if matches!(*method, Method::POST | Method::PUT | Method::PATCH) && !headers.contains_key(CONTENT_LENGTH)
-    {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-}
-
 /// Rewrites a response's headers for the client.
 pub(super) fn rewrite_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
@@ -122,7 +114,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove(PROXY_AUTHORIZATION);
     headers.remove(TE);
-    headers.remove(TRAILER);
     headers.remove(TRANSFER_ENCODING);
     headers.remove(UPGRADE);
 }

@@ -297,9 +297,20 @@ mod tests {
     async fn ready_images_depend_on_the_manifest_alone() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut watcher = watcher(dir.path(), "");
-        watcher.follow(None, &["errors/404.html".to_owned()]).expect("a readable folder");
+        watcher.follow(None, &[]).expect("a readable folder");
         std::fs::write(dir.path().join("a"), "").expect("a file");
         std::fs::write(dir.path().join("minipaas.toml"), "").expect("a file");
         assert_eq!(changed(&mut watcher).await, ["minipaas.toml"]);
+    }
+
+    #[tokio::test]
+    async fn files_that_the_manifest_names_count_in_ignored_folders_too() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(dir.path().join("errors")).expect("a folder");
+        let mut watcher = watcher(dir.path(), "errors");
+        watcher.follow(rules("errors"), &["errors/404.html".to_owned()]).expect("a readable folder");
+        std::fs::write(dir.path().join("errors/other.html"), "").expect("a file");
+        std::fs::write(dir.path().join("errors/404.html"), "").expect("a file");
+        assert_eq!(changed(&mut watcher).await, ["errors/404.html"]);
     }
 }

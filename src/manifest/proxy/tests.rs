@@ -417,3 +417,19 @@ fn error_pages_are_files_of_the_folder() {
     let error = Manifest::parse(&source).unwrap_err().to_string();
     assert_eq!(error, "minipaas.toml:18: `416` is one file too many; at most 16 are kept");
 }
+
+#[test]
+fn the_documentations_examples_are_valid() {
+    let docs = include_str!("../../../docs/proxy.md");
+    let examples: Vec<_> =
+        docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 8);
+    for example in examples {
+        let mut source = source(example);
+        for file in source.wanted_files() {
+            source.files.insert(file.path, String::new());
+        }
+        let problems = Manifest::parse(&source).err().map(|error| error.to_string());
+        assert_eq!(problems, None, "{example}");
+    }
+}

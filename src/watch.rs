@@ -36,6 +36,8 @@ pub struct Watcher {
     dir: PathBuf,
     /// Files at the top that count, whatever the rules say.
     always: BTreeSet<PathBuf>,
+    /// Files that the manifest names; they count, too.
+    named: BTreeSet<PathBuf>,
     notify: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
     /// Which folder the rules are for, absolute.
@@ -94,18 +96,26 @@ impl Watcher {
         let notify = notify::recommended_watcher(move |event| sink.take(event))
             .map_err(|source| WatchError::Watch { path: dir.clone(), source })?;
         let always = always.iter().map(|name| dir.join(name)).collect();
-        let mut watcher = Self { dir, always, notify, watched: BTreeSet::new(), rules: None, collected };
+        let (named, watched) = (BTreeSet::new(), BTreeSet::new());
+        let mut watcher = Self { dir, always, named, notify, watched, rules: None, collected };
         watcher.watch(watcher.dir.clone())?;
         Ok(watcher)
     }
 
-    /// Watches every folder that the rules leave of `folder`, relative to the project's, and none else.
+    /// Watches every folder that the rules leave of `folder`, relative to the project's, those of the named files, and none
+    /// else.
     ///
     /// # Errors
     ///
     /// When a folder cannot be read or watched.
-    pub fn follow(&mut self, rules: Option<(String, IgnoreRules)>) -> Result<(), WatchError> {
+    pub fn follow(
+        &mut self,
+        rules: Option<(String, IgnoreRules)>,
+        named: &[String],
+    ) -> Result<(), WatchError> {
         let mut wanted = BTreeSet::from([self.dir.clone()]);
+        self.named = named.iter().map(|file| self.dir.join(file)).collect();
+        wanted.extend(self.named.iter().filter_map(|file| file.parent()).map(Path::to_owned));
         self.rules = rules.map(|(folder, rules)| {
             (if folder == "." { self.dir.clone() } else { self.dir.join(folder) }, rules)
         });
@@ -155,7 +165,7 @@ impl Watcher {
     }
 
     fn counts(&self, path: &Path) -> bool {
-        if self.always.contains(path) {
+        if self.always.contains(path) || self.named.contains(path) {
             return true;
         }
         let Some((root, rules)) = &self.rules else { return false };
@@ -248,7 +258,7 @@ mod tests {
 
     fn watcher(dir: &Path, ignored: &str) -> Watcher {
         let mut watcher = Watcher::new(dir.to_owned(), &["minipaas.toml"]).expect("a watcher");
-        watcher.follow(rules(ignored)).expect("a readable folder");
+        watcher.follow(rules(ignored), &[]).expect("a readable folder");
         watcher
     }
 
@@ -276,7 +286,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("new")).expect("a folder");
         std::fs::create_dir(dir.path().join("dist")).expect("a folder");
         assert_eq!(changed(&mut watcher).await, ["new"]);
-        watcher.follow(rules("dist")).expect("a readable folder");
+        watcher.follow(rules("dist"), &[]).expect("a readable folder");
         let watched = BTreeSet::from([dir.path().to_owned(), dir.path().join("new")]);
         assert_eq!(watcher.watched, watched);
         std::fs::write(dir.path().join("new/a"), "").expect("a file");
@@ -287,9 +297,20 @@ mod tests {
     async fn ready_images_depend_on_the_manifest_alone() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut watcher = watcher(dir.path(), "");
-        watcher.follow(None).expect("a readable folder");
+        watcher.follow(None, &[]).expect("a readable folder");
         std::fs::write(dir.path().join("a"), "").expect("a file");
         std::fs::write(dir.path().join("minipaas.toml"), "").expect("a file");
         assert_eq!(changed(&mut watcher).await, ["minipaas.toml"]);
+    }
+
+    #[tokio::test]
+    async fn files_that_the_manifest_names_count_in_ignored_folders_too() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(dir.path().join("errors")).expect("a folder");
+        let mut watcher = watcher(dir.path(), "errors");
+        watcher.follow(rules("errors"), &["errors/404.html".to_owned()]).expect("a readable folder");
+        std::fs::write(dir.path().join("errors/other.html"), "").expect("a file");
+        std::fs::write(dir.path().join("errors/404.html"), "").expect("a file");
+        assert_eq!(changed(&mut watcher).await, ["errors/404.html"]);
     }
 }

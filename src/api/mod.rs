@@ -140,6 +140,9 @@ pub struct SourceTexts {
     pub toml: Option<String>,
     /// `Procfile`.
     pub procfile: Option<String>,
+    /// The files that the manifest names, by their paths.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// An image on the engine.

@@ -2,7 +2,8 @@
 //!
 //! Everything that can be wrong with the files is found here, before anything is touched. Nothing is sent anywhere.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,7 +13,9 @@ use super::args::AppArgs;
 use super::failure::{Failure, Kind};
 use crate::api::SourceTexts;
 use crate::builder::detect::{BuildKind, BuildOptions, DetectError, Inputs, detect};
-use crate::manifest::{MANIFEST_FILE, Manifest, PROCFILE, Source, Warning};
+use crate::manifest::{
+    FILE_BYTES_MAX, MANIFEST_FILE, Manifest, ManifestError, PROCFILE, Problem, Source, WantedFile, Warning,
+};
 use crate::name::AppName;
 
 /// A folder that holds an app.
@@ -39,8 +42,15 @@ impl Project {
             Err(source) => return Err(DetectError::Read { dir: dir.to_owned(), source }.into()),
         }
         let dir = dir.canonicalize().map_err(|source| DetectError::Read { dir: dir.to_owned(), source })?;
-        let source = read_source(&dir)?;
-        let (manifest, warnings) = Manifest::parse(&source)?;
+        let (source, mut problems) = read_source(&dir)?;
+        let (manifest, warnings) = match Manifest::parse(&source) {
+            Ok(parsed) if problems.is_empty() => parsed,
+            Ok(_) => return Err(ManifestError::new(problems).into()),
+            Err(error) => {
+                problems.extend(error.problems);
+                return Err(ManifestError::new(problems).into());
+            }
+        };
         let app = app_name(flag, manifest.app.as_ref(), &dir);
         Ok(Self { dir, app, manifest, warnings, source })
     }
@@ -63,9 +73,15 @@ impl Project {
         Ok(detect(&Inputs::read(&self.dir, options)?)?)
     }
 
+    /// The files that the manifest names.
+    pub(crate) fn named_files(&self) -> Vec<String> {
+        self.source.files.keys().cloned().collect()
+    }
+
     /// The files' texts, for the daemon.
     pub(crate) fn source_texts(&self) -> SourceTexts {
-        SourceTexts { toml: self.source.toml.clone(), procfile: self.source.procfile.clone() }
+        let Source { toml, procfile, files } = self.source.clone();
+        SourceTexts { toml, procfile, files }
     }
 }
 
@@ -88,7 +104,8 @@ fn app_name(flag: Option<&AppName>, manifest: Option<&AppName>, dir: &Path) -> A
     })
 }
 
-fn read_source(dir: &Path) -> Result<Source, Failure> {
+/// The texts, and what is wrong with the files that the manifest names.
+fn read_source(dir: &Path) -> Result<(Source, Vec<Problem>), Failure> {
     let read = |name: &str| {
         let path = dir.join(name);
         match std::fs::read_to_string(&path) {
@@ -99,12 +116,83 @@ fn read_source(dir: &Path) -> Result<Source, Failure> {
                 .map_err(|error| Failure::new(Kind::Usage, error)),
         }
     };
-    Ok(Source { toml: read(MANIFEST_FILE)?, procfile: read(PROCFILE)? })
+    let mut source = Source { toml: read(MANIFEST_FILE)?, procfile: read(PROCFILE)?, ..Source::default() };
+    let mut problems = Vec::new();
+    for WantedFile { path, line } in source.wanted_files() {
+        let text = match read_named(dir, &path) {
+            // The manifest's own problem, when it is read.
+            Ok(None) => continue,
+            Ok(Some(text)) => text,
+            Err(message) => {
+                problems.push(Problem { file: MANIFEST_FILE, line, message, hint: None });
+                // What is said here is not said again there.
+                String::new()
+            }
+        };
+        source.files.insert(path, text);
+    }
+    Ok((source, problems))
+}
+
+/// The text of a file in the folder; `None` when it is not there. The error is a sentence.
+fn read_named(dir: &Path, path: &str) -> Result<Option<String>, String> {
+    let unreadable = |error: io::Error| format!("cannot read `{path}`: {error}");
+    let full = match dir.join(path).canonicalize() {
+        Ok(full) => full,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    };
+    if !full.starts_with(dir) {
+        return Err(format!("`{path}` is a link that leads out of the project folder"));
+    }
+    // Before it is opened: a pipe would wait for a writer.
+    if !full.is_file() {
+        return Err(format!("`{path}` is not a file"));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(&full).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(format!("`{path}` is larger than {} KiB", FILE_BYTES_MAX / 1024));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| format!("`{path}` is not UTF-8"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_the_manifest_names_are_small_texts_in_the_folder() {
+        let (folder, elsewhere) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
+        std::fs::write(elsewhere.path().join("secret"), "secret").expect("a file");
+        std::fs::create_dir(folder.path().join("dir")).expect("a folder");
+        std::os::unix::fs::symlink(elsewhere.path().join("secret"), folder.path().join("link"))
+            .expect("a link");
+        write("good", b"<p>gone</p>");
+        write("long", &vec![b'x'; FILE_BYTES_MAX + 1]);
+        write("bytes", &[0xff]);
+        write("minipaas.toml", b"[proxy.error_pages]\n400 = \"missing\"\n401 = \"dir\"\n402 = \"link\"\n403 = \"long\"\n404 = \"bytes\"\n405 = \"../x\"\n406 = \"./good\"\n");
+        let error = Project::read(folder.path(), None).expect_err("bad files");
+        expect_test::expect![[r#"
+            error: minipaas.toml:2: there is no file `missing` in the project folder
+                   minipaas.toml:3: `dir` is not a file
+                   minipaas.toml:4: `link` is a link that leads out of the project folder
+                   minipaas.toml:5: `long` is larger than 64 KiB
+                   minipaas.toml:6: `bytes` is not UTF-8
+                   minipaas.toml:7: `../x` is outside the project folder; give a path below it
+        "#]]
+        .assert_eq(&error.to_string());
+
+        write("minipaas.toml", b"[proxy.error_pages]\n406 = \"./good\"\n");
+        let project = Project::read(folder.path(), None).expect("a project");
+        assert_eq!(project.manifest.proxy.page(406).map(|page| &**page), Some("<p>gone</p>"));
+        assert_eq!(project.source_texts().files["good"], "<p>gone</p>");
+        assert_eq!(project.named_files(), ["good"]);
+    }
 
     #[test]
     fn flag_goes_before_manifest_before_folder() {

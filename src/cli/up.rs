@@ -229,7 +229,7 @@ impl Up<'_> {
     ) -> Result<Content, Failure> {
         let project = Project::read(dir, self.session.globals.app.as_ref())?;
         let kind = project.build_kind(self.args.image.as_deref())?;
-        watcher.follow(rules(&project, &kind)?)?;
+        watcher.follow(rules(&project, &kind)?, &project.named_files())?;
         self.deploy(&project, kind, Some(change), interrupts).await
     }
 
@@ -248,7 +248,7 @@ impl Up<'_> {
 
 fn watcher(project: &Project, kind: &BuildKind) -> Result<Watcher, Failure> {
     let mut watcher = Watcher::new(project.dir.clone(), &[MANIFEST_FILE, PROCFILE])?;
-    watcher.follow(rules(project, kind)?)?;
+    watcher.follow(rules(project, kind)?, &project.named_files())?;
     Ok(watcher)
 }
 

@@ -136,3 +136,45 @@ impl App {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::App;
+    use crate::manifest::Source;
+    use crate::name::ReleaseId;
+    use crate::release::{Build, Release, ReleaseState};
+    use crate::store::AppRecord;
+
+    fn release(toml: &str, page: &str) -> Release {
+        let files = [("404.html".to_owned(), page.to_owned())].into();
+        Release {
+            app: "shop".parse().unwrap(),
+            id: ReleaseId::FIRST,
+            build: Build {
+                image: "sha256:1".to_owned(),
+                reference: "shop:1".to_owned(),
+                content: None,
+                exposed_ports: Vec::new(),
+                has_healthcheck: false,
+                has_command: true,
+            },
+            source: Source { toml: Some(toml.to_owned()), procfile: None, files },
+            created_at: 0,
+            state: ReleaseState::Active,
+        }
+    }
+
+    #[test]
+    fn a_changed_policy_or_page_is_a_change() {
+        let mut app = App::new(AppRecord {
+            name: "shop".parse().unwrap(),
+            current: Some(ReleaseId::FIRST),
+            last: Some(ReleaseId::FIRST),
+            origin: String::new(),
+        });
+        app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
+        assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));
+        assert!(!app.is_unchanged(&release("[proxy]\nretries = 2\n", "gone")));
+        assert!(!app.is_unchanged(&release("[proxy]\nretries = 1\n", "not here")));
+    }
+}

@@ -15,7 +15,9 @@ mod procfile;
 mod proxy;
 mod quantity;
 pub(crate) mod read;
+mod references;
 mod schema;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -28,21 +30,15 @@ use crate::name::{AppName, Host, PathPrefix, ProcessType};
 use crate::policy::{Policy, ProxyVersion};
 use crate::route::Share;
 
+use references::References;
+
 pub use quantity::{Bytes, MilliCpu};
+pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "minipaas.toml";
 /// The Procfile's file name.
 pub const PROCFILE: &str = "Procfile";
-
-/// The texts that a manifest is made of, as they were checked in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Source {
-    /// `minipaas.toml`, if there is one.
-    pub toml: Option<String>,
-    /// `Procfile`, if there is one.
-    pub procfile: Option<String>,
-}
 
 /// A project's description, complete and valid.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,7 +234,8 @@ impl Manifest {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
         let toml = source.toml.as_deref().unwrap_or("");
-        let (mut manifest, references) = schema::manifest(toml, &mut problems);
+        let mut references = References::new(&source.files);
+        let mut manifest = schema::manifest(toml, &mut references, &mut problems);
         if let Some(text) = &source.procfile {
             procfile::merge(text, &mut manifest, &mut problems, &mut warnings);
         }
@@ -246,9 +243,16 @@ impl Manifest {
             manifest.processes.insert(ProcessType::web(), Process::default());
         }
         schema::check_references(&manifest, &references, toml, &mut problems);
-        // As a person reads the files, not as the tables are read.
+        if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError::new(problems)) }
+    }
+}
+
+impl ManifestError {
+    /// These problems, as a person reads the files: not as the tables are read.
+    #[must_use]
+    pub fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.file == PROCFILE, problem.line));
-        if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError { problems }) }
+        Self { problems }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::PortRule;
 use super::read::{Entry, Report};
-use super::schema::References;
+use super::references::References;
 use crate::policy::ProxyVersion;
 
 /// Where minipaas serves HTTP by default: 80 and 443 where it may listen there, else the others.
@@ -13,7 +13,7 @@ const HTTP_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Reads all of them; two must not listen at the same port.
 pub(super) fn rules(
     entry: &Entry<'_>,
-    references: &mut References,
+    references: &mut References<'_>,
     report: &mut Report<'_>,
 ) -> Vec<PortRule> {
     let mut taken = BTreeSet::new();

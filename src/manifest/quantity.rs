@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The longest duration that a manifest may give: a day.
+/// The longest duration that something may take: a day.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time for which a client may remember something: ten years.
+const AGE_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// The least memory that an engine accepts for a container.
 const MEMORY_MIN: u64 = 6 * 1024 * 1024;
 
@@ -16,25 +18,60 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MilliCpu(pub u32);
 
-/// `500ms`, `30s`, `5m`, `1h`.
+/// `500ms`, `30s`, `5m`, `1h`: up to a day.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let rule =
         || format!("`{text}` is not a duration; write a number with `ms`, `s`, `m` or `h`, such as `30s`");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(rule)?;
-    let number: u64 = text[..digits].parse().map_err(|_| rule())?;
+    match any_duration(text) {
+        None => Err(rule()),
+        Some(duration) if duration > DURATION_MAX => Err(format!("`{text}` is longer than a day")),
+        Some(duration) => Ok(duration),
+    }
+}
+
+/// `10m`, `30d`, `1y`: up to ten years.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let rule = || {
+        format!(
+            "`{text}` is not a duration; write a number with `s`, `m`, `h`, `d`, `w` or `y`, such as `1y`"
+        )
+    };
+    match any_duration(text) {
+        None => Err(rule()),
+        Some(duration) if duration > AGE_MAX => Err(format!("`{text}` is longer than ten years")),
+        Some(duration) => Ok(duration),
+    }
+}
+
+/// A year has 365 days.
+fn any_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
     let millis = match &text[digits..] {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err(rule()),
+        "d" => 24 * 3_600_000,
+        "w" => 7 * 24 * 3_600_000,
+        "y" => 365 * 24 * 3_600_000,
+        _ => return None,
     };
-    let duration = Duration::from_millis(number.checked_mul(millis).ok_or_else(rule)?);
-    if duration > DURATION_MAX { Err(format!("`{text}` is longer than a day")) } else { Ok(duration) }
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+/// A size that an engine accepts for a container.
+pub(super) fn memory(text: &str) -> Result<Bytes, String> {
+    let bytes = size(text)?;
+    if bytes.0 < MEMORY_MIN {
+        Err(format!("`{text}` is less than an engine gives a container; use `6M` or more"))
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// `64M`, `1G`, `512K`, `1048576`.
-pub(super) fn memory(text: &str) -> Result<Bytes, String> {
+pub(super) fn size(text: &str) -> Result<Bytes, String> {
     let rule = || format!("`{text}` is not a size; write a number with `K`, `M` or `G`, such as `256M`");
     let trimmed = text.trim_end_matches(['B', 'b']).trim_end_matches('i');
     let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
@@ -46,12 +83,7 @@ pub(super) fn memory(text: &str) -> Result<Bytes, String> {
         "G" | "g" => 1 << 30,
         _ => return Err(rule()),
     };
-    let bytes = number.checked_mul(unit).ok_or_else(rule)?;
-    if bytes < MEMORY_MIN {
-        Err(format!("`{text}` is less than an engine gives a container; use `6M` or more"))
-    } else {
-        Ok(Bytes(bytes))
-    }
+    number.checked_mul(unit).map(Bytes).ok_or_else(rule)
 }
 
 /// Cores as a number: `0.5`, `2`.
@@ -103,8 +135,17 @@ mod tests {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        for bad in ["30", "s", "", "1.5s", "-1s", "25h", "1d"] {
+        for bad in ["30", "s", "", "1.5s", "-1s", "25h", "2d", "1M"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ages_are_longer() {
+        assert_eq!(age("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(age("1y"), Ok(Duration::from_secs(31_536_000)));
+        for bad in ["1", "y", "11y", "99999999999999999y"] {
+            assert!(age(bad).is_err(), "{bad}");
         }
     }
 

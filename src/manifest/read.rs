@@ -44,8 +44,13 @@ impl<'a> Report<'a> {
         Self { file, text, problems }
     }
 
+    /// From 1.
+    pub(crate) fn line(&self, at: &Range<usize>) -> usize {
+        self.text[..at.start.min(self.text.len())].matches('\n').count() + 1
+    }
+
     pub(crate) fn problem(&mut self, at: &Range<usize>, message: String, hint: Option<String>) {
-        let line = self.text[..at.start.min(self.text.len())].matches('\n').count() + 1;
+        let line = self.line(at);
         self.problems.push(Problem { file: self.file, line, message, hint });
     }
 }
@@ -133,13 +138,10 @@ impl<'d> Entry<'d> {
     }
 
     pub(crate) fn boolean(&self, report: &mut Report<'_>) -> Option<bool> {
-        match self.value.get_ref() {
-            DeValue::Boolean(flag) => Some(*flag),
-            _ => {
-                self.wrong_type(report, "`true` or `false`");
-                None
-            }
+        if self.flag().is_none() {
+            self.wrong_type(report, "`true` or `false`");
         }
+        self.flag()
     }
 
     /// A whole number within the range, both ends included.
@@ -170,6 +172,12 @@ impl<'d> Entry<'d> {
         }
     }
 
+    /// A count within the range, both ends included.
+    pub(crate) fn count(&self, report: &mut Report<'_>, range: (u32, u32)) -> Option<u32> {
+        let number = self.integer(report, (range.0.into(), range.1.into()))?;
+        Some(u32::try_from(number).expect("both ends of the range fit"))
+    }
+
     /// A string that this function can read; its error is the message.
     pub(crate) fn parsed<T, E: ToString>(
         &self,
@@ -192,8 +200,9 @@ impl<'d> Entry<'d> {
         let text = self.string_such_as(report, &format!("one of {all}"))?;
         let found = words.iter().find(|(word, _)| *word == text);
         if found.is_none() {
+            let hint = nearest(&text, words.iter().map(|(word, _)| *word));
             let message = format!("`{}` is `{text}`; it takes one of {all}", self.key);
-            report.problem(&self.key_span, message, None);
+            report.problem(&self.key_span, message, hint.map(|near| format!("did you mean `{near}`?")));
         }
         found.map(|(_, value)| *value)
     }
@@ -217,11 +226,28 @@ impl<'d> Entry<'d> {
     }
 
     pub(crate) fn strings(&self, report: &mut Report<'_>) -> Option<Vec<String>> {
+        Some(self.spanned_strings(report)?.into_iter().map(|(_, text)| text).collect())
+    }
+
+    /// A list of strings that this function can read; each error is reported at its own line.
+    pub(crate) fn list<T, E: ToString>(
+        &self,
+        report: &mut Report<'_>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let strings = self.spanned_strings(report)?;
+        let parsed = strings.into_iter().filter_map(|(span, text)| {
+            parse(&text).map_err(|error| report.problem(&span, error.to_string(), None)).ok()
+        });
+        Some(parsed.collect())
+    }
+
+    fn spanned_strings(&self, report: &mut Report<'_>) -> Option<Vec<(Range<usize>, String)>> {
         let strings = self.as_array().and_then(|values| {
             values
                 .iter()
                 .map(|value| match value.get_ref() {
-                    DeValue::String(text) => Some(text.to_string()),
+                    DeValue::String(text) => Some((value.span(), text.to_string())),
                     _ => None,
                 })
                 .collect::<Option<Vec<_>>>()
@@ -230,6 +256,23 @@ impl<'d> Entry<'d> {
             self.wrong_type(report, "a list of strings");
         }
         strings
+    }
+
+    /// The value if it is `true` or `false`.
+    pub(crate) fn flag(&self) -> Option<bool> {
+        match self.value.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_string(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::String(_))
+    }
+
+    /// `Some(None)` for `false`, which turns off what would hold else; else what `read` makes of the value.
+    pub(crate) fn or_off<T>(&self, read: impl FnOnce(&Self) -> Option<T>) -> Option<Option<T>> {
+        if self.flag() == Some(false) { Some(None) } else { read(self).map(Some) }
     }
 
     pub(crate) fn is_array(&self) -> bool {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::read::{Entry, Report, Table, nearest};
+use super::read::{Entry, Report, Table};
+use super::references::References;
 use super::{
     Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy,
 };
@@ -16,17 +17,10 @@ use crate::policy::Policy;
 /// Environment variables that minipaas sets itself.
 const ENV_RESERVED: [&str; 1] = ["PORT"];
 
-/// What must exist once all is read, the Procfile included.
-#[derive(Debug, Default)]
-pub(super) struct References {
-    /// Where it is named, what leads to it, and the process type.
-    processes: Vec<(Range<usize>, &'static str, ProcessType)>,
-}
-
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
-pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> (Manifest, References) {
+pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &mut Vec<Problem>) -> Manifest {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
-    let (mut manifest, mut references) = (empty(), References::default());
+    let mut manifest = empty();
     let document = match DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => {
@@ -35,7 +29,7 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> (Manifest, Re
                 format!("not valid TOML: {}", error.message()),
                 None,
             );
-            return (manifest, references);
+            return manifest;
         }
     };
     let mut root = Table::new("the file", document.get_ref());
@@ -59,17 +53,17 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> (Manifest, Re
     }
     // Before the routes: what it says holds for each of them.
     if let Some(table) = root.take("proxy").and_then(|entry| entry.table(report, "[proxy]")) {
-        manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, report));
+        manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, references, report));
     }
     if let Some(entry) = root.take("route") {
         manifest.routes = entry
             .tables(report, "[[route]]")
             .into_iter()
-            .map(|(at, table)| route(table, &at, &manifest.proxy, &mut references, report))
+            .map(|(at, table)| route(table, &at, &manifest.proxy, references, report))
             .collect();
     }
     if let Some(entry) = root.take("port") {
-        manifest.ports = port::rules(&entry, &mut references, report);
+        manifest.ports = port::rules(&entry, references, report);
     }
     if let Some(table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
         manifest.deploy = deploy::deploy(table, report);
@@ -82,28 +76,18 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> (Manifest, Re
         }
     }
     root.finish(report);
-    (manifest, references)
+    manifest
 }
 
 /// Rules between tables: a process that something leads to exists, two volumes do not share a path.
 pub(super) fn check_references(
     manifest: &Manifest,
-    references: &References,
+    references: &References<'_>,
     text: &str,
     problems: &mut Vec<Problem>,
 ) {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
-    for (at, what, process) in &references.processes {
-        if !manifest.processes.contains_key(process) {
-            let known: Vec<_> = manifest.processes.keys().map(ProcessType::as_str).collect();
-            let hint = nearest(process.as_str(), known.iter().copied()).map_or_else(
-                || format!("there is {}", known.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            let message = format!("{what} leads to process `{process}`, which there is none of");
-            report.problem(at, message, Some(hint));
-        }
-    }
+    references.check_processes(manifest, &mut report);
     let line_of = |needle: &str| text.find(needle).map_or(0..0, |at| at..at);
     let mut paths = BTreeMap::new();
     for (name, volume) in &manifest.volumes {
@@ -144,7 +128,7 @@ fn build(mut table: Table<'_>, report: &mut Report<'_>) -> Build {
     let image = source(&mut table, "image", report).map(|(_, text)| text);
     let dockerfile = source(&mut table, "dockerfile", report);
     let static_dir = source(&mut table, "static", report);
-    let mut inside = |found: Option<(std::ops::Range<usize>, String)>| {
+    let mut inside = |found: Option<(Range<usize>, String)>| {
         let (span, text) = found?;
         if text.starts_with('/') || text.split('/').any(|part| part == "..") {
             report.problem(
@@ -197,7 +181,7 @@ fn route(
     mut table: Table<'_>,
     at: &Range<usize>,
     app: &Arc<Policy>,
-    references: &mut References,
+    references: &mut References<'_>,
     report: &mut Report<'_>,
 ) -> RouteRule {
     let host = table.take("host").and_then(|entry| entry.parsed(report, "a host name", str::parse::<Host>));
@@ -206,7 +190,7 @@ fn route(
     let process = references.process(&mut table, at, "a route", report);
     let strip_prefix = table.take("strip_prefix").and_then(|entry| entry.boolean(report)).unwrap_or(false);
     let policy = match table.take("proxy").and_then(|entry| entry.table(report, "[route.proxy]")) {
-        Some(table) => Arc::new(proxy::policy(table, app, report)),
+        Some(table) => Arc::new(proxy::policy(table, app, references, report)),
         None => Arc::clone(app),
     };
     table.finish(report);
@@ -236,27 +220,4 @@ fn volume(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<(String, Volume)
 fn mount_path(text: &str) -> Result<String, String> {
     let is_clean = text.starts_with('/') && text.len() > 1 && !text.split('/').any(|part| part == "..");
     if is_clean { Ok(text.to_owned()) } else { Err(format!("`{text}` is not an absolute path below `/`")) }
-}
-
-// === impl References ===
-
-impl References {
-    /// Reads `process` of a table that leads there; `web` when it does not say.
-    pub(super) fn process(
-        &mut self,
-        table: &mut Table<'_>,
-        at: &Range<usize>,
-        what: &'static str,
-        report: &mut Report<'_>,
-    ) -> ProcessType {
-        let Some(entry) = table.take("process") else {
-            self.processes.push((at.clone(), what, ProcessType::web()));
-            return ProcessType::web();
-        };
-        let Some(process) = entry.parsed(report, "a process type", str::parse::<ProcessType>) else {
-            return ProcessType::web();
-        };
-        self.processes.push((entry.span(), what, process.clone()));
-        process
-    }
 }

@@ -6,7 +6,7 @@ use super::{Command, Manifest, Source};
 use crate::policy::ProxyVersion;
 
 fn check(toml: &str, expected: &Expect) {
-    let source = Source { toml: Some(toml.to_owned()), procfile: None };
+    let source = Source { toml: Some(toml.to_owned()), ..Source::default() };
     expected.assert_eq(&match Manifest::parse(&source) {
         Ok(_) => "valid".to_owned(),
         Err(error) => error.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
@@ -14,7 +14,7 @@ fn check(toml: &str, expected: &Expect) {
 }
 
 fn check_procfile(procfile: &str, expected: &Expect) {
-    let source = Source { toml: None, procfile: Some(procfile.to_owned()) };
+    let source = Source { procfile: Some(procfile.to_owned()), ..Source::default() };
     expected.assert_eq(&match Manifest::parse(&source) {
         Ok((manifest, warnings)) => manifest
             .processes
@@ -173,6 +173,7 @@ fn minipaas_toml_wins_over_the_procfile() {
     let source = Source {
         toml: Some("[process.web]\nreplicas = 3\n[process.worker]\ncommand = \"mine\"\n".to_owned()),
         procfile: Some("web: theirs\nworker: theirs\n".to_owned()),
+        ..Source::default()
     };
     let (manifest, _) = Manifest::parse(&source).unwrap();
     let line = |name: &str| manifest.processes[&name.parse().unwrap()].command.as_ref().unwrap().to_string();
@@ -183,7 +184,7 @@ fn minipaas_toml_wins_over_the_procfile() {
 #[test]
 fn a_canary_has_a_reason() {
     let canary = |text: &str| {
-        let source = Source { toml: Some(format!("[deploy]\ncanary = {text}\n")), procfile: None };
+        let source = Source { toml: Some(format!("[deploy]\ncanary = {text}\n")), ..Source::default() };
         Manifest::parse(&source).map(|(manifest, _)| manifest.deploy.canary.unwrap())
     };
     assert_eq!(canary("{ percent = 10 }").unwrap().percent, 10);
@@ -215,7 +216,7 @@ fn a_port_is_listened_at_once_and_leads_to_a_process_that_exists() {
             "[process.db]\n[[port]]\nport = 5432\nprocess = \"db\"\ntarget = 5433\nproxy_protocol = \"v2\"\n"
                 .to_owned(),
         ),
-        procfile: None,
+        ..Source::default()
     };
     let (manifest, _) = Manifest::parse(&source).unwrap();
     let [rule] = &manifest.ports[..] else { panic!("{:?}", manifest.ports) };
@@ -227,7 +228,7 @@ fn a_port_is_listened_at_once_and_leads_to_a_process_that_exists() {
         &expect![[r#"
             minipaas.toml:4: a port leads to process `bd`, which there is none of; did you mean `db`?
             minipaas.toml:6: port 5432 stands here twice; keep one [[port]]
-            minipaas.toml:8: `proxy_protocol` is `v3`; it takes one of `v1`, `v2`
+            minipaas.toml:8: `proxy_protocol` is `v3`; it takes one of `v1`, `v2`; did you mean `v1`?
             minipaas.toml:9: a port leads to process `web`, which there is none of; there is db
             minipaas.toml:10: port 443 is kept for http and https; a [[route]] leads there; for plain TCP choose another port
             minipaas.toml:11: unknown key `traget` in [[port]]; did you mean `target`?

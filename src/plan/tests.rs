@@ -19,7 +19,7 @@ fn build() -> Build {
 }
 
 fn check(toml: &str, running: &[&str], expected: &Expect) {
-    let source = Source { toml: Some(toml.to_owned()), procfile: None };
+    let source = Source { toml: Some(toml.to_owned()), ..Source::default() };
     let (manifest, _) = Manifest::parse(&source).unwrap();
     let slots: Vec<_> = running.iter().map(|slot| slot.parse().unwrap()).collect();
     let current = (!slots.is_empty()).then_some((ReleaseId::FIRST, slots));
@@ -110,7 +110,8 @@ fn a_rule_adds_to_the_apps_own_host_or_takes_it() {
 #[test]
 fn the_port_is_the_manifests_else_the_images_only_one_else_8080() {
     let port = |toml: &str, exposed: &[u16]| {
-        let (manifest, _) = Manifest::parse(&Source { toml: Some(toml.to_owned()), procfile: None }).unwrap();
+        let (manifest, _) =
+            Manifest::parse(&Source { toml: Some(toml.to_owned()), ..Source::default() }).unwrap();
         let build = Build { exposed_ports: exposed.to_vec(), ..build() };
         let plan = plan(
             &"shop".parse().unwrap(),

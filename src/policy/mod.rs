@@ -7,6 +7,7 @@
 mod access;
 mod balance;
 mod content;
+mod page;
 mod port;
 mod redirect;
 
@@ -21,6 +22,7 @@ use crate::name::{Host, PathPrefix};
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
+pub use page::{PageKey, PageKeyError};
 pub use port::ProxyVersion;
 pub use redirect::Redirect;
 
@@ -55,8 +57,8 @@ pub struct Policy {
     pub compress: Vec<Encoding>,
     /// Whether cookies of an app behind a stripped prefix are limited to it. Default false.
     pub scope_cookies: bool,
-    /// The app's own pages: what is shown instead of minipaas's, by status.
-    pub error_pages: BTreeMap<u16, Arc<str>>,
+    /// The app's own pages: what is shown instead of minipaas's. [`Self::page`] finds the one.
+    pub error_pages: BTreeMap<PageKey, Arc<str>>,
     /// How long the proxy waits.
     pub timeouts: Timeouts,
     /// How often a request that failed without harm is sent again. Default 1.

@@ -3,6 +3,7 @@
 //! A form that changes gets the next version, and the old one stays readable: `tests/fixtures/store/` holds a record of
 //! every version there was.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -51,6 +52,9 @@ struct ReleaseForm {
     build: BuildForm,
     manifest: Option<String>,
     procfile: Option<String>,
+    /// The files that the manifest names; there were none before there were pages.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<String, String>,
     created_at: u64,
     state: StateForm,
     failure: Option<String>,
@@ -163,6 +167,7 @@ pub(super) fn from_release(release: &Release) -> Vec<u8> {
         },
         manifest: release.source.toml.clone(),
         procfile: release.source.procfile.clone(),
+        files: release.source.files.clone(),
         created_at: release.created_at,
         state,
         failure,
@@ -188,7 +193,7 @@ pub(super) fn release(key: &str, bytes: &[u8]) -> Result<Release, StoreError> {
             has_healthcheck: form.build.has_healthcheck,
             has_command: form.build.has_command,
         },
-        source: Source { toml: form.manifest, procfile: form.procfile },
+        source: Source { toml: form.manifest, procfile: form.procfile, files: form.files },
         created_at: form.created_at,
         state,
     })

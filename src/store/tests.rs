@@ -31,7 +31,7 @@ fn release(number: u64, state: ReleaseState) -> Release {
             has_healthcheck: true,
             has_command: true,
         },
-        source: Source { toml: Some("app = \"shop\"".to_owned()), procfile: None },
+        source: Source { toml: Some("app = \"shop\"".to_owned()), ..Source::default() },
         created_at: 1_700_000_000_000,
         state,
     }
@@ -109,6 +109,14 @@ fn records_of_every_version_there_was_are_read() {
     assert_eq!(
         super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
         release(1, ReleaseState::Active)
+    );
+    let mut with_files = release(1, ReleaseState::Active);
+    with_files.source.files.insert("errors/404.html".to_owned(), "<p>gone</p>".to_owned());
+    let bytes = read("release.v1.files.json");
+    assert_eq!(super::record::release("release/shop/1", &bytes).unwrap(), with_files);
+    assert_eq!(
+        String::from_utf8(super::record::from_release(&with_files)),
+        Ok(String::from_utf8(bytes).unwrap().trim_end().to_owned())
     );
     let removed = super::record::removed("removed/shop", &read("removed.v1.json")).unwrap();
     assert_eq!(removed, (name(), ReleaseId::from_number(2).unwrap()));

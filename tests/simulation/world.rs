@@ -186,7 +186,7 @@ impl Daemon {
         let (updates, said) = mpsc::unbounded_channel();
         let deploy = Deploy {
             app: app.parse().unwrap(),
-            source: Source { toml: Some(toml.to_owned()), procfile: None },
+            source: Source { toml: Some(toml.to_owned()), ..Source::default() },
             build: Build {
                 image: self.engine.add_image(&image_of(app, toml), image()),
                 reference: image_of(app, toml),

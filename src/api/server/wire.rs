@@ -65,7 +65,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
 }
 
 pub(super) fn source(texts: SourceTexts) -> Source {
-    Source { toml: texts.toml, procfile: texts.procfile }
+    Source { toml: texts.toml, procfile: texts.procfile, files: texts.files }
 }
 
 pub(super) fn build(build: &Build) -> BuildRef {

@@ -24,6 +24,7 @@ pub(crate) struct Output {
     has_stdout_colour: bool,
     has_stderr_colour: bool,
     is_live: bool,
+    is_screen: bool,
     can_ask: bool,
 }
 
@@ -68,6 +69,7 @@ impl Output {
             has_stdout_colour: may_colour && io::stdout().is_terminal(),
             has_stderr_colour: may_colour && is_stderr_terminal,
             is_live: is_stderr_terminal && env.get("TERM") != Some("dumb"),
+            is_screen: io::stdout().is_terminal() && env.get("TERM") != Some("dumb"),
             can_ask: io::stdin().is_terminal() && is_stderr_terminal,
         }
     }
@@ -85,6 +87,11 @@ impl Output {
     /// Whether progress can be drawn over.
     pub(crate) fn is_live(&self) -> bool {
         self.is_live
+    }
+
+    /// Whether the result can be drawn over: [`Self::screen`].
+    pub(crate) fn is_screen(&self) -> bool {
+        self.is_screen
     }
 
     /// Whether there is somebody to ask.
@@ -114,6 +121,13 @@ impl Output {
             self.line(style.apply_to(line))?;
         }
         Ok(())
+    }
+
+    /// The table at the top of a screen that is otherwise empty.
+    pub(crate) fn screen(&self, table: &Table) -> OutputResult {
+        // Home, and clear from there: what was shown before scrolls away once, and nothing flickers.
+        self.bytes(b"\x1b[H\x1b[J")?;
+        self.table(table)
     }
 
     /// A slot's name, in its colour on a terminal: `number` tells slots apart.
@@ -221,6 +235,19 @@ pub(crate) fn age(since_millis: u64, now_millis: u64) -> String {
     }
 }
 
+/// A number of bytes in its largest unit: `512 B`, `1.5 KiB`, `20 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            let decimals = usize::from(unit != "B" && value < 10.0);
+            return format!("{value:.decimals$} {unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -239,6 +266,16 @@ mod tests {
             table.lines(),
             ["SLOT        STATE    DETAIL", "web.1       ready", "réponse.10  crashed  exit code 1"]
         );
+    }
+
+    #[test]
+    fn sizes_have_one_unit() {
+        let check = |bytes: u64, expected: &str| assert_eq!(size(bytes), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1536, "1.5 KiB");
+        check(20 << 20, "20 MiB");
+        check(5 << 40, "5.0 TiB");
     }
 
     #[test]

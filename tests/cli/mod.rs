@@ -131,7 +131,8 @@ async fn metrics_are_a_table_since_the_start() {
         APP   ROUTE            REQUESTS  ERRORS  P50    P95    P99    IN-FLIGHT  IN     OUT
         shop  shop.localhost/  400       25.00%  3.0ms  4.8ms  5.0ms  2          100 B  600 KiB
         --- stderr
-    "#]].assert_eq(&folder.run(&daemon, "metrics").await.text());
+    "#]]
+    .assert_eq(&folder.run(&daemon, "metrics").await.text());
     expect![[r#"
         exit: 0
         --- stdout
@@ -141,7 +142,8 @@ async fn metrics_are_a_table_since_the_start() {
         SLOT   RELEASE  REQUESTS  FAILED  EJECTED  IN-FLIGHT
         web.1  v3       300       1       0        2
         --- stderr
-    "#]].assert_eq(&folder.run(&daemon, "metrics -a shop").await.text());
+    "#]]
+    .assert_eq(&folder.run(&daemon, "metrics -a shop").await.text());
     let json = folder.run(&daemon, "metrics --json").await;
     let parsed: Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!(parsed, traffic(1, 300));
@@ -159,7 +161,8 @@ async fn top_is_the_difference_of_two_readings() {
         APP   ROUTE            REQ/S  ERRORS  P50    P95    P99    IN-FLIGHT  IN/S  OUT/S
         shop  shop.localhost/  200.0  25.00%  3.0ms  4.8ms  5.0ms  2          0 B   300 KiB
         --- stderr
-    "#]].assert_eq(&folder.run(&daemon, "top").await.text());
+    "#]]
+    .assert_eq(&folder.run(&daemon, "top").await.text());
     let daemon = FakeDaemon::start([("GET /v1/traffic", readings())]);
     expect![[r#"
         exit: 0

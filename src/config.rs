@@ -56,6 +56,10 @@ pub struct ServerFlags {
     pub https: Option<String>,
     /// `--domain`.
     pub domain: Option<String>,
+    /// `--metrics`.
+    pub metrics: Option<String>,
+    /// `--access-log`.
+    pub access_log: Option<String>,
 }
 
 /// The server's settings, complete and valid.
@@ -71,6 +75,22 @@ pub struct ServerConfig {
     pub domain: String,
     /// What is logged, as a filter of `tracing`. Default `info`.
     pub log: String,
+    /// Where Prometheus may scrape `/metrics`. Default nowhere.
+    pub metrics: Option<ListenChoice>,
+    /// Where a line for each request goes. Default standard error, as the log.
+    pub access_log: AccessLogChoice,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AccessLogChoice {
+    /// To standard error.
+    #[default]
+    Stderr,
+    /// To the end of this file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// Where to listen.
@@ -181,7 +201,7 @@ impl ServerConfig {
         let mut setting = |key: &str, flag: Option<&String>| {
             let variable = format!("MINIPAAS_{}", key.to_uppercase());
             let in_file = file.remove(key);
-            flag.map(|text| Setting { from: format!("`--{key}`"), text: text.clone() })
+            flag.map(|text| Setting { from: format!("`--{}`", key.replace('_', "-")), text: text.clone() })
                 .or_else(|| {
                     let text = env.get(&variable)?.to_owned();
                     Some(Setting { from: format!("`{variable}`"), text })
@@ -192,12 +212,17 @@ impl ServerConfig {
         let https = setting("https", flags.https.as_ref());
         let domain = setting("domain", flags.domain.as_ref());
         let log = setting("log", None);
+        let metrics = setting("metrics", flags.metrics.as_ref());
+        let access_log = setting("access_log", flags.access_log.as_ref());
         Ok(Self {
+            access_log: access_log
+                .map_or_else(AccessLogChoice::default, |setting| access_log_choice(setting, &home)),
             home,
             http: http.map_or_else(|| Ok(ListenChoice::Ports(HTTP_PORTS.to_vec())), listen_choice)?,
             https: https.map_or_else(|| Ok(ListenChoice::Ports(HTTPS_PORTS.to_vec())), listen_choice)?,
             domain: domain.map_or_else(|| Ok(DOMAIN.to_owned()), checked_domain)?,
             log: log.map_or_else(|| Ok(LOG.to_owned()), checked_log)?,
+            metrics: metrics.map(listen_choice).transpose()?,
         })
     }
 
@@ -258,6 +283,15 @@ fn listen_choice(Setting { from, text }: Setting) -> Result<ListenChoice, Config
     text.parse().map(ListenChoice::Address).map_err(|_| ConfigError::Address { from, text })
 }
 
+/// A relative path is one in the home.
+fn access_log_choice(Setting { text, .. }: Setting, home: &Path) -> AccessLogChoice {
+    match text.as_str() {
+        "off" => AccessLogChoice::Off,
+        "stderr" => AccessLogChoice::Stderr,
+        path => AccessLogChoice::File(home.join(path)),
+    }
+}
+
 fn checked_domain(Setting { from, text }: Setting) -> Result<String, ConfigError> {
     match text.parse() {
         Ok(Host::Exact(name)) => Ok(name),
@@ -295,7 +329,7 @@ fn parse_file(text: &str, report: &mut Report<'_>) -> BTreeMap<&'static str, Str
         }
     };
     let mut table = Table::new("the file", document.get_ref());
-    let settings = ["http", "https", "domain", "log"]
+    let settings = ["http", "https", "domain", "log", "metrics", "access_log"]
         .into_iter()
         .filter_map(|key| Some((key, table.take(key)?.string(report)?)))
         .collect();
@@ -355,6 +389,29 @@ mod tests {
         assert_eq!(config.http, ListenChoice::Ports(vec![8081]));
         assert_eq!(config.https, ListenChoice::Address("[::1]:8444".parse().expect("an address")));
         assert_eq!(config.log, "minipaas=trace");
+    }
+
+    #[test]
+    fn metrics_are_nowhere_unless_it_is_said_where() {
+        let metrics = |text| resolve(ServerFlags::default(), &[], text).expect("valid").metrics;
+        assert_eq!(metrics(""), None);
+        let local = ListenChoice::Address("127.0.0.1:9464".parse().expect("an address"));
+        assert_eq!(metrics("metrics = \"127.0.0.1:9464\""), Some(local));
+    }
+
+    #[test]
+    fn access_log_is_a_file_in_the_home_or_elsewhere_or_off() {
+        let choice = |text: &str| {
+            let flags = ServerFlags { access_log: Some(text.to_owned()), ..ServerFlags::default() };
+            let config = resolve(flags, &[("MINIPAAS_ACCESS_LOG", "off")], "").expect("valid");
+            (config.access_log, config.home)
+        };
+        assert_eq!(choice("off").0, AccessLogChoice::Off);
+        assert_eq!(choice("/var/log/a").0, AccessLogChoice::File("/var/log/a".into()));
+        let (found, home) = choice("access.log");
+        assert_eq!(found, AccessLogChoice::File(home.join("access.log")));
+        let unset = resolve(ServerFlags::default(), &[], "").expect("valid");
+        assert_eq!(unset.access_log, AccessLogChoice::Stderr);
     }
 
     #[test]

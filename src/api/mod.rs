@@ -17,6 +17,8 @@
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `GET /v1/traffic?`[`TrafficQuery`] | [`Traffic`] |
+//! | `GET /v1/metrics` | the same and more, as Prometheus reads it |
 //! | `GET /v1/ca.pem` | the local CA's certificate |
 //!
 //! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
@@ -24,10 +26,13 @@
 
 pub mod client;
 pub mod server;
+mod traffic;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";

@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Apps,
     /// Print what the instances wrote
     Logs(LogsArgs),
+    /// Show how much traffic there was, and how it went
+    Metrics(AppArgs),
+    /// Show the traffic of this moment, again and again
+    Top(AppArgs),
     /// Show what the box is and does
     Status,
     /// Open the app in a browser
@@ -143,8 +147,14 @@ pub(crate) struct ServerArgs {
     /// The state's folder [default: /var/lib/minipaas for root, else ~/.local/state/minipaas]
     #[arg(long, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
+    /// Where Prometheus may scrape `/metrics`, such as `127.0.0.1:9464`: anybody who reaches it sees all apps [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+    /// Where a line for each request goes: a file, `stderr` or `off` [default: stderr]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<String>,
     /// Stop the daemon; apps go on running in Docker, but are not reachable
-    #[arg(long, conflicts_with_all = ["http", "https", "domain"])]
+    #[arg(long, conflicts_with_all = ["http", "https", "domain", "metrics", "access_log"])]
     pub(crate) stop: bool,
     /// Leave the terminal's session first: set by `up` when it starts a daemon in the background
     #[arg(long, hide = true)]

@@ -10,6 +10,7 @@ use std::path::Path;
 use futures_util::StreamExt as _;
 
 use super::failure::{CODE_BUILD, Failure};
+use super::output::size;
 use super::progress::ProgressView;
 use super::project::Project;
 use crate::api::client::{Client, ProgressStream};
@@ -89,7 +90,7 @@ impl Recipe {
         let stream = match self {
             Self::Image(query) => client.image(&project.app, &query).await?,
             Self::Archive { query, context } => {
-                view.step("upload", &format!("{} to build `{}`", bytes(context.bytes()), project.app));
+                view.step("upload", &format!("{} to build `{}`", size(context.bytes()), project.app));
                 client.build(&project.app, &query, context).await?
             }
         };
@@ -156,17 +157,6 @@ fn digest(
     Ok(context.digest(&extra.map(str::as_bytes))?.to_string())
 }
 
-/// A size as a person reads it.
-fn bytes(bytes: u64) -> String {
-    const KIB: u64 = 1 << 10;
-    match bytes {
-        0..KIB => format!("{bytes} B"),
-        KIB..1_048_576 => format!("{} KiB", bytes / KIB),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,13 +176,5 @@ mod tests {
         .map(|digest| digest.expect("a digest"));
         let different: std::collections::BTreeSet<_> = digests.iter().collect();
         assert_eq!(different.len(), digests.len());
-    }
-
-    #[test]
-    fn sizes_have_a_fitting_unit() {
-        assert_eq!(bytes(1_023), "1023 B");
-        assert_eq!(bytes(2_048), "2 KiB");
-        assert_eq!(bytes(1_572_864), "1.5 MiB");
-        assert_eq!(bytes(3 << 30), "3.0 GiB");
     }
 }

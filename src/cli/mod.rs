@@ -24,6 +24,7 @@ mod failure;
 mod image;
 mod interrupt;
 mod logs;
+mod metrics;
 mod open;
 mod output;
 mod progress;
@@ -32,6 +33,7 @@ mod ps;
 mod server;
 mod static_server;
 mod status;
+mod top;
 mod trust;
 mod up;
 
@@ -132,6 +134,8 @@ async fn command_run(
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps => apps::run(session).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
+        Command::Metrics(args) => metrics::run(session, args).boxed(),
+        Command::Top(args) => top::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),

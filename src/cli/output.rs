@@ -24,6 +24,7 @@ pub(crate) struct Output {
     has_stdout_colour: bool,
     has_stderr_colour: bool,
     is_live: bool,
+    is_screen: bool,
     can_ask: bool,
 }
 
@@ -68,6 +69,7 @@ impl Output {
             has_stdout_colour: may_colour && io::stdout().is_terminal(),
             has_stderr_colour: may_colour && is_stderr_terminal,
             is_live: is_stderr_terminal && env.get("TERM") != Some("dumb"),
+            is_screen: io::stdout().is_terminal() && env.get("TERM") != Some("dumb"),
             can_ask: io::stdin().is_terminal() && is_stderr_terminal,
         }
     }
@@ -85,6 +87,11 @@ impl Output {
     /// Whether progress can be drawn over.
     pub(crate) fn is_live(&self) -> bool {
         self.is_live
+    }
+
+    /// Whether the result can be drawn over: [`Self::screen`].
+    pub(crate) fn is_screen(&self) -> bool {
+        self.is_screen
     }
 
     /// Whether there is somebody to ask.
@@ -114,6 +121,13 @@ impl Output {
             self.line(style.apply_to(line))?;
         }
         Ok(())
+    }
+
+    /// The table at the top of a screen that is otherwise empty.
+    pub(crate) fn screen(&self, table: &Table) -> OutputResult {
+        // Home, and clear from there: what was shown before scrolls away once, and nothing flickers.
+        self.bytes(b"\x1b[H\x1b[J")?;
+        self.table(table)
     }
 
     /// A slot's name, in its colour on a terminal: `number` tells slots apart.
@@ -221,6 +235,17 @@ pub(crate) fn age(since_millis: u64, now_millis: u64) -> String {
     }
 }
 
+/// A size as a person reads it.
+pub(crate) fn size(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    match bytes {
+        0..KIB => format!("{bytes} B"),
+        KIB..1_048_576 => format!("{} KiB", bytes / KIB),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -239,6 +264,14 @@ mod tests {
             table.lines(),
             ["SLOT        STATE    DETAIL", "web.1       ready", "réponse.10  crashed  exit code 1"]
         );
+    }
+
+    #[test]
+    fn sizes_have_a_fitting_unit() {
+        assert_eq!(size(1_023), "1023 B");
+        assert_eq!(size(2_048), "2 KiB");
+        assert_eq!(size(1_572_864), "1.5 MiB");
+        assert_eq!(size(3 << 30), "3.0 GiB");
     }
 
     #[test]

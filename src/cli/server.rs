@@ -27,6 +27,8 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
         http: args.http.clone(),
         https: args.https.clone(),
         domain: args.domain.clone(),
+        metrics: args.metrics.clone(),
+        access_log: args.access_log.clone(),
     };
     let config = ServerConfig::resolve(&flags, env)?;
     log_to_stderr(&config.log)?;

@@ -1,7 +1,6 @@
 //! How long requests took, in buckets.
 //!
-//! The bounds are fixed: they suit a static file and a slow report alike, and all histograms can be added up. What one knows
-//! of a request is its bucket, so a quantile is an estimate, as good as the buckets are narrow.
+//! The bounds are fixed: they suit a static file and a slow report alike, and all histograms can be added up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -70,29 +69,6 @@ impl Distribution {
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
-
-    /// What this share of them did not exceed, spread evenly in its bucket; `None` when there are none.
-    ///
-    /// A quantile above the last bound is told as that bound: nobody knows how far above. `share` is between 0 and 1.
-    #[must_use]
-    pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        let rank = share * count as f64;
-        let mut below = 0;
-        let mut lower = Duration::ZERO;
-        for (bound, in_bucket) in BOUNDS.iter().zip(self.buckets) {
-            if in_bucket > 0 && (below + in_bucket) as f64 >= rank {
-                let into = (rank - below as f64).max(0.0) / in_bucket as f64;
-                return Some(lower + (*bound - lower).mul_f64(into));
-            }
-            below += in_bucket;
-            lower = *bound;
-        }
-        Some(lower)
-    }
 }
 
 #[cfg(test)]
@@ -110,18 +86,5 @@ mod tests {
         let found = of_millis(&[1, 2, 60_000, 60_001]);
         assert_eq!((found.buckets[0], found.buckets[1], found.buckets[13], found.buckets[14]), (1, 1, 1, 1));
         assert_eq!((found.count(), found.sum_micros), (4, 120_004_000));
-    }
-
-    #[test]
-    fn quantiles_are_spread_evenly_in_their_bucket() {
-        let check = |durations: &[u64], share: f64, expected: Option<u64>| {
-            let found = of_millis(durations).quantile(share).map(|found| found.as_millis() as u64);
-            assert_eq!(found, expected, "{durations:?} {share}");
-        };
-        check(&[], 0.5, None);
-        check(&[30, 30], 0.5, Some(37));
-        check(&[30, 30], 1.0, Some(50));
-        check(&[1, 1, 1, 400], 0.99, Some(490));
-        check(&[90_000], 0.5, Some(60_000));
     }
 }

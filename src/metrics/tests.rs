@@ -82,6 +82,86 @@ async fn text_is_what_prometheus_reads() {
     let open = metrics.https().open();
     metrics.handshakes().inc();
     metrics.errors().inc("not-ready");
-    expect![[r#""#]].assert_eq(&metrics.snapshot().to_text());
+    expect![[r##"
+        # HELP minipaas_http_requests Requests that have ended, by class of status; 499 are those whose client went away before it was answered.
+        # TYPE minipaas_http_requests counter
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="1xx"} 1
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="2xx"} 2
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="3xx"} 0
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="4xx"} 1
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="499"} 1
+        minipaas_http_requests_total{app="shop",route="shop.example/api",status="5xx"} 1
+        # HELP minipaas_http_request_duration_seconds Time from the head of a request to the last byte of its response.
+        # TYPE minipaas_http_request_duration_seconds histogram
+        # UNIT minipaas_http_request_duration_seconds seconds
+        minipaas_http_request_duration_seconds_sum{app="shop",route="shop.example/api"} 70.035
+        minipaas_http_request_duration_seconds_count{app="shop",route="shop.example/api"} 5
+        minipaas_http_request_duration_seconds_bucket{le="0.001",app="shop",route="shop.example/api"} 2
+        minipaas_http_request_duration_seconds_bucket{le="0.002",app="shop",route="shop.example/api"} 2
+        minipaas_http_request_duration_seconds_bucket{le="0.005",app="shop",route="shop.example/api"} 3
+        minipaas_http_request_duration_seconds_bucket{le="0.01",app="shop",route="shop.example/api"} 3
+        minipaas_http_request_duration_seconds_bucket{le="0.025",app="shop",route="shop.example/api"} 3
+        minipaas_http_request_duration_seconds_bucket{le="0.05",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="0.1",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="0.25",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="0.5",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="1.0",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="2.5",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="5.0",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="10.0",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="60.0",app="shop",route="shop.example/api"} 4
+        minipaas_http_request_duration_seconds_bucket{le="+Inf",app="shop",route="shop.example/api"} 5
+        # HELP minipaas_http_requests_in_flight Requests that have not ended.
+        # TYPE minipaas_http_requests_in_flight gauge
+        minipaas_http_requests_in_flight{app="shop",route="shop.example/api"} 1
+        # HELP minipaas_http_request_body_bytes Bytes of requests' bodies.
+        # TYPE minipaas_http_request_body_bytes counter
+        # UNIT minipaas_http_request_body_bytes bytes
+        minipaas_http_request_body_bytes_total{app="shop",route="shop.example/api"} 35
+        # HELP minipaas_http_response_body_bytes Bytes of responses' bodies.
+        # TYPE minipaas_http_response_body_bytes counter
+        # UNIT minipaas_http_response_body_bytes bytes
+        minipaas_http_response_body_bytes_total{app="shop",route="shop.example/api"} 500
+        # HELP minipaas_http_retries Requests that were sent again.
+        # TYPE minipaas_http_retries counter
+        minipaas_http_retries_total{app="shop",route="shop.example/api"} 1
+        # HELP minipaas_http_held Requests that waited for an upstream.
+        # TYPE minipaas_http_held counter
+        minipaas_http_held_total{app="shop",route="shop.example/api"} 0
+        # HELP minipaas_upstream_requests Requests that were sent to the instance, and have ended.
+        # TYPE minipaas_upstream_requests counter
+        minipaas_upstream_requests_total{app="shop",slot="web.1",release="v1",id="00000001"} 2
+        # HELP minipaas_upstream_failures Requests to the instance without a whole response, or with one of status 500 and above.
+        # TYPE minipaas_upstream_failures counter
+        minipaas_upstream_failures_total{app="shop",slot="web.1",release="v1",id="00000001"} 1
+        # HELP minipaas_upstream_ejections How often the instance was left alone as it failed.
+        # TYPE minipaas_upstream_ejections counter
+        minipaas_upstream_ejections_total{app="shop",slot="web.1",release="v1",id="00000001"} 0
+        # HELP minipaas_upstream_requests_in_flight Requests that the instance has now.
+        # TYPE minipaas_upstream_requests_in_flight gauge
+        minipaas_upstream_requests_in_flight{app="shop",slot="web.1",release="v1",id="00000001"} 1
+        # HELP minipaas_connections Connections accepted.
+        # TYPE minipaas_connections counter
+        minipaas_connections_total{listener="http"} 0
+        minipaas_connections_total{listener="https"} 1
+        # HELP minipaas_connections_open Connections open.
+        # TYPE minipaas_connections_open gauge
+        minipaas_connections_open{listener="http"} 0
+        minipaas_connections_open{listener="https"} 1
+        # HELP minipaas_tls_handshakes TLS handshakes.
+        # TYPE minipaas_tls_handshakes counter
+        minipaas_tls_handshakes_total{result="ok"} 1
+        minipaas_tls_handshakes_total{result="failed"} 0
+        # HELP minipaas_errors Requests that no app answered, by the code of the error.
+        # TYPE minipaas_errors counter
+        minipaas_errors_total{code="not-ready"} 1
+        # HELP minipaas_access_log_dropped Lines that the access log had no room for.
+        # TYPE minipaas_access_log_dropped counter
+        minipaas_access_log_dropped_total 0
+        # HELP minipaas_metrics_left_out Routes and upstreams that were too many to be counted here.
+        # TYPE minipaas_metrics_left_out counter
+        minipaas_metrics_left_out_total 0
+        # EOF
+    "##]].assert_eq(&metrics.snapshot().to_text());
     drop(open);
 }

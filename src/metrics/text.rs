@@ -117,7 +117,7 @@ impl Snapshot {
             }),
             (
                 "upstream_failures",
-                "Those of them without a whole response, or with one of status 500 and above.",
+                "Requests to the instance without a whole response, or with one of status 500 and above.",
                 Counter,
                 |u| u.failures,
             ),

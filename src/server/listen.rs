@@ -87,7 +87,12 @@ fn take(handed: &mut listenfd::ListenFd, index: usize) -> Result<(SocketAddr, Tc
     Ok((addr, listener))
 }
 
-fn bind(choice: &ListenChoice) -> Result<(SocketAddr, TcpListener), ListenError> {
+/// Binds the first address of the choice that can be had.
+///
+/// # Errors
+///
+/// When none can.
+pub(super) fn bind(choice: &ListenChoice) -> Result<(SocketAddr, TcpListener), ListenError> {
     let mut first = None;
     for addr in choice.attempts() {
         match bind_one(addr) {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::server::{Api, Facts};
 use crate::builder::image::Images;
-use crate::config::ServerConfig;
+use crate::config::{AccessLogChoice, ServerConfig};
 use crate::controller::{Controller, Parts, last_table};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
@@ -29,7 +29,7 @@ use crate::engine::{Engine, EngineError};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
 use crate::probe::NetworkProber;
-use crate::proxy::{Proxy, ProxyConfig};
+use crate::proxy::{AccessLog, Proxy, ProxyConfig};
 use crate::rollout::Deps;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
@@ -67,6 +67,15 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// The access log cannot be opened.
+    #[error("cannot open the access log{}", path.as_ref().map(|path| format!(" `{}`", path.display())).unwrap_or_default())]
+    AccessLog {
+        /// Its file, if it is one.
+        path: Option<PathBuf>,
+        /// The system's word.
+        #[source]
+        source: io::Error,
+    },
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -95,9 +104,11 @@ pub async fn run(
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
+    let metrics = config.metrics.as_ref().map(listen::bind).transpose()?;
+    let log = access_log(&config.access_log, &routes)?;
     let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
     let plain = CancellationToken::new();
-    let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, &plain)?;
+    let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, domain = config.domain, "serving");
 
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -112,11 +123,15 @@ pub async fn run(
         ca_pem: ca.certificate_pem().to_owned(),
     };
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
-    let api = Api { controller, images, engine, facts: Arc::new(facts) };
+    let api = Api { controller, images, engine, routes: routes.clone(), facts: Arc::new(facts) };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
     let served = tokio::spawn(crate::api::server::serve(api, listener, commands.clone()));
+    if let Some((addr, listener)) = metrics {
+        tracing::info!(%addr, "metrics");
+        tokio::spawn(crate::api::server::serve_metrics(routes.clone(), listener, commands.clone()));
+    }
     notify(&[sd_notify::NotifyState::Ready]);
 
     tokio::select! {
@@ -128,6 +143,9 @@ pub async fn run(
     doors.cancel();
     plain.cancel();
     proxy.proxy.finish(FINISH_GRACE).await;
+    if let Some(log) = log {
+        log.finish().await;
+    }
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
     served.abort();
     let _ = fs::remove_file(&socket);
@@ -146,6 +164,7 @@ fn serve_traffic(
     ca: &Arc<LocalCa>,
     http: tokio::net::TcpListener,
     (https, https_listener): (std::net::SocketAddr, tokio::net::TcpListener),
+    access_log: Option<AccessLog>,
     shutdown: &CancellationToken,
 ) -> Result<Serving, ServerError> {
     let served = routes.clone();
@@ -163,12 +182,22 @@ fn serve_traffic(
         ProxyConfig {
             https_port: https.port(),
             ca_pem: Some(ca.certificate_pem().into()),
+            access_log,
             ..ProxyConfig::new(config.domain.clone())
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
     tokio::spawn(proxy.clone().serve_https(https_listener, server_config(resolver), shutdown.clone()));
     Ok(Serving { proxy, https })
+}
+
+fn access_log(choice: &AccessLogChoice, routes: &Routes) -> Result<Option<AccessLog>, ServerError> {
+    let (log, path) = match choice {
+        AccessLogChoice::Off => return Ok(None),
+        AccessLogChoice::Stderr => (AccessLog::to_stderr(routes.metrics()), None),
+        AccessLogChoice::File(path) => (AccessLog::to_file(path, routes.metrics()), Some(path.clone())),
+    };
+    log.map(Some).map_err(|source| ServerError::AccessLog { path, source })
 }
 
 async fn start_controller(

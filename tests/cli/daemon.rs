@@ -27,6 +27,8 @@ pub(crate) struct FakeDaemon {
 pub(crate) enum Reply {
     /// One JSON value.
     Json(StatusCode, Value),
+    /// These values, one a request.
+    Turns(Vec<Value>),
     /// Text.
     Text(String),
     /// One JSON value a line.
@@ -74,9 +76,14 @@ async fn answer(
         _ if body.is_empty() => String::new(),
         _ => format!(" tar of {}", names(&body)),
     };
-    seen.lock().expect("no test panics with it").push(full + &body);
+    let turn = {
+        let mut seen = seen.lock().expect("no test panics with it");
+        seen.push(full + &body);
+        seen.len() - 1
+    };
     match replies.get(&name) {
         Some(Reply::Json(status, value)) => (*status, axum::Json(value.clone())).into_response(),
+        Some(Reply::Turns(values)) => axum::Json(values[turn].clone()).into_response(),
         Some(Reply::Text(text)) => text.clone().into_response(),
         Some(Reply::Lines(values)) => lines(values).into_response(),
         Some(Reply::Gated(first, gate, then)) => {

@@ -106,6 +106,72 @@ async fn apps_and_status_are_tables() {
     .assert_eq(&folder.run(&daemon, "status").await.text());
 }
 
+/// The traffic of one app at this second, after so many requests of 3 ms.
+fn traffic(second: u64, requests: u64) -> Value {
+    json!({
+        "at": second * 1000,
+        "routes": [{
+            "app": "shop", "route": "shop.localhost/", "in-flight": 2,
+            "requests": {"1xx": 0, "2xx": requests, "3xx": 0, "4xx": 0, "499": 0, "5xx": requests / 3},
+            "latency": {"bounds": [1, 5], "counts": [0, requests, 0], "sum-micros": 3_000 * requests},
+            "bytes-in": 100, "bytes-out": 2048 * requests, "retries": 0, "held": 0,
+        }],
+        "upstreams": [{"app": "shop", "slot": "web.1", "release": "v3", "id": "00c0ffee", "requests": requests,
+                       "failures": 1, "ejections": 0, "in-flight": 2}],
+    })
+}
+
+#[tokio::test]
+async fn metrics_are_a_table_since_the_start() {
+    let daemon = FakeDaemon::start([("GET /v1/traffic", ok(traffic(1, 300)))]);
+    let folder = Folder::with([]);
+    expect![[r#"
+        exit: 0
+        --- stdout
+        APP   ROUTE            REQUESTS  ERRORS  P50    P95    P99    IN-FLIGHT  IN     OUT
+        shop  shop.localhost/  400       25.00%  3.0ms  4.8ms  5.0ms  2          100 B  600 KiB
+        --- stderr
+    "#]]
+    .assert_eq(&folder.run(&daemon, "metrics").await.text());
+    expect![[r#"
+        exit: 0
+        --- stdout
+        APP   ROUTE            REQUESTS  ERRORS  P50    P95    P99    IN-FLIGHT  IN     OUT
+        shop  shop.localhost/  400       25.00%  3.0ms  4.8ms  5.0ms  2          100 B  600 KiB
+
+        SLOT   RELEASE  REQUESTS  FAILED  EJECTED  IN-FLIGHT
+        web.1  v3       300       1       0        2
+        --- stderr
+    "#]]
+    .assert_eq(&folder.run(&daemon, "metrics -a shop").await.text());
+    let json = folder.run(&daemon, "metrics --json").await;
+    let parsed: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(parsed, traffic(1, 300));
+    assert_eq!(daemon.requests(), ["GET /v1/traffic", "GET /v1/traffic?app=shop", "GET /v1/traffic"]);
+}
+
+#[tokio::test]
+async fn top_is_the_difference_of_two_readings() {
+    let readings = || Reply::Turns(vec![traffic(10, 300), traffic(12, 600)]);
+    let daemon = FakeDaemon::start([("GET /v1/traffic", readings())]);
+    let folder = Folder::with([]);
+    expect![[r#"
+        exit: 0
+        --- stdout
+        APP   ROUTE            REQ/S  ERRORS  P50    P95    P99    IN-FLIGHT  IN/S  OUT/S
+        shop  shop.localhost/  200.0  25.00%  3.0ms  4.8ms  5.0ms  2          0 B   300 KiB
+        --- stderr
+    "#]]
+    .assert_eq(&folder.run(&daemon, "top").await.text());
+    let daemon = FakeDaemon::start([("GET /v1/traffic", readings())]);
+    expect![[r#"
+        exit: 0
+        --- stdout
+        [{"app":"shop","route":"shop.localhost/","requests-per-second":200.0,"error-share":0.25,"p50-ms":3.0,"p95-ms":4.8,"p99-ms":4.96,"in-flight":2,"bytes-in-per-second":0.0,"bytes-out-per-second":307200.0}]
+        --- stderr
+    "#]].assert_eq(&folder.run(&daemon, "top --json").await.text());
+}
+
 #[tokio::test]
 async fn logs_are_lines_with_time_and_slot() {
     let line = |slot: &str, text: &str| json!({"at": 1_767_225_600_123_u64, "slot": slot, "release": "v3", "is-stderr": false, "text": text});

@@ -36,7 +36,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, ImageQuery, LogLine, LogsQuery,
-    PlanReply, PlanRequest, Progress, Status, VERSION,
+    PlanReply, PlanRequest, Progress, Status, Traffic, TrafficQuery, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -167,6 +167,15 @@ impl Client {
     /// As [`Client::status`].
     pub async fn app(&self, app: &AppName) -> Result<App, ClientError> {
         self.get(&format!("/apps/{app}")).await
+    }
+
+    /// `GET /v1/traffic`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn traffic(&self, wanted: &TrafficQuery) -> Result<Traffic, ClientError> {
+        self.get(&format!("/traffic{}", query(wanted))).await
     }
 
     /// `POST /v1/apps/{app}/plan`.

@@ -4,6 +4,7 @@
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.
 
 mod failure;
+mod metrics;
 mod stream;
 mod wire;
 
@@ -30,8 +31,11 @@ use crate::controller::{Command, Controller, Deploy, DeployUpdate};
 use crate::engine::Engine;
 use crate::logs;
 use crate::name::{AppName, ReleaseId};
+use crate::traffic::Routes;
 use failure::Refusal;
 use stream::Lines;
+
+pub use metrics::serve as serve_metrics;
 
 /// How long a status waits for the engine's first answer; longer than the engine itself is waited for.
 const FIRST_LOOK_TIME_MAX: Duration = Duration::from_secs(3);
@@ -45,6 +49,8 @@ pub struct Api {
     pub images: Images,
     /// Holds the logs.
     pub engine: Arc<dyn Engine>,
+    /// Counts the traffic.
+    pub routes: Routes,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }
@@ -76,6 +82,8 @@ fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/ca.pem", get(ca))
+        .route("/v1/metrics", get(metrics::text))
+        .route("/v1/traffic", get(metrics::traffic))
         .route("/v1/static-base", post(static_base))
         .route("/v1/apps", get(apps))
         .route("/v1/apps/{app}", get(app).delete(down))

@@ -5,7 +5,7 @@
 //! A thread writes a line into a shard of its own, a buffer behind a mutex that it only ever *tries* to take: a shard is busy
 //! for the few nanoseconds in which the writer swaps an empty buffer in, or while a thread of the same number appends, and then
 //! the next shard is as good. So no request waits, for another request or for a disk. A line that finds every shard busy or
-//! its shard full is dropped and counted.
+//! full is dropped and counted.
 //!
 //! The first line wakes the writer, a thread that then lets more lines come for [`FLUSH_INTERVAL`], or until a shard has
 //! enough for a large write, takes them all, and writes them. With no traffic it sleeps. Lines of one shard are in the order
@@ -18,11 +18,12 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -30,14 +31,23 @@ use crate::metrics::Metrics;
 
 /// Buffers that threads share; more than most machines have threads of tokio's.
 const SHARDS: usize = 16;
-/// What waits in one of them at most: about a thousand lines.
-const SHARD_BYTES_MAX: usize = 256 * 1024;
+/// What waits in one of them at most: about two thousand lines.
+const SHARD_BYTES_MAX: usize = 512 * 1024;
 /// What is enough for a write of its own.
 const WRITE_BYTES: usize = 64 * 1024;
+/// What a buffer keeps of its memory when it was written.
+const KEPT_BYTES_MAX: usize = 128 * 1024;
 /// How long a line waits for others.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the end waits for a reader that takes nothing.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// There is no line.
+const NOTHING: u8 = 0;
+/// There are lines, to be written soon.
+const SOME: u8 = 1;
+/// There are enough lines for a write.
+const ENOUGH: u8 = 2;
 
 /// The access log; clones are handles on the same one. It ends with [`Self::finish`], not with its last handle.
 #[derive(Clone)]
@@ -45,8 +55,8 @@ pub struct AccessLog(Arc<Inner>);
 
 struct Inner {
     shards: [Shard; SHARDS],
-    /// Whether the writer knows that there are lines.
-    is_told: AtomicBool,
+    /// What the writer was told: [`NOTHING`], [`SOME`] or [`ENOUGH`].
+    told: AtomicU8,
     is_finishing: AtomicBool,
     writer: OnceLock<Thread>,
     /// Cancelled when the writer has written its last line.
@@ -96,7 +106,7 @@ impl AccessLog {
     pub fn to(writer: impl Write + Send + 'static, metrics: &Metrics) -> io::Result<Self> {
         let log = Self(Arc::new(Inner {
             shards: Default::default(),
-            is_told: AtomicBool::new(false),
+            told: AtomicU8::new(NOTHING),
             is_finishing: AtomicBool::new(false),
             writer: OnceLock::new(),
             finished: CancellationToken::new(),
@@ -123,13 +133,12 @@ impl AccessLog {
             self.0.metrics.log_dropped().inc();
             return;
         };
-        let before = lines.len();
         write(&mut lines);
-        let is_enough = before < WRITE_BYTES && lines.len() >= WRITE_BYTES;
+        let news = if lines.len() < WRITE_BYTES { SOME } else { ENOUGH };
         drop(lines);
-        // Asked after the line was appended, as the writer takes it back before it takes the lines: one sees the other.
-        let is_news = !self.0.is_told.load(Ordering::Relaxed) && !self.0.is_told.swap(true, Ordering::SeqCst);
-        if is_news || is_enough {
+        // Told after the line was appended, as the writer forgets before it takes the lines: one of the two sees the other.
+        let told = &self.0.told;
+        if told.load(Ordering::Relaxed) < news && told.fetch_max(news, Ordering::SeqCst) < news {
             self.0.wake();
         }
     }
@@ -147,12 +156,17 @@ impl Inner {
     /// A buffer with room for a line.
     fn free_shard(&self) -> Option<MutexGuard<'_, Vec<u8>>> {
         let first = SHARD.with(|shard| *shard);
-        let free = (0..SHARDS).find_map(|step| match self.shards[(first + step) % SHARDS].0.try_lock() {
-            Ok(lines) => Some(lines),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        });
-        free.filter(|lines| lines.len() < SHARD_BYTES_MAX && !self.is_finishing.load(Ordering::Relaxed))
+        if self.is_finishing.load(Ordering::Relaxed) {
+            return None;
+        }
+        (0..SHARDS).find_map(|step| {
+            let lines = match self.shards[(first + step) % SHARDS].0.try_lock() {
+                Ok(lines) => lines,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            };
+            (lines.len() < SHARD_BYTES_MAX).then_some(lines)
+        })
     }
 
     fn wake(&self) {
@@ -165,24 +179,37 @@ impl Inner {
         let mut taken = Vec::new();
         let mut dropped = 0;
         loop {
-            while !self.is_told.load(Ordering::SeqCst) && !self.is_finishing.load(Ordering::SeqCst) {
-                thread::park();
-            }
-            let is_last = self.is_finishing.load(Ordering::SeqCst);
-            if !is_last {
-                thread::park_timeout(FLUSH_INTERVAL);
-            }
-            self.is_told.store(false, Ordering::SeqCst);
+            let is_last = self.wait();
+            self.told.store(NOTHING, Ordering::SeqCst);
             for shard in &self.shards {
                 std::mem::swap(&mut taken, &mut *shard.0.lock().unwrap_or_else(PoisonError::into_inner));
                 self.write(&mut writer, &taken);
                 taken.clear();
+                taken.shrink_to(KEPT_BYTES_MAX);
             }
             dropped = self.complain(dropped);
             if is_last {
                 return self.finished.cancel();
             }
         }
+    }
+
+    /// Waits for lines, and then for more of them. Whether these are the last.
+    fn wait(&self) -> bool {
+        let is_finishing = || self.is_finishing.load(Ordering::SeqCst);
+        while self.told.load(Ordering::SeqCst) == NOTHING && !is_finishing() {
+            thread::park();
+        }
+        let deadline = Instant::now() + FLUSH_INTERVAL;
+        // Whoever says something while nobody sleeps wakes the next sleep, so one that ends early may go on.
+        while self.told.load(Ordering::SeqCst) < ENOUGH && !is_finishing() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        is_finishing()
     }
 
     fn write(&self, writer: &mut impl Write, lines: &[u8]) {

@@ -1,0 +1,88 @@
+//! The traffic's numbers: as Prometheus reads them, here and on a port of their own, and as the CLI does.
+
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{Api, Refusal, app_name};
+use crate::api::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+use crate::clock;
+use crate::metrics::{BOUNDS, CONTENT_TYPE as OPEN_METRICS, RouteSample, STATUSES, Snapshot, UpstreamSample};
+use crate::traffic::Routes;
+
+/// Serves `/metrics` and nothing else until `shutdown`.
+pub async fn serve(routes: Routes, listener: TcpListener, shutdown: CancellationToken) {
+    let router = Router::new().route("/metrics", get(scrape)).with_state(routes);
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "metrics ended");
+    }
+}
+
+pub(super) async fn text(State(api): State<Api>) -> Response {
+    answer(api.routes.snapshot())
+}
+
+pub(super) async fn traffic(
+    State(api): State<Api>,
+    Query(query): Query<TrafficQuery>,
+) -> Result<Json<Traffic>, Refusal> {
+    let view = api.controller.view();
+    let app = query.app.as_deref().map(app_name).transpose()?;
+    if let Some(app) = &app
+        && !view.apps.iter().any(|known| known.name == *app)
+    {
+        return Err(Refusal::no_app(app, &view));
+    }
+    let is_wanted = |name: &str| app.as_ref().is_none_or(|app| app.as_str() == name);
+    let Snapshot { routes, upstreams, .. } = api.routes.snapshot();
+    Ok(Json(Traffic {
+        at: clock::now(),
+        routes: routes.iter().filter(|found| is_wanted(&found.app)).map(route).collect(),
+        upstreams: upstreams.iter().filter(|found| is_wanted(&found.app)).map(upstream).collect(),
+    }))
+}
+
+async fn scrape(State(routes): State<Routes>) -> Response {
+    answer(routes.snapshot())
+}
+
+fn answer(snapshot: Snapshot) -> Response {
+    ([(CONTENT_TYPE, OPEN_METRICS)], snapshot.to_text()).into_response()
+}
+
+fn route(sample: &RouteSample) -> RouteTraffic {
+    let millis = |bound: &std::time::Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    RouteTraffic {
+        app: sample.app.to_string(),
+        route: sample.route.to_string(),
+        in_flight: sample.in_flight,
+        requests: STATUSES.map(str::to_owned).into_iter().zip(sample.ended).collect(),
+        latency: Latency {
+            bounds: BOUNDS.iter().map(millis).collect(),
+            counts: sample.latency.buckets.to_vec(),
+            sum_micros: sample.latency.sum_micros,
+        },
+        bytes_in: sample.bytes_in,
+        bytes_out: sample.bytes_out,
+        retries: sample.retries,
+        held: sample.held,
+    }
+}
+
+fn upstream(sample: &UpstreamSample) -> UpstreamTraffic {
+    UpstreamTraffic {
+        app: sample.app.to_string(),
+        slot: sample.slot.to_string(),
+        release: sample.release.to_string(),
+        id: sample.instance.to_string(),
+        requests: sample.requests,
+        failures: sample.failures,
+        ejections: sample.ejections,
+        in_flight: sample.in_flight,
+    }
+}

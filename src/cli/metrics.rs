@@ -1,0 +1,63 @@
+//! `minipaas metrics`: how many requests there were since the daemon started, and how they went.
+
+use std::time::Duration;
+
+use super::Session;
+use super::args::AppArgs;
+use super::failure::Failure;
+use super::output::{Table, size};
+use super::project;
+use crate::api::{RouteTraffic, TrafficQuery, UpstreamTraffic};
+
+pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
+    let out = session.out;
+    let app = project::named_app(session, args);
+    let traffic = session.client().traffic(&query(app.as_ref())).await?;
+    if out.is_json() {
+        out.json(&traffic)?;
+        return Ok(());
+    }
+    let header = ["APP", "ROUTE", "REQUESTS", "ERRORS", "P50", "P95", "P99", "IN-FLIGHT", "IN", "OUT"];
+    let mut table = Table::new(header);
+    for route in &traffic.routes {
+        let RouteTraffic { app, route: name, in_flight, bytes_in, bytes_out, .. } = route;
+        let first = [app.clone(), name.clone(), route.total().to_string(), errors(route)];
+        let last = [in_flight.to_string(), size(*bytes_in), size(*bytes_out)];
+        table.row(first.into_iter().chain(quantiles(route)).chain(last));
+    }
+    out.table(&table)?;
+    if app.is_some() && !traffic.upstreams.is_empty() {
+        let mut table = Table::new(["SLOT", "RELEASE", "REQUESTS", "FAILED", "EJECTED", "IN-FLIGHT"]);
+        for upstream in &traffic.upstreams {
+            let UpstreamTraffic { slot, release, requests, failures, ejections, in_flight, .. } = upstream;
+            let numbers = [requests, failures, ejections, in_flight].map(ToString::to_string);
+            table.row([slot.clone(), release.clone()].into_iter().chain(numbers));
+        }
+        out.line("")?;
+        out.table(&table)?;
+    }
+    Ok(())
+}
+
+/// Asks for one app's traffic, or everybody's.
+pub(crate) fn query(app: Option<&crate::name::AppName>) -> TrafficQuery {
+    TrafficQuery { app: app.map(ToString::to_string) }
+}
+
+/// The share of requests that failed: `0.25%`.
+pub(crate) fn errors(route: &RouteTraffic) -> String {
+    route.error_share().map_or_else(|| "-".to_owned(), |share| format!("{:.2}%", share * 100.0))
+}
+
+/// How long half, 95 and 99 of a hundred requests took at most.
+pub(crate) fn quantiles(route: &RouteTraffic) -> [String; 3] {
+    [0.5, 0.95, 0.99].map(|share| route.latency.quantile(share).map_or_else(|| "-".to_owned(), duration))
+}
+
+fn duration(duration: Duration) -> String {
+    match duration.as_secs_f64() * 1e3 {
+        millis if millis < 10.0 => format!("{millis:.1}ms"),
+        millis if millis < 1000.0 => format!("{millis:.0}ms"),
+        millis => format!("{:.1}s", millis / 1e3),
+    }
+}

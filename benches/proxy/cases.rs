@@ -10,13 +10,14 @@ use super::Options;
 use super::client;
 use super::load::{Answered, Ask, Loaders};
 use super::peers::{Contender, HOST, Peer, Running};
+use super::process;
 use super::report::{Report, Sample};
 use super::upstream;
 
 /// Routes of a box that has many.
-pub(crate) const HOSTS: usize = 10_000;
+const HOSTS: usize = 10_000;
 /// Connections that do nothing.
-pub(crate) const IDLE_CONNECTIONS: usize = 5_000;
+const IDLE_CONNECTIONS: usize = 5_000;
 /// Requests that have a proxy make whatever it makes for its first ones, before its memory is looked at.
 const FIRST_CONNECTIONS: usize = 64;
 /// One upload.
@@ -59,6 +60,8 @@ pub(crate) struct World {
     rounds: usize,
     seconds: u64,
     proxy_core: usize,
+    /// Where all that is started may write.
+    dir: tempfile::TempDir,
 }
 
 // === impl Case ===
@@ -107,7 +110,8 @@ impl Case {
     ) -> Vec<(String, anyhow::Error)> {
         let mut failures = Vec::new();
         let mut contenders = self.contenders(contenders);
-        let start = |contender: &Contender| contender.start(world.proxy_core, world.upstream);
+        let start =
+            |contender: &Contender| contender.start(world.proxy_core, world.upstream, world.dir.path());
         if self.is_about_memory() {
             // What a process once had it may keep: each turn is a new one's.
             for _ in 0..world.rounds {
@@ -214,12 +218,15 @@ fn take(
 impl World {
     /// Starts the upstream and looks for what makes load.
     pub(crate) fn new(options: &Options) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir().context("cannot make a temporary folder")?;
+        process::end_on_signals(dir.path().to_owned());
         Ok(Self {
             upstream: upstream::start().context("cannot start the upstream")?,
-            loaders: Loaders::find()?,
+            loaders: Loaders::find(dir.path().to_owned()),
             rounds: options.rounds,
             seconds: options.seconds,
             proxy_core: options.proxy_core,
+            dir,
         })
     }
 

@@ -9,6 +9,7 @@ use std::{fs, str};
 use anyhow::{Context as _, ensure};
 
 use super::peers::{self, HOST};
+use super::process;
 
 /// Clients of HTTP/1.1.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -30,7 +31,7 @@ pub(crate) struct Answered {
 pub(crate) struct Loaders {
     wrk: anyhow::Result<PathBuf>,
     h2load: anyhow::Result<PathBuf>,
-    dir: tempfile::TempDir,
+    dir: PathBuf,
 }
 
 /// How `h2load` asks.
@@ -43,9 +44,9 @@ pub(crate) enum Ask {
 }
 
 impl Loaders {
-    pub(crate) fn find() -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir().context("cannot make a temporary folder")?;
-        Ok(Self { wrk: peers::tool("wrk"), h2load: peers::tool("h2load"), dir })
+    /// `dir` is where they may write.
+    pub(crate) fn find(dir: PathBuf) -> Self {
+        Self { wrk: peers::tool("wrk"), h2load: peers::tool("h2load"), dir }
     }
 
     /// Keep-alive HTTP/1.1, as fast as it is answered. `hosts` above 1 asks for one of so many at random.
@@ -53,18 +54,18 @@ impl Loaders {
         let mut command = peers::command(found(&self.wrk, "wrk")?);
         command.args(["-t", "1", "-c", &CONNECTIONS.to_string(), "-d", &format!("{seconds}s"), "--latency"]);
         if let Some(hosts) = hosts {
-            let script = self.dir.path().join("hosts.lua");
+            let script = self.dir.join("hosts.lua");
             fs::write(&script, include_str!("hosts.lua")).context("cannot write the script of `wrk`")?;
             command.arg("-s").arg(script).args([url, "--", &hosts.to_string()]);
         } else {
             command.arg(url);
         }
-        let text = output(&mut command)?;
+        let text = output(&command)?;
         parse_wrk(&text).with_context(|| format!("`wrk` said:\n{text}"))?
     }
 
     pub(crate) fn h2load(&self, addr: SocketAddr, ask: Ask, seconds: u64) -> anyhow::Result<Answered> {
-        let log = self.dir.path().join("h2load.log");
+        let log = self.dir.join("h2load.log");
         let mut command = peers::command(found(&self.h2load, "h2load")?);
         command.args(["-t", "1", "-D", &seconds.to_string(), &format!("--connect-to={addr}")]);
         let scheme = match ask {
@@ -82,7 +83,7 @@ impl Loaders {
         command.arg("--log-file").arg(&log).arg(format!("{scheme}://{HOST}:{}/small", addr.port()));
         // It does not truncate.
         drop(fs::remove_file(&log));
-        let text = output(&mut command)?;
+        let text = output(&command)?;
         parse_h2load(&text, &log, seconds).with_context(|| format!("`h2load` said:\n{text}"))
     }
 }
@@ -94,7 +95,8 @@ fn found<'p>(program: &'p anyhow::Result<PathBuf>, name: &str) -> anyhow::Result
     }
 }
 
-fn output(command: &mut Command) -> anyhow::Result<String> {
+fn output(command: &Command) -> anyhow::Result<String> {
+    let mut command = process::bound(command, None);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {command:?}"))?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", error.trim());

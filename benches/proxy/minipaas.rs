@@ -4,16 +4,16 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use minipaas::manifest::Source;
-use minipaas::name::{AppName, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
+use minipaas::name::{AppName, ReleaseId};
 use minipaas::release::{Build, Release, ReleaseState};
-use minipaas::route::{Mode, Route, RouteTable, Upstream};
+use minipaas::route::RouteTable;
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};
+use super::route;
 
 /// The domain of the box; requests go to hosts of the manifest.
 const DOMAIN: &str = "bench.test";
@@ -53,7 +53,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
     for name in &names {
         toml += &format!("[[route]]\nhost = \"{name}\"\n");
     }
-    let app: AppName = "bench".parse()?;
+    let app: AppName = route::APP.parse()?;
     let release = Release {
         app: app.clone(),
         id: ReleaseId::FIRST,
@@ -69,13 +69,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         created_at: 0,
         state: ReleaseState::Pending,
     };
-    let upstream = Upstream {
-        instance: InstanceId::from_bits(1),
-        slot: Slot { process: ProcessType::web(), number: 1 },
-        release: release.id,
-        addr: upstream,
-    };
-    let routes = names.iter().map(|name| route(&app, name, &upstream)).collect::<anyhow::Result<_>>()?;
+    let routes = names.iter().map(|name| route::to(name, upstream)).collect::<Result<_, _>>()?;
     let record = AppRecord { name: app, current: None, last: Some(release.id), origin: "/bench".to_owned() };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;
@@ -84,20 +78,4 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
     store.finish_rollout(&record.name, release.id).await?;
     store.save_route_table(&RouteTable::new(1, routes)).await?;
     Ok(())
-}
-
-fn route(app: &AppName, host: &str, upstream: &Upstream) -> anyhow::Result<Route> {
-    Ok(Route {
-        app: app.clone(),
-        process: ProcessType::web(),
-        host: host.parse()?,
-        path: PathPrefix::root(),
-        strip_prefix: false,
-        // The daemon takes the policy from the manifest.
-        policy: Arc::default(),
-        mode: Mode::Open,
-        canary: None,
-        is_held: false,
-        upstreams: vec![upstream.clone()],
-    })
 }

@@ -12,6 +12,7 @@ use std::{fs, thread};
 
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 /// For a program to end after SIGTERM.
@@ -36,7 +37,7 @@ impl Process {
     /// Starts a program on one core; what it writes to its standard output and error goes to `log`.
     pub(crate) fn start(command: &Command, core: usize, log: &Path) -> anyhow::Result<Self> {
         let file = fs::File::create(log).with_context(|| format!("cannot write `{}`", log.display()))?;
-        let mut pinned = on_core(command, core);
+        let mut pinned = bound(command, Some(core));
         pinned.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = pinned.spawn().with_context(|| format!("cannot run {pinned:?}"))?;
         Ok(Self { child, log: log.to_owned() })
@@ -111,27 +112,29 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let tree = self.tree();
-        signal(self.child.id(), Signal::TERM);
+        send(self.child.id(), Signal::TERM);
         let began = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < END_TIME_MAX {
             thread::sleep(POLL_INTERVAL);
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             // Its children can only be told from strangers as long as it is there.
-            tree.into_iter().for_each(|pid| signal(pid, Signal::KILL));
+            tree.into_iter().for_each(|pid| send(pid, Signal::KILL));
             drop(self.child.wait());
         }
     }
 }
 
-/// The same command on one core, ended by the kernel together with us.
-pub(crate) fn on_core(command: &Command, core: usize) -> Command {
+/// The same command, ended by the kernel together with us, and on one core where one is named.
+pub(crate) fn bound(command: &Command, core: Option<usize>) -> Command {
     let mut words: Vec<&OsStr> = Vec::new();
     if super::peers::on_path("setpriv").is_some() {
         words.extend(["setpriv", "--pdeathsig", "TERM", "--"].map(OsStr::new));
     }
-    let core = core.to_string();
-    words.extend(["taskset", "-c", &core].map(OsStr::new));
+    let core = core.map(|core| core.to_string());
+    if let Some(core) = &core {
+        words.extend(["taskset", "-c", core].map(OsStr::new));
+    }
     words.push(command.get_program());
     words.extend(command.get_args());
     let mut pinned = Command::new(words[0]);
@@ -145,8 +148,8 @@ pub(crate) fn on_core(command: &Command, core: usize) -> Command {
     pinned
 }
 
-/// Has this program run on one core, its upstream and clients with it, and all that it starts at a priority.
-pub(crate) fn pin_self(core: usize, nice: Option<i32>) -> anyhow::Result<()> {
+/// Has this program run on one core, its upstream and clients with it.
+pub(crate) fn pin_self(core: usize) -> anyhow::Result<()> {
     let pid = std::process::id().to_string();
     let mut taskset = Command::new("taskset");
     taskset.args(["-c", "-p", &core.to_string(), &pid]).stdout(Stdio::null());
@@ -155,13 +158,27 @@ pub(crate) fn pin_self(core: usize, nice: Option<i32>) -> anyhow::Result<()> {
         status.success(),
         "there is no core {core}: two are needed, one for the proxies and one for the rest"
     );
-    if let Some(nice) = nice {
-        let mut renice = Command::new("renice");
-        renice.args(["-n", &nice.to_string(), "-p", &pid]).stdout(Stdio::null());
-        let status = renice.status().context("cannot run `renice`")?;
-        ensure!(status.success(), "the priority {nice} is not permitted; root may have it");
-    }
     Ok(())
+}
+
+/// Removes the folder and ends this program when it is interrupted or terminated.
+pub(crate) fn end_on_signals(folder: PathBuf) {
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let heard = runtime.map(|runtime| runtime.block_on(interrupted()));
+        if matches!(heard, Ok(Ok(()))) {
+            drop(fs::remove_dir_all(&folder));
+            std::process::exit(130);
+        }
+    });
+}
+
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        heard = tokio::signal::ctrl_c() => heard,
+    }
 }
 
 /// As many open files as the system lets us have; what is started inherits it.
@@ -176,7 +193,7 @@ fn threads(pid: u32) -> Vec<PathBuf> {
     entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-fn signal(pid: u32, signal: Signal) {
+fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may have ended meanwhile.
         let _ = kill_process(pid, signal);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::cases::{Case, HOSTS};
+use super::cases::Case;
 
 /// What one turn of one proxy brought.
 #[derive(Debug, Clone, Copy)]
@@ -140,10 +140,6 @@ impl Report {
                 "  {case:<10} {what:<28} {reached:>7.2}{0}  at most {1}{0}  {verdict}",
                 goal.unit, goal.most
             );
-        }
-        let measured = self.samples.get(&Case::Hosts).is_some();
-        if measured {
-            println!("  (hosts: {HOSTS} routes against one)");
         }
     }
 

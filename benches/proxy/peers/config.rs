@@ -44,6 +44,8 @@ fn nginx(setting: &Setting<'_>) -> String {
     let path = |name| setting.path(name);
     format!(
         "daemon off;
+# Its workers must get at the folder, which is ours; without root they are us anyway.
+user root root;
 worker_processes 1;
 worker_rlimit_nofile 65536;
 pid {pid};

@@ -121,13 +121,15 @@ impl Contender {
         let output =
             command.output().map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
         let text = String::from_utf8_lossy(&output);
-        let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(1).collect();
-        format!("{}  ({})", lines.concat(), self.program.display())
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        // Envoy begins with its own path.
+        let line = line.strip_prefix(&*self.program.to_string_lossy()).unwrap_or(line).trim();
+        format!("{line}  ({})", self.program.display())
     }
 
-    /// Starts it on a core, with ports of its own.
-    pub(crate) fn start(&self, core: usize, upstream: SocketAddr) -> anyhow::Result<Running> {
-        let dir = tempfile::tempdir().context("cannot make a temporary folder")?;
+    /// Starts it on a core, with ports of its own and a folder in `root`.
+    pub(crate) fn start(&self, core: usize, upstream: SocketAddr, root: &Path) -> anyhow::Result<Running> {
+        let dir = tempfile::tempdir_in(root).context("cannot make a temporary folder")?;
         let path = dir.path();
         let ports = Ports { http: free_port()?, https: free_port()? };
         let setting = Setting { dir: path, ports, upstream };

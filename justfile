@@ -12,9 +12,9 @@ ci:
 test *ARGS='--no-fail-fast':
     tests/run {{ ARGS }}
 
-# Runs the benchmarks.
-bench *ARGS:
-    cargo bench --locked --profile dev {{ ARGS }}
+# Runs a benchmark, such as `just bench proxy --cases small,tls`.
+bench NAME *ARGS:
+    cargo bench --locked --profile dev --bench {{ NAME }} -- {{ ARGS }}
 
 # Formats the code.
 fmt:

@@ -26,7 +26,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Starts the daemon of the release build, which is what people run whatever profile this program has.
     pub(crate) fn start() -> Self {
-        let binary = std::env::var_os("MINIPAAS_BENCH").map_or_else(release_build, PathBuf::from);
+        let binary = program();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let daemon = Command::new(&binary)
             .args(["server", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--home"])
@@ -97,7 +97,11 @@ impl Drop for Bench {
     }
 }
 
-/// Makes the release build. `MINIPAAS_BENCH` names another program to measure instead.
+/// What is measured: the release build, or what `MINIPAAS_BENCH` names.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("MINIPAAS_BENCH").map_or_else(release_build, PathBuf::from)
+}
+
 fn release_build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -65,7 +65,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
             has_healthcheck: false,
             has_command: true,
         },
-        source: Source { toml: Some(toml), procfile: None },
+        source: Source { toml: Some(toml), ..Source::default() },
         created_at: 0,
         state: ReleaseState::Pending,
     };

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::access::Entry;
 use super::limits::REUSE_TIME_MAX;
-use crate::traffic::{Connection, InFlight};
+use crate::traffic::{Connection, InFlight, Outcome};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -78,7 +78,9 @@ impl Body for ResponseBody {
                 match &frame {
                     Some(Err(error)) => {
                         // Dropping the lease closes the connection, too: what comes next on it cannot be told.
-                        *lease = None;
+                        if let Some(mut lease) = lease.take() {
+                            lease.guard.note(Outcome::Broken);
+                        }
                         log_broken(entry.as_ref(), error);
                     }
                     Some(Ok(_)) if !body.is_end_stream() => {}

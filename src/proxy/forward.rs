@@ -3,7 +3,8 @@
 //! Three things may go wrong before a response begins. A kept connection turns out to be closed and hyper hands the request
 //! back: it goes out on a new one, which is no retry, since nothing was tried. The connection is refused: another upstream gets
 //! the request, whatever it is, because nobody has seen any of it. The connection dies after the request was written: the
-//! request goes out again only if it is idempotent and has no body (RFC 9110, 9.2.2). One retry, then the client is told.
+//! request goes out again only if it is idempotent and has no body (RFC 9110, 9.2.2). How many retries a request may have is the
+//! policy's to say, how many all requests of a route may have its budget's; then the client is told.
 
 use std::sync::Arc;
 
@@ -38,42 +39,41 @@ impl Proxy {
     /// What the last attempt failed of.
     pub(super) async fn forward(
         &self,
-        claim: Claim,
+        mut claim: Claim,
         to: Address<'_>,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         entry: &mut Entry,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let timeouts = &self.0.config.timeouts;
-        let copy = is_repeatable(&request).then(|| copy(&request));
-        let guard = claim.guard;
-        let failure = match attempt(&guard, true, request, timeouts, entry).await {
-            Ok((response, connection)) => return Ok((response, Lease { guard, connection })),
-            Err(failure) => failure,
-        };
-        let was_seen = failure.request.is_none();
-        let may_retry = !matches!(failure.error, Error::Silent | Error::BadBody);
-        let Some(request) = failure.request.map(|request| *request).or(copy).filter(|_| may_retry) else {
-            return Err(failure.error);
-        };
-        let first = Arc::clone(guard.upstream());
-        drop(guard);
-        let guard = match self.claim_again(to, Some(&first)).await {
-            Ok(claim) => Some(claim.guard),
-            // A kept connection may have died of age while the only instance is well.
-            Err(_) => first.claim().filter(|_| was_seen),
-        };
-        let Some(guard) = guard else { return Err(failure.error) };
-        warn!(
-            app = entry.app(),
-            instance = first.instance().as_str(),
-            request_id = entry.id.as_str(),
-            side = failure.error.side().as_str(),
-            error = &failure.error as &dyn std::error::Error,
-            "request is sent again"
-        );
-        match attempt(&guard, false, request, timeouts, entry).await {
-            Ok((response, connection)) => Ok((response, Lease { guard, connection })),
-            Err(failure) => Err(failure.error),
+        let mut retries = claim.retries;
+        let mut may_reuse = true;
+        loop {
+            let copy = (retries > 0 && is_repeatable(&request)).then(|| copy(&request));
+            let failure = match attempt(&claim.guard, may_reuse, request, timeouts, entry).await {
+                Ok((mut response, connection)) => {
+                    let guard = claim.answered(&mut response);
+                    return Ok((response, Lease { guard, connection }));
+                }
+                Err(failure) => failure,
+            };
+            let first = claim.failed(&failure.error);
+            let was_seen = failure.request.is_none();
+            let may_retry = retries > 0 && !matches!(failure.error, Error::Silent | Error::BadBody);
+            let again = failure.request.map(|request| *request).or(copy).filter(|_| may_retry);
+            let Some(again) = again else { return Err(failure.error) };
+            let next = self.claim_retry(to, again.headers(), &first, was_seen).await;
+            let Some(next) = next else { return Err(failure.error) };
+            warn!(
+                app = entry.app(),
+                instance = first.instance().as_str(),
+                request_id = entry.id.as_str(),
+                side = failure.error.side().as_str(),
+                error = &failure.error as &dyn std::error::Error,
+                "request is sent again"
+            );
+            (claim, request) = (next, again);
+            retries -= 1;
+            may_reuse = false;
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::app::{App, Hold};
 use super::task::Task;
 use crate::instance::{Instance, InstanceState};
-use crate::name::{AppName, Slot};
+use crate::name::{AppName, ProcessType, Slot};
 
 /// The pause before the second replacement in a row; it doubles from there (Kubernetes' CrashLoopBackOff).
 const PAUSE_FIRST: Duration = Duration::from_secs(10);
@@ -16,6 +16,12 @@ const PAUSE_FIRST: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// An instance that ran for so long was well: the next replacement is at once again (Kubernetes).
 const STABLE_AFTER: Duration = Duration::from_secs(600);
+
+/// Requests of an app that has nothing ready wait when an instance is to be started within this time. Longer, and a client is
+/// better served by an answer.
+const HOLD_AHEAD: Duration = Duration::from_secs(5);
+/// They wait so long for an instance that was started: the proxy's own limit, after which none of them would wait longer.
+const HOLD_STARTING_MAX: Duration = Duration::from_secs(60);
 
 /// How often a slot was replaced, and when it may be again.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +51,39 @@ impl Backoff {
         *self.due.get_or_insert(now + pause)
     }
 
+    /// Whether an instance of the slot may be ready soon: it is being started, or about to be.
+    fn is_promising(&self, now: Instant, is_starting: bool) -> bool {
+        match self.due {
+            Some(due) => due <= now + HOLD_AHEAD,
+            None => is_starting && now < self.started + HOLD_STARTING_MAX,
+        }
+    }
+
+    /// When there is next something to do: to replace the instance, or to say that it is replaced soon.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let due = self.due?;
+        let ahead = due.checked_sub(HOLD_AHEAD).filter(|ahead| *ahead > now);
+        Some(ahead.unwrap_or(due))
+    }
+
     fn replaced(&mut self, now: Instant) {
         *self = Self { restarts: self.restarts + 1, started: now, due: None };
+    }
+}
+
+impl App {
+    /// Whether requests for a process type without a ready instance are worth holding: it served, and is about to again.
+    pub(super) fn is_returning(&self, process: &ProcessType) -> bool {
+        let now = Instant::now();
+        let specs = self.serving.iter().flat_map(|plan| &plan.instances);
+        specs.map(|spec| &spec.slot).filter(|slot| slot.process == *process).any(|slot| {
+            // An empty slot waits until nothing writes to its volume any more, and is filled then.
+            let is_starting = self
+                .instances
+                .get(slot)
+                .is_none_or(|instance| matches!(instance.observed().state, InstanceState::Starting { .. }));
+            self.backoff.get(slot).map_or(is_starting, |backoff| backoff.is_promising(now, is_starting))
+        })
     }
 }
 
@@ -89,14 +126,15 @@ impl Task {
         ended.into_iter().for_each(|retirement| self.reap(name, retirement));
     }
 
-    /// When the next instance may be replaced.
+    /// When the next instance may be replaced, or is about to be.
     pub(super) fn next_replacement(&self) -> Option<Instant> {
+        let now = Instant::now();
         let is_supervised = |app: &&App| app.hold != Hold::Swapping;
         self.apps
             .values()
             .filter(is_supervised)
             .flat_map(|app| app.backoff.values())
-            .filter_map(|backoff| backoff.due)
+            .filter_map(|backoff| backoff.next(now))
             .min()
     }
 
@@ -141,6 +179,19 @@ mod tests {
             backoff.replaced(Instant::now());
         }
         assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 300, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_held_for_what_starts_and_for_what_starts_soon() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let fresh = Backoff::new(now);
+        assert!(fresh.is_promising(now, true) && !fresh.is_promising(now, false));
+        assert!(!fresh.is_promising(now + HOLD_STARTING_MAX, true), "it takes too long");
+        let waiting = Backoff { due: Some(now + 10 * second), ..fresh };
+        assert!(!waiting.is_promising(now, false));
+        assert!(waiting.is_promising(now + 5 * second, false));
+        assert_eq!(waiting.next(now), Some(now + 5 * second), "whoever waits is told in time");
+        assert_eq!(waiting.next(now + 5 * second), Some(now + 10 * second));
     }
 
     #[tokio::test(start_paused = true)]

@@ -93,6 +93,7 @@ fn routes_of(app: &App) -> Vec<Route> {
                     .values()
                     .filter(|instance| instance.labels().slot.process == planned.process);
                 route.upstreams = ours.filter_map(crate::instance::Instance::upstream).collect();
+                route.is_held |= route.upstreams.is_empty() && app.is_returning(&planned.process);
             }
             route
         })

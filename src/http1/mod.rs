@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
@@ -102,6 +102,25 @@ pub enum Answer {
     Response(Response<ResponseBody>),
     /// `101 Switching Protocols`.
     Switched(Response<()>, Switched),
+}
+
+impl Answer {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status(),
+            Self::Switched(response, _) => response.status(),
+        }
+    }
+
+    /// The headers, to change them.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        match self {
+            Self::Response(response) => response.headers_mut(),
+            Self::Switched(response, _) => response.headers_mut(),
+        }
+    }
 }
 
 impl Connection {

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::access::Entry;
 use crate::http1;
-use crate::traffic::InFlight;
+use crate::traffic::{InFlight, Outcome};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -68,7 +68,9 @@ impl Body for ResponseBody {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 match &frame {
                     Some(Err(error)) => {
-                        *guard = None;
+                        if let Some(mut guard) = guard.take() {
+                            guard.note(Outcome::Broken);
+                        }
                         log_broken(entry.as_ref(), error);
                     }
                     Some(Ok(_)) if !body.is_end_stream() => {}

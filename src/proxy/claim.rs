@@ -1,19 +1,24 @@
 //! Chooses the upstream that gets a request, and waits for one where the route says so.
 //!
-//! A request looks in the newest table; on a held route it waits for the first table that has an upstream for it. How many
-//! requests may wait, and for how long, is bounded.
+//! A request looks in the newest table. Three things may make it wait for another one: the route is held, because an instance
+//! is about to be ready; it is paused by an operator; every upstream has as many requests as its policy lets it. Each wait has
+//! a limit of its own, and how many may wait is bounded: for the first two by the proxy, for the third by the route's queue.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::time::{Instant, sleep_until};
 
 use super::Proxy;
 use super::error::Error;
-use crate::policy::Timeouts;
-use crate::route::Route;
-use crate::traffic::{Found, InFlight, Upstream};
+use crate::policy::{Balance, Timeouts};
+use crate::route::{Mode, Route};
+use crate::traffic::{Client, Found, InFlight, Outcome, Place, Refusal, STICKY_COOKIE, Upstream};
 
-/// An upstream that took a request, and what its route says about the path.
+/// An upstream that took a request, and what its route says about the request.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub guard: InFlight,
@@ -21,55 +26,173 @@ pub(super) struct Claim {
     pub strip: usize,
     /// How long its route waits.
     pub timeouts: Timeouts,
+    /// How often the request may be sent again.
+    pub retries: u32,
+    /// What makes the client come back to this upstream, unless it does already.
+    cookie: Option<HeaderValue>,
 }
 
-/// Where a request was going, to look again.
+/// Where a request was going and where it came from, to look again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address<'r> {
     pub host: &'r str,
     pub path: &'r str,
+    pub client: IpAddr,
+    pub is_tls: bool,
+}
+
+/// For how long a request waits, and what it is told after.
+struct Wait {
+    limit: Duration,
+    expired: Error,
 }
 
 // === impl Claim ===
 
 impl Claim {
     /// Counts the request on one of a route's upstreams.
-    pub(super) fn of(found: Found<'_>, except: Option<&Upstream>) -> Option<Self> {
-        let guard = found.pick(except.map(Upstream::instance))?;
-        Some(Self { guard, strip: stripped(found.route), timeouts: found.route.policy.timeouts })
+    pub(super) fn of(
+        found: Found<'_>,
+        to: Address<'_>,
+        headers: &HeaderMap,
+        except: Option<&Upstream>,
+    ) -> Result<Self, Refusal> {
+        let guard = found.pick(&to.client(headers), except.map(Upstream::instance))?;
+        Ok(Self::with(guard, found, to, headers))
+    }
+
+    fn with(guard: InFlight, found: Found<'_>, to: Address<'_>, headers: &HeaderMap) -> Self {
+        let (route, policy) = (found.route, &found.route.policy);
+        if policy.retries > 0 {
+            found.state.budget().count();
+        }
+        let cookie = if policy.balance == Balance::Sticky {
+            let token = guard.upstream().token();
+            let is_known = to.client(headers).cookies(STICKY_COOKIE).any(|cookie| cookie == token.as_str());
+            (!is_known).then(|| token.set_cookie(&route.path, to.is_tls))
+        } else {
+            None
+        };
+        Self { guard, strip: stripped(route), timeouts: policy.timeouts, retries: policy.retries, cookie }
+    }
+
+    /// Notes the response, and tells the client where to come back to.
+    pub(super) fn answered(self, status: StatusCode, headers: &mut HeaderMap) -> InFlight {
+        let Self { mut guard, cookie, .. } = self;
+        guard.note(Outcome::of_status(status));
+        if let Some(cookie) = cookie {
+            headers.append(SET_COOKIE, cookie);
+        }
+        guard
+    }
+
+    /// Notes that there was no response, and uncounts the request.
+    pub(super) fn failed(mut self, error: &Error) -> Arc<Upstream> {
+        if let Some(outcome) = error.outcome() {
+            self.guard.note(outcome);
+        }
+        Arc::clone(self.guard.upstream())
+    }
+}
+
+// === impl Address ===
+
+impl Address<'_> {
+    fn client<'h>(&self, headers: &'h HeaderMap) -> Client<'h> {
+        Client { ip: self.client, headers }
+    }
+}
+
+// === impl Wait ===
+
+impl Wait {
+    /// What a request of this route waits for.
+    fn of(route: &Route, refusal: Refusal, hold: Duration) -> Result<Self, Error> {
+        match (refusal, &route.mode) {
+            (Refusal::Full, _) => Ok(Self { limit: route.policy.queue.wait, expired: Error::QueueExpired }),
+            (Refusal::Paused, Mode::Paused { wait }) => {
+                Ok(Self { limit: *wait, expired: Error::PauseExpired })
+            }
+            _ if route.is_held => Ok(Self { limit: hold, expired: Error::HoldExpired }),
+            _ => Err(Error::NotReady),
+        }
     }
 }
 
 impl Proxy {
-    /// Claims an upstream from the newest table; on a held route from the first that has one.
+    /// Claims an upstream from the newest table, waiting where the route says so.
+    ///
+    /// A retry, which has an upstream that it does not want, stands in no queue.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRoute`], [`Error::NotReady`], [`Error::HoldFull`], [`Error::HoldExpired`].
+    /// [`Error::NoRoute`], [`Error::NotReady`]; [`Error::HoldFull`] and [`Error::QueueFull`] when too many wait;
+    /// [`Error::HoldExpired`], [`Error::PauseExpired`] and [`Error::QueueExpired`] when the wait was in vain.
     pub(super) async fn claim_again(
         &self,
         to: Address<'_>,
+        headers: &HeaderMap,
         except: Option<&Upstream>,
     ) -> Result<Claim, Error> {
         let inner = &*self.0;
         let mut tables = inner.routes.subscribe();
-        let mut place = None;
-        let deadline = Instant::now() + inner.config.timeouts.hold;
+        let since = Instant::now();
+        let mut held = None;
+        let mut place: Option<Place> = None;
         loop {
             let live = Arc::clone(&tables.borrow_and_update());
             let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
-            if let Some(claim) = Claim::of(found, except) {
-                return Ok(claim);
+            let refusal = match Claim::of(found, to, headers, except) {
+                Ok(claim) => return Ok(claim),
+                Err(refusal) => refusal,
+            };
+            let wait = Wait::of(found.route, refusal, inner.config.timeouts.hold)?;
+            if refusal != Refusal::Full {
+                place = None;
+                if held.is_none() {
+                    held = Some(inner.held.try_acquire().map_err(|_| Error::HoldFull)?);
+                }
+            } else if place.is_none() {
+                held = None;
+                let joined = found.join_line().filter(|_| except.is_none());
+                place = Some(joined.ok_or(Error::QueueFull)?);
+                // Now that it would be told, it looks again for what became free in between.
+                continue;
             }
-            if !found.route.is_held {
-                return Err(Error::NotReady);
+            let turn = async {
+                match &mut place {
+                    Some(place) => place.turn().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                guard = turn => return Ok(Claim::with(guard, found, to, headers)),
+                changed = tables.changed() => changed.expect("the proxy itself holds the sending half"),
+                () = sleep_until(since + wait.limit) => return Err(wait.expired),
             }
-            drop(live);
-            if place.is_none() {
-                place = Some(inner.held.try_acquire().map_err(|_| Error::HoldFull)?);
-            }
-            let changed = timeout_at(deadline, tables.changed()).await.map_err(|_| Error::HoldExpired)?;
-            changed.expect("the proxy itself holds the sending half");
+        }
+    }
+
+    /// Claims an upstream for a request that failed on `first`; `None` when it is not to be sent again.
+    ///
+    /// `was_seen` says that `first` may have got the request, and that it may get it twice.
+    pub(super) async fn claim_retry(
+        &self,
+        to: Address<'_>,
+        headers: &HeaderMap,
+        first: &Arc<Upstream>,
+        was_seen: bool,
+    ) -> Option<Claim> {
+        let live = self.0.routes.load();
+        let found = live.find(to.host, to.path)?;
+        if !found.state.budget().withdraw() {
+            return None;
+        }
+        match self.claim_again(to, headers, Some(first)).await {
+            Ok(claim) => Some(claim),
+            // A kept connection may have died of age while the only instance is well.
+            Err(_) if was_seen => Some(Claim::with(first.claim()?, found, to, headers)),
+            Err(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use http::StatusCode;
 
 use crate::http1;
+use crate::traffic::Outcome;
 
 /// Why a request was not answered by an app.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,12 @@ pub(super) enum Error {
     HoldExpired,
     #[error("too many requests are waiting for the app")]
     HoldFull,
+    #[error("the app is paused, and did not go on in time")]
+    PauseExpired,
+    #[error("every instance of the app is busy, and too many requests are waiting")]
+    QueueFull,
+    #[error("every instance of the app was busy for too long")]
+    QueueExpired,
     #[error("the instance cannot be reached")]
     Unreachable(#[source] io::Error),
     #[error("the instance did not accept a connection in time")]
@@ -56,9 +63,23 @@ impl Error {
             Self::BadHost | Self::BadBody => StatusCode::BAD_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NotReady | Self::HoldExpired | Self::HoldFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady
+            | Self::HoldExpired
+            | Self::HoldFull
+            | Self::PauseExpired
+            | Self::QueueFull
+            | Self::QueueExpired => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(_) | Self::Died(_) | Self::UnwantedUpgrade => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// What it says of the upstream's health; `None` when it says nothing.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Unreachable(_) | Self::ConnectTimeout => Some(Outcome::ConnectError),
+            Self::Died(_) | Self::UnwantedUpgrade | Self::Silent => Some(Outcome::Broken),
+            _ => None,
         }
     }
 
@@ -73,7 +94,7 @@ impl Error {
             | Self::Died(_)
             | Self::UnwantedUpgrade
             | Self::Silent => Side::Upstream,
-            Self::HoldFull => Side::Internal,
+            Self::HoldFull | Self::PauseExpired | Self::QueueFull | Self::QueueExpired => Side::Internal,
         }
     }
 
@@ -87,6 +108,9 @@ impl Error {
             Self::NotReady => "not-ready",
             Self::HoldExpired => "hold-expired",
             Self::HoldFull => "hold-full",
+            Self::PauseExpired => "pause-expired",
+            Self::QueueFull => "queue-full",
+            Self::QueueExpired => "queue-expired",
             Self::Unreachable(_) => "unreachable",
             Self::ConnectTimeout => "connect-timeout",
             Self::Died(_) => "no-response",
@@ -110,6 +134,12 @@ impl Error {
                 format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
             }
             Self::HoldFull => "Try again in a moment.".to_owned(),
+            Self::PauseExpired => {
+                format!("Try again later. `minipaas resume -a {app}` lets requests through.")
+            }
+            Self::QueueFull | Self::QueueExpired => {
+                format!("Try again in a moment. `minipaas scale -a {app} web+1` adds an instance.")
+            }
             Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)

@@ -99,7 +99,7 @@ impl Peer {
         }
         let host_header = target::host_header(&uri, request.headers())?;
         let host = target::routed_host(&host_header)?;
-        let to = Address { host: &host, path: uri.path() };
+        let to = Address { host: &host, path: uri.path(), client: self.client, is_tls: self.is_tls };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
@@ -107,14 +107,12 @@ impl Peer {
         if !self.is_tls && found.route.policy.https_redirect {
             return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
         }
-        let claim = match Claim::of(found, None) {
-            Some(claim) => claim,
-            None => {
-                if found.route.is_held {
-                    entry.held();
-                }
+        let claim = match Claim::of(found, to, request.headers(), None) {
+            Ok(claim) => claim,
+            Err(_) => {
+                entry.held();
                 drop(live);
-                self.proxy.claim_again(to, None).await?
+                self.proxy.claim_again(to, request.headers(), None).await?
             }
         };
         let upgrade = headers::wanted_upgrade(request.version(), request.headers())

@@ -3,7 +3,8 @@
 //! Three things may go wrong before a response begins. A kept connection turns out to be closed: the request goes out on a new
 //! one, which is no retry, since it was heard by nobody. The connection is refused: another upstream gets the request, whatever
 //! it is, because nobody has seen any of it. The connection dies after the request was written: the request goes out again only
-//! if it is idempotent and has no body (RFC 9110, 9.2.2). One retry, then the client is told.
+//! if it is idempotent and has no body (RFC 9110, 9.2.2). How many retries a request may have is the policy's to say, how many
+//! all requests of a route may have its budget's; then the client is told.
 
 use std::sync::Arc;
 
@@ -19,6 +20,16 @@ use crate::http1::{self, Answer, Connection, RequestBody};
 use crate::policy::Timeouts;
 use crate::traffic::{InFlight, Upstream};
 
+/// How a request is tried.
+#[derive(Debug, Clone, Copy)]
+struct How<'t> {
+    /// Whether on a connection that was used before.
+    may_reuse: bool,
+    /// Whether sending it twice is the same as sending it once.
+    is_repeatable: bool,
+    timeouts: &'t Timeouts,
+}
+
 impl Proxy {
     /// Sends the request to the claimed upstream, or to the one that a retry claims.
     ///
@@ -27,59 +38,63 @@ impl Proxy {
     /// What the last attempt failed of.
     pub(super) async fn forward(
         &self,
-        claim: Claim,
+        mut claim: Claim,
         to: Address<'_>,
         head: &request::Parts,
         mut body: RequestBody,
         entry: &mut Entry,
     ) -> Result<(Answer, InFlight), Error> {
         let is_repeatable = is_idempotent(&head.method) && body.is_empty();
-        let Claim { guard, timeouts, .. } = claim;
-        let error = match attempt(&guard, is_repeatable, head, &mut body, &timeouts, entry).await {
-            Ok(answer) => return Ok((answer, guard)),
-            Err(error) => error,
-        };
-        let was_seen = match &error {
-            Error::Unreachable(_) | Error::ConnectTimeout => false,
-            Error::Died(error) => !matches!(error, http1::Error::Unsent(_)),
-            _ => return Err(error),
-        };
-        if was_seen && !is_repeatable {
-            return Err(error);
+        let Claim { timeouts, mut retries, .. } = claim;
+        let mut may_reuse = true;
+        loop {
+            let how = How { may_reuse, is_repeatable, timeouts: &timeouts };
+            let error = match attempt(&claim.guard, how, head, &mut body, entry).await {
+                Ok(mut answer) => {
+                    let guard = claim.answered(answer.status(), answer.headers_mut());
+                    return Ok((answer, guard));
+                }
+                Err(error) => error,
+            };
+            let first = claim.failed(&error);
+            let was_seen = match &error {
+                Error::Unreachable(_) | Error::ConnectTimeout => false,
+                Error::Died(error) => !matches!(error, http1::Error::Unsent(_)),
+                _ => return Err(error),
+            };
+            if retries == 0 || (was_seen && !is_repeatable) {
+                return Err(error);
+            }
+            let Some(next) = self.claim_retry(to, &head.headers, &first, was_seen).await else {
+                return Err(error);
+            };
+            warn!(
+                app = entry.app(),
+                instance = first.instance().as_str(),
+                request_id = entry.id.as_str(),
+                side = error.side().as_str(),
+                error = &error as &dyn std::error::Error,
+                "request is sent again"
+            );
+            entry.retried();
+            claim = next;
+            retries -= 1;
+            may_reuse = false;
         }
-        let first = Arc::clone(guard.upstream());
-        drop(guard);
-        let guard = match self.claim_again(to, Some(&first)).await {
-            Ok(claim) => Some(claim.guard),
-            // The connection may have died for a reason of its own while the only instance is well.
-            Err(_) => first.claim().filter(|_| was_seen),
-        };
-        let Some(guard) = guard else { return Err(error) };
-        warn!(
-            app = entry.app(),
-            instance = first.instance().as_str(),
-            request_id = entry.id.as_str(),
-            side = error.side().as_str(),
-            error = &error as &dyn std::error::Error,
-            "request is sent again"
-        );
-        entry.retried();
-        let answer = attempt(&guard, is_repeatable, head, &mut body, &timeouts, entry).await?;
-        Ok((answer, guard))
     }
 }
 
 async fn attempt(
     guard: &InFlight,
-    is_repeatable: bool,
+    how: How<'_>,
     head: &request::Parts,
     body: &mut RequestBody,
-    timeouts: &Timeouts,
     entry: &mut Entry,
 ) -> Result<Answer, Error> {
     let upstream = guard.upstream();
     entry.upstream = Some(Arc::clone(upstream));
-    if let Some(connection) = upstream.take_connection() {
+    let How { may_reuse, is_repeatable, timeouts } = how;
+    if let Some(connection) = may_reuse.then(|| upstream.take_connection()).flatten() {
         entry.connected();
         match connection.exchange(head, body, timeouts.first_byte).await {
             Ok(answer) => return Ok(answer),

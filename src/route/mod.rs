@@ -37,7 +37,8 @@ pub struct Route {
     pub mode: Mode,
     /// The release that gets some of the requests, while one does.
     pub canary: Option<Canary>,
-    /// Whether requests wait while no instance is ready, because one is about to be: the gap of a stop-first swap.
+    /// Whether requests wait while no instance is ready, because one is about to be: the gap of a stop-first swap, or of a
+    /// crash.
     pub is_held: bool,
     /// The ready instances, in the order of their slots.
     pub upstreams: Vec<Upstream>,

@@ -99,7 +99,7 @@ pub async fn run(
         store.halt_at(phase);
     }
 
-    let routes = Routes::new();
+    let routes = Routes::with_sticky_key(store.sticky_key()?);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }

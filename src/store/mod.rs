@@ -19,6 +19,7 @@ use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::RouteTable;
+use crate::traffic::StickyKey;
 
 pub use lock::{Lock, LockError};
 
@@ -26,6 +27,7 @@ pub use lock::{Lock, LockError};
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 const BOX_KEY: &str = "box";
+const STICKY_KEY: &str = "sticky";
 const TABLE_KEY: &str = "table";
 
 /// Why the store did not do what it was asked.
@@ -136,6 +138,23 @@ impl Store {
     #[must_use]
     pub fn box_id(&self) -> &BoxId {
         &self.box_id
+    }
+
+    /// The key of this box's sticky cookies, made once.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither read nor written.
+    pub fn sticky_key(&self) -> Result<StickyKey, StoreError> {
+        let found = self.db.get(STICKY_KEY).map_err(|error| self.failed("read", error))?;
+        // One of another length is no key of ours; a new one costs every client its upstream, once.
+        if let Some(bytes) = found.and_then(|bytes| <[u8; 32]>::try_from(&*bytes).ok()) {
+            return Ok(StickyKey::new(bytes));
+        }
+        let bytes = crate::random::bytes::<32>();
+        self.db.insert(STICKY_KEY, &bytes).map_err(|error| self.failed("write", error))?;
+        self.db.flush().map_err(|error| self.failed("write", error))?;
+        Ok(StickyKey::new(bytes))
     }
 
     /// Reads everything.

@@ -42,6 +42,7 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let id = store.box_id().clone();
+    let key = store.sticky_key().unwrap();
     store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
     store.switch(&app(None), &release(1, ReleaseState::Pending), None).await.unwrap();
     store.append_release(&app(Some(1)), &release(2, ReleaseState::Pending)).await.unwrap();
@@ -49,6 +50,7 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
 
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.box_id(), &id);
+    assert_eq!(store.sticky_key().unwrap(), key);
     let snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.apps, [app(Some(1))]);
     assert_eq!(snapshot.releases, [release(1, ReleaseState::Active), release(2, ReleaseState::Pending)]);

@@ -13,23 +13,39 @@
 //! sees the other (both are `SeqCst`). So a claim either is waited for, or is refused; a refused request loads the table
 //! again, and finds the one that was published before the drain began.
 //!
-//! What this module does not do: it opens no connection and knows no app, release or phase.
+//! How an exchange went is noted on the [`InFlight`] guard and told to the upstream when it is dropped: failures in a row
+//! eject it for a while (`health`). Where a policy lets in only so many at a time, the others wait in a `line`.
+//!
+//! What this module does not do: it opens no connection, and decides nothing that the route's policy does not say.
 
+mod budget;
+mod client;
+mod health;
 mod idle;
+mod line;
+mod pick;
+mod random;
 mod state;
+mod sticky;
 mod upstream;
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use self::line::Line;
 use crate::metrics::{Metrics, RouteMetrics, Snapshot};
-use crate::name::{AppName, Host, InstanceId, PathPrefix};
+use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType};
 use crate::route::{self, Route, RouteTable};
 
+pub use budget::RetryBudget;
+pub use client::Client;
+pub use health::Outcome;
+pub use line::Place;
+pub use pick::Refusal;
 pub use state::RouteState;
+pub use sticky::{STICKY_COOKIE, StickyKey, StickyToken};
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 
 /// The published table, shared by both planes; clones are handles on the same one.
@@ -38,6 +54,7 @@ pub struct Routes {
     live: watch::Sender<Arc<Live>>,
     known: Arc<Mutex<Known>>,
     metrics: Metrics,
+    sticky: StickyKey,
 }
 
 /// What outlives a table.
@@ -48,6 +65,8 @@ struct Known {
     upstreams: HashMap<InstanceId, Arc<Upstream>>,
     /// The state of each route of the newest table.
     states: HashMap<RouteKey, Arc<RouteState>>,
+    /// Where requests wait for the upstreams of an app's process type.
+    lines: HashMap<(AppName, ProcessType), Arc<Line>>,
 }
 
 /// What makes a route of one table the same as a route of the next.
@@ -85,10 +104,21 @@ pub struct Found<'l> {
 // === impl Routes ===
 
 impl Routes {
-    /// An empty table, generation 0.
+    /// An empty table, generation 0, with a sticky key of its own.
     #[must_use]
     pub fn new() -> Self {
-        Self { live: watch::Sender::new(Arc::default()), known: Arc::default(), metrics: Metrics::default() }
+        Self::with_sticky_key(StickyKey::random())
+    }
+
+    /// An empty table, generation 0, whose clients find back to their upstreams as long as the key is the same.
+    #[must_use]
+    pub fn with_sticky_key(sticky: StickyKey) -> Self {
+        Self {
+            live: watch::Sender::new(Arc::default()),
+            known: Arc::default(),
+            metrics: Metrics::default(),
+            sticky,
+        }
     }
 
     /// Makes this the table that every later request sees.
@@ -98,14 +128,16 @@ impl Routes {
         let mut targets = Vec::with_capacity(table.routes().len());
         for route in table.routes() {
             let key = (route.app.clone(), route.host.clone(), route.path.clone());
-            let state = before.remove(&key).unwrap_or_default();
+            let state = before.remove(&key).unwrap_or_else(|| Arc::new(RouteState::new()));
             known.states.insert(key, Arc::clone(&state));
-            let pair = |upstream| pair(&mut known.upstreams, &self.metrics, route, upstream);
-            let upstreams = route.upstreams.iter().map(pair).collect();
+            let upstreams = known.pair(route, &self.metrics, &self.sticky);
             let metrics = self.metrics.route(&route.app, &route.host, &route.path);
             targets.push(Target { upstreams, state, metrics });
         }
+        // The upstreams of an app that was taken down hold on to their line.
+        known.lines.retain(|_, line| Arc::strong_count(line) > 1);
         drop(known);
+        start_slowly(&self.live.borrow(), &targets);
         self.live.send_replace(Arc::new(Live { table, targets }));
     }
 
@@ -176,43 +208,43 @@ impl Live {
     }
 }
 
-// === impl Found ===
+// === impl Known ===
 
-impl Found<'_> {
-    /// Counts a request on the upstream with the fewest in flight; equals take turns.
-    ///
-    /// `None` when there is none, or each refused because it drains: load the table again, it has changed since.
-    /// `except` is one that was just tried in vain.
-    #[must_use]
-    pub fn pick(&self, except: Option<&InstanceId>) -> Option<InFlight> {
-        let count = self.upstreams.len();
-        let start = if count > 1 { self.state.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        let mut order: Vec<_> = (0..count)
-            .map(|step| &self.upstreams[(start + step) % count])
-            .filter(|upstream| except != Some(upstream.instance()))
-            .collect();
-        if order.len() > 1 {
-            order.sort_by_key(|upstream| upstream.in_flight());
+impl Known {
+    /// The live upstreams of a route.
+    fn pair(&mut self, route: &Route, metrics: &Metrics, sticky: &StickyKey) -> Vec<Arc<Upstream>> {
+        let line = Arc::clone(self.lines.entry((route.app.clone(), route.process.clone())).or_default());
+        let pair = |upstream: &route::Upstream| {
+            let route::Upstream { instance, slot, release, addr } = upstream;
+            // The engine may restart and give a container another address: counts of the old one end with its connections.
+            if let Some(live) = self.upstreams.get(instance).filter(|live| live.addr() == *addr) {
+                return Arc::clone(live);
+            }
+            let metrics = metrics.upstream(&route.app, slot, *release, instance);
+            let live =
+                Upstream::new(instance.clone(), *addr, metrics, sticky.token(instance), Arc::clone(&line));
+            let live = Arc::new(live);
+            self.upstreams.insert(instance.clone(), Arc::clone(&live));
+            live
+        };
+        let live: Vec<_> = route.upstreams.iter().map(pair).collect();
+        for upstream in &live {
+            upstream.set_rules(&route.policy.ejection, live.len() > 1);
         }
-        order.into_iter().find_map(Upstream::claim)
+        live
     }
 }
 
-fn pair(
-    known: &mut HashMap<InstanceId, Arc<Upstream>>,
-    metrics: &Metrics,
-    route: &Route,
-    upstream: &route::Upstream,
-) -> Arc<Upstream> {
-    let route::Upstream { instance, slot, release, addr } = upstream;
-    // The engine may restart and give a container another address: counts of the old one end with its connections.
-    if let Some(live) = known.get(instance).filter(|live| live.addr() == *addr) {
-        return Arc::clone(live);
+/// Lets upstreams that the table before did not have start slowly, where there are others that it had.
+fn start_slowly(before: &Live, targets: &[Target]) {
+    let had: HashSet<_> =
+        before.targets.iter().flat_map(|target| &target.upstreams).map(Arc::as_ptr).collect();
+    for upstreams in targets.iter().map(|target| &target.upstreams).filter(|upstreams| upstreams.len() > 1) {
+        let is_new = |upstream: &&Arc<Upstream>| !had.contains(&Arc::as_ptr(upstream));
+        if !upstreams.iter().all(|upstream| is_new(&upstream)) {
+            upstreams.iter().filter(is_new).for_each(|upstream| upstream.start_slowly());
+        }
     }
-    let metrics = metrics.upstream(&route.app, slot, *release, instance);
-    let live = Arc::new(Upstream::new(instance.clone(), *addr, metrics));
-    known.insert(instance.clone(), Arc::clone(&live));
-    live
 }
 
 #[cfg(test)]

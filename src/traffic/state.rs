@@ -7,9 +7,24 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use super::budget::RetryBudget;
+
 /// What is remembered of one route.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RouteState {
     /// Whose turn it is among the route's upstreams.
     pub(super) turn: AtomicUsize,
+    budget: RetryBudget,
+}
+
+impl RouteState {
+    pub(super) fn new() -> Self {
+        Self { turn: AtomicUsize::new(0), budget: RetryBudget::new() }
+    }
+
+    /// How many retries the route may have.
+    #[must_use]
+    pub fn budget(&self) -> &RetryBudget {
+        &self.budget
+    }
 }

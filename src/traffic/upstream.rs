@@ -1,4 +1,4 @@
-//! One upstream's live state: what is in flight on it, and whether it still takes requests.
+//! One upstream's live state: what is in flight on it, whether it still takes requests, and how it has fared with them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,10 +8,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::health::{Health, Outcome, Verdict};
 use super::idle::IdleConnections;
+use super::line::Line;
+use super::pick::Refusal;
+use super::random;
+use super::sticky::StickyToken;
 use crate::http1::Connection;
 use crate::metrics::UpstreamMetrics;
 use crate::name::InstanceId;
+use crate::policy::Ejection;
 
 /// An instance as the proxy uses it. Shared by every table that names the instance, and by every request on it.
 #[derive(Debug)]
@@ -29,11 +35,21 @@ pub struct Upstream {
     /// Cancelled when upgraded connections are to be closed.
     farewell: CancellationToken,
     idle: IdleConnections,
+    health: Health,
+    /// What the cookie of a client says that is to come back here.
+    token: StickyToken,
+    /// The instance, hashed.
+    seed: u64,
+    /// Who waits for a place here or on its peers.
+    line: Arc<Line>,
 }
 
-/// One counted request; dropping it uncounts.
+/// One counted request; dropping it uncounts, and tells the upstream's health how it went.
 #[derive(Debug)]
-pub struct InFlight(Arc<Upstream>);
+pub struct InFlight {
+    upstream: Arc<Upstream>,
+    outcome: Option<Outcome>,
+}
 
 /// One counted upgraded connection; dropping it uncounts.
 #[derive(Debug)]
@@ -49,8 +65,15 @@ pub struct Drained {
 // === impl Upstream ===
 
 impl Upstream {
-    pub(super) fn new(instance: InstanceId, addr: SocketAddr, metrics: Arc<UpstreamMetrics>) -> Self {
+    pub(super) fn new(
+        instance: InstanceId,
+        addr: SocketAddr,
+        metrics: Arc<UpstreamMetrics>,
+        token: StickyToken,
+        line: Arc<Line>,
+    ) -> Self {
         Self {
+            seed: random::hash_bytes(instance.as_str().as_bytes()),
             instance,
             addr,
             metrics,
@@ -60,6 +83,9 @@ impl Upstream {
             quiet: Notify::new(),
             farewell: CancellationToken::new(),
             idle: IdleConnections::new(),
+            health: Health::new(),
+            token,
+            line,
         }
     }
 
@@ -104,8 +130,103 @@ impl Upstream {
     pub fn claim(self: &Arc<Self>) -> Option<InFlight> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         // The guard uncounts on refusal, too, and wakes the drain that may have seen this count.
-        let claim = InFlight(Arc::clone(self));
+        let claim = InFlight { upstream: Arc::clone(self), outcome: None };
         (!self.is_draining.load(Ordering::SeqCst)).then_some(claim)
+    }
+
+    /// Counts one request if fewer than `max` are in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] when there are more, [`Refusal::NotReady`] when the upstream drains.
+    pub fn claim_below(self: &Arc<Self>, max: u32) -> Result<InFlight, Refusal> {
+        let one_more = |count: usize| (count < max as usize).then_some(count + 1);
+        if self.requests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
+            return Err(Refusal::Full);
+        }
+        let claim = InFlight { upstream: Arc::clone(self), outcome: None };
+        if self.is_draining.load(Ordering::SeqCst) { Err(Refusal::NotReady) } else { Ok(claim) }
+    }
+
+    /// Tells how an exchange went, where no [`InFlight`] does.
+    pub fn report(&self, outcome: Outcome) {
+        if let Verdict::Ejected(period) = self.health.report(outcome) {
+            self.metrics.ejections().inc();
+            tracing::warn!(
+                instance = self.instance.as_str(),
+                seconds = period.as_secs(),
+                reason = ?outcome,
+                "instance failed again and again, and gets no requests for a while"
+            );
+        }
+    }
+
+    /// How often it was ejected, ever.
+    #[must_use]
+    pub fn ejections(&self) -> u64 {
+        self.health.ejected()
+    }
+
+    /// Whether it is left alone for a while.
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        self.share() == 0
+    }
+
+    /// How many requests wait for a place on it or on its peers.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// What the cookie of a client says that is to come back here.
+    #[must_use]
+    pub fn token(&self) -> &StickyToken {
+        &self.token
+    }
+
+    pub(super) fn set_rules(&self, rules: &Ejection, has_peers: bool) {
+        self.health.set(rules, has_peers);
+    }
+
+    pub(super) fn start_slowly(&self) {
+        self.health.start_slowly();
+    }
+
+    /// Which share of its turns it gets; 0 while it is ejected.
+    pub(super) fn share(&self) -> u32 {
+        let (share, is_back) = self.health.share();
+        if is_back {
+            tracing::info!(instance = self.instance.as_str(), "instance gets requests again");
+        }
+        share
+    }
+
+    /// The instance, hashed: the same in every process.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Gives a place that has become free to whoever waits longest.
+    fn serve_line(self: &Arc<Self>) {
+        while !self.is_draining.load(Ordering::SeqCst) {
+            let Some(waiter) = self.line.pop() else { return };
+            if let Ok(claim) = self.claim_below(waiter.max) {
+                // One who has just gone gives the place back, which calls this again for the next.
+                let _ = waiter.to.send(claim);
+                return;
+            }
+            let max = waiter.max as usize;
+            self.line.put_back(waiter);
+            // A place that became free while nobody stood in line was offered to nobody.
+            if self.requests.load(Ordering::SeqCst) >= max {
+                return;
+            }
+        }
     }
 
     /// Refuses new requests, and waits until those in flight have finished, at most `timeout`.
@@ -180,21 +301,33 @@ impl InFlight {
     /// The upstream that the request is counted on.
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.0
+        &self.upstream
+    }
+
+    /// Notes how the exchange goes, as far as is known; the last word counts.
+    pub fn note(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
     }
 
     /// Counts the request as an upgraded connection from now on.
     #[must_use]
     pub fn upgrade(self) -> Upgraded {
         // Counted as the one before it is uncounted as the other, so that a drain never sees neither.
-        self.0.upgraded.fetch_add(1, Ordering::SeqCst);
-        Upgraded(Arc::clone(&self.0))
+        self.upstream.upgraded.fetch_add(1, Ordering::SeqCst);
+        Upgraded(Arc::clone(&self.upstream))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.uncount(&self.0.requests);
+        let upstream = &self.upstream;
+        if let Some(outcome) = self.outcome {
+            upstream.report(outcome);
+        }
+        upstream.uncount(&upstream.requests);
+        if upstream.line.len() > 0 {
+            upstream.serve_line();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::BLOG;
+use super::{BLOG, taking_turns};
 use crate::support::backend::{Backend, full};
 use crate::support::client::{Client, Raw, get, post};
 use crate::support::proxy::TestProxy;
@@ -26,7 +26,8 @@ fn dying() -> crate::support::backend::Builder {
 #[tokio::test]
 async fn a_refused_connection_is_tried_on_another_instance() {
     let (gone, app) = (Backend::refusing().await, Backend::replying("app").start().await);
-    let proxy = TestProxy::with_route(BLOG, &[&gone, &app]).await;
+    let proxy = TestProxy::start(ProxyConfig::new("localhost")).await;
+    proxy.publish([taking_turns(proxy.route(BLOG, &[&gone, &app]))]);
     // Whatever the method and body: nobody has seen any of it. Enough of them for each to have its turn at being first.
     for _ in 0..4 {
         assert_eq!(proxy.send(get(BLOG, "/")).await.body, "app");
@@ -38,7 +39,8 @@ async fn a_refused_connection_is_tried_on_another_instance() {
 #[tokio::test]
 async fn a_post_that_was_read_is_not_sent_again() {
     let (dying, app) = (dying().start().await, Backend::replying("app").start().await);
-    let proxy = TestProxy::with_route(BLOG, &[&dying, &app]).await;
+    let proxy = TestProxy::start(ProxyConfig::new("localhost")).await;
+    proxy.publish([taking_turns(proxy.route(BLOG, &[&dying, &app]))]);
     let mut failed = 0;
     for _ in 0..4 {
         failed += usize::from(proxy.send(post(BLOG, "/", "body")).await.status == 502);
@@ -50,7 +52,8 @@ async fn a_post_that_was_read_is_not_sent_again() {
 #[tokio::test]
 async fn a_get_that_was_read_is_sent_again_once() {
     let (dying, app) = (dying().start().await, Backend::replying("app").start().await);
-    let proxy = TestProxy::with_route(BLOG, &[&dying, &app]).await;
+    let proxy = TestProxy::start(ProxyConfig::new("localhost")).await;
+    proxy.publish([taking_turns(proxy.route(BLOG, &[&dying, &app]))]);
     for _ in 0..4 {
         assert_eq!(proxy.send(get(BLOG, "/")).await.body, "app");
     }

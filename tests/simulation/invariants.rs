@@ -54,6 +54,7 @@ impl Watcher {
         }
         for seen in &seen[self.checked..] {
             self.only_what_was_ready_is_listed(&seen.table);
+            self.only_what_has_a_future_is_held(&seen.table);
         }
         self.checked = seen.len();
         self.what_we_stop_is_not_listed();
@@ -65,7 +66,7 @@ impl Watcher {
         seen.iter().flat_map(|seen| seen.table.routes()).any(|route| route.app == *app && route.is_held)
     }
 
-    /// An app that loses its last upstream lost it to a crash, is held, or was taken down.
+    /// An app that loses its last upstream lost it to a crash or an illness, is held, or was taken down.
     fn no_step_of_ours_empties_a_serving_app(&self, before: &Seen, after: &Seen) {
         for route in after.table.routes().iter().filter(|route| route.upstreams.is_empty() && !route.is_held)
         {
@@ -91,6 +92,18 @@ impl Watcher {
             let story = story.unwrap_or_else(|| panic!("{} is listed and was never made", upstream.instance));
             let has_started = story.history.iter().any(|(_, change)| *change == Change::Started);
             assert!(has_started, "{} is listed and never ran", upstream.instance);
+        }
+    }
+
+    /// A route that has upstreams holds nobody back, and one that is held belongs to an app that ran.
+    fn only_what_has_a_future_is_held(&self, table: &RouteTable) {
+        let biographies = self.engine.containers_ever();
+        for route in table.routes().iter().filter(|route| route.is_held) {
+            let has_run = biographies.iter().any(|story| {
+                story.container.labels.app == route.app
+                    && story.history.iter().any(|(_, change)| *change == Change::Started)
+            });
+            assert!(has_run, "{} is held and never ran", route.host);
         }
     }
 
@@ -130,7 +143,7 @@ impl Watcher {
         }
     }
 
-    /// Whether the instance's process ended after its story was `since` long without having been told to.
+    /// Whether the instance's process ended after its story was `since` long without having been told to, or ailed.
     fn ended_by_itself(&self, instance: &InstanceId, since: usize) -> bool {
         let story = self
             .engine
@@ -139,6 +152,9 @@ impl Watcher {
             .find(|story| story.container.labels.instance == *instance);
         let Some(story) = story else { return true };
         let changes: Vec<_> = story.history.iter().map(|(_, change)| *change).collect();
+        if changes.contains(&Change::Ailed) {
+            return true;
+        }
         let ends = (since.saturating_sub(1)..changes.len())
             .filter(|at| matches!(changes[*at], Change::Exited { .. }));
         // A container may run more than once: it is the run that this end ended that counts.

@@ -125,6 +125,43 @@ fn a_crashed_instance_is_replaced_at_once_then_ever_later() {
 }
 
 #[test]
+fn the_crash_of_the_only_instance_holds_requests_until_it_is_back() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let client = daemon.client("shop.localhost");
+        daemon.kill("shop", "web.1").await;
+        assert!(daemon.was_held("shop"), "the first replacement is at once");
+        daemon.until("web.1 is ready again", |daemon| daemon.upstreams("shop.localhost").len() == 1).await;
+        client.finish().await;
+        daemon.kill("shop", "web.1").await;
+        assert!(
+            !daemon.is_held("shop.localhost"),
+            "the second is 10 s later: an answer is better than a wait"
+        );
+        let start = tokio::time::Instant::now();
+        daemon.until("requests are held again", |daemon| daemon.is_held("shop.localhost")).await;
+        assert!((4..6).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn readiness_is_asked_for_as_long_as_an_instance_runs() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        let only = daemon.upstreams("shop.localhost");
+        daemon.engine.ail(&only[0], true);
+        daemon.until("it is out of rotation", |daemon| daemon.upstreams("shop.localhost").is_empty()).await;
+        assert!(!daemon.is_held("shop.localhost"), "nobody knows when it will be well again");
+        daemon.engine.ail(&only[0], false);
+        daemon.until("it is back", |daemon| daemon.upstreams("shop.localhost") == only).await;
+    });
+}
+
+#[test]
 fn an_engine_that_is_away_takes_nobody_out_of_rotation() {
     let mut world = World::new();
     world.life(async |daemon| {

@@ -1,6 +1,7 @@
 //! An engine and a disk that outlive daemons, and a daemon to live on them.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use minipaas::probe::{ProbeFailure, Prober, Question};
 use minipaas::release::Build;
 use minipaas::rollout::{Deps, Phase, Update};
 use minipaas::store::Store;
-use minipaas::traffic::{InFlight, Routes};
+use minipaas::traffic::{self, Found, InFlight, Refusal, Routes};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -296,13 +297,18 @@ impl Daemon {
         self.engine.containers().await.unwrap()
     }
 
+    /// Whether requests to a host wait for an instance now.
+    pub(super) fn is_held(&self, host: &str) -> bool {
+        self.routes.load().table().find(host, "/").is_some_and(|(_, route)| route.is_held)
+    }
+
     pub(super) fn was_held(&self, app: &str) -> bool {
         self.watcher.was_held(&app.parse().unwrap())
     }
 
     /// A request that is in flight until it is dropped, or the daemon dies.
     pub(super) fn hold_request(&self, host: &str) -> InFlight {
-        self.routes.load().find(host, "/").unwrap().pick(None).expect("an instance is ready")
+        pick(self.routes.load().find(host, "/").unwrap()).expect("an instance is ready")
     }
 
     pub(super) fn client(&self, host: &str) -> Client {
@@ -350,9 +356,15 @@ impl Daemon {
             }
             assert_eq!(self.upstreams(&format!("{name}.localhost")).len(), app.instances.len());
             assert!(app.deploy.is_none());
+            assert!(!self.is_held(&format!("{name}.localhost")), "{name}: requests wait for nothing");
         }
         assert!(self.store.snapshot().await.unwrap().rollouts.is_empty(), "a rollout never ended");
     }
+}
+
+fn pick(found: Found<'_>) -> Result<InFlight, Refusal> {
+    let headers = http::HeaderMap::new();
+    found.pick(&traffic::Client { ip: Ipv4Addr::LOCALHOST.into(), headers: &headers }, None)
 }
 
 /// As the proxy does: pick, and look at the table again when it has moved on.
@@ -361,7 +373,7 @@ async fn claim(routes: &Routes, host: &str) -> InFlight {
     loop {
         let live = changed.borrow_and_update().clone();
         let found = live.find(host, "/").expect("the app has a route");
-        if let Some(request) = found.pick(None) {
+        if let Ok(request) = pick(found) {
             return request;
         }
         assert!(

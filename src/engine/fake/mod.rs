@@ -131,6 +131,8 @@ pub enum Change {
     Created,
     /// Its process started.
     Started,
+    /// Its process was made unready while it ran.
+    Ailed,
     /// Its process was sent SIGTERM.
     Terminated,
     /// Its process ended.
@@ -215,6 +217,11 @@ impl FakeEngine {
     /// Ends a running container's process as the kernel does when its memory is used up; whether there was one.
     pub fn kill_for_memory(&self, instance: &InstanceId) -> bool {
         self.change(|state| state.kill(instance, state::KILLED, true))
+    }
+
+    /// Makes a running container's process unready, or ready again, whatever its behaviour says; whether there was one.
+    pub fn ail(&self, instance: &InstanceId, is_ailing: bool) -> bool {
+        self.change(|state| state.ail(instance, is_ailing))
     }
 
     /// Makes a container's process write a line; whether there is such a container.

@@ -69,6 +69,8 @@ struct Process {
     behaviour: Behaviour,
     started_at: Instant,
     ip: Ipv4Addr,
+    /// Whether it is unready although it has started.
+    is_ailing: bool,
 }
 
 impl State {
@@ -260,7 +262,7 @@ impl State {
         container.history.push((at, Change::Started));
         let said = behaviour.says.iter().map(|text| line(at, false, text));
         container.lines.extend(said);
-        container.process = Some(Process { behaviour, started_at: now, ip });
+        container.process = Some(Process { behaviour, started_at: now, ip, is_ailing: false });
         let (run, name) = (container.runs, container.spec.labels.container_name());
         self.next_address += 1;
         self.note(&format!("start {name}"));
@@ -315,6 +317,19 @@ impl State {
             self.containers.iter().find(|c| c.process.is_some() && c.spec.labels.instance == *instance);
         let Some(id) = found.map(|container| container.id.clone()) else { return false };
         self.exit(&id, None, code, is_out_of_memory)
+    }
+
+    pub(super) fn ail(&mut self, instance: &InstanceId, is_ailing: bool) -> bool {
+        let at = self.began_at.elapsed();
+        let is_it = |c: &&mut StoredContainer| c.process.is_some() && c.spec.labels.instance == *instance;
+        let Some(container) = self.containers.iter_mut().find(is_it) else { return false };
+        if is_ailing {
+            container.history.push((at, Change::Ailed));
+        }
+        if let Some(process) = &mut container.process {
+            process.is_ailing = is_ailing;
+        }
+        true
     }
 
     pub(super) fn say(&mut self, instance: &InstanceId, is_stderr: bool, text: &str) -> bool {
@@ -418,7 +433,7 @@ impl State {
 
 impl Process {
     fn is_ready(&self) -> bool {
-        self.behaviour.ready_after.is_some_and(|after| self.started_at.elapsed() >= after)
+        !self.is_ailing && self.behaviour.ready_after.is_some_and(|after| self.started_at.elapsed() >= after)
     }
 }
 

@@ -15,8 +15,8 @@ use tracing::{Instrument, debug_span, warn};
 
 use super::access::Entry;
 use super::body::{Lease, ResponseBody};
+use super::claim::{Address, Claim};
 use super::error::{Error, Side};
-use super::forward::{Address, Claim};
 use super::headers::{self, Told};
 use super::page::{self, Format};
 use super::tunnel::Tunnel;

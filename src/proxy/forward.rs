@@ -17,26 +17,11 @@ use tracing::{Instrument, debug, debug_span, warn};
 
 use super::access::Entry;
 use super::body::Lease;
+use super::claim::{Address, Claim};
 use super::error::Error;
 use super::limits::BUFFER_BYTES_MAX;
 use super::{Proxy, Timeouts};
-use crate::route::Route;
-use crate::traffic::{Connection, Found, InFlight, RequestBody, Upstream};
-
-/// An upstream that took a request, and what its route says about the path.
-#[derive(Debug)]
-pub(super) struct Claim {
-    pub guard: InFlight,
-    /// How many bytes are taken off the path.
-    pub strip: usize,
-}
-
-/// Where a request was going, to look again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Address<'r> {
-    pub host: &'r str,
-    pub path: &'r str,
-}
+use crate::traffic::{Connection, InFlight, RequestBody, Upstream};
 
 /// An attempt that brought no response.
 struct Failure {
@@ -45,49 +30,7 @@ struct Failure {
     request: Option<Box<Request<RequestBody>>>,
 }
 
-// === impl Claim ===
-
-impl Claim {
-    /// Counts the request on one of a route's upstreams.
-    pub(super) fn of(found: Found<'_>, except: Option<&Upstream>) -> Option<Self> {
-        let guard = found.pick(except.map(Upstream::instance))?;
-        Some(Self { guard, strip: stripped(found.route) })
-    }
-}
-
 impl Proxy {
-    /// Claims an upstream from the newest table; on a held route from the first that has one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoRoute`], [`Error::NotReady`], [`Error::HoldFull`], [`Error::HoldExpired`].
-    pub(super) async fn claim_again(
-        &self,
-        to: Address<'_>,
-        except: Option<&Upstream>,
-    ) -> Result<Claim, Error> {
-        let inner = &*self.0;
-        let mut tables = inner.routes.subscribe();
-        let mut place = None;
-        let deadline = Instant::now() + inner.config.timeouts.hold;
-        loop {
-            let live = Arc::clone(&tables.borrow_and_update());
-            let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
-            if let Some(claim) = Claim::of(found, except) {
-                return Ok(claim);
-            }
-            if !found.route.is_held {
-                return Err(Error::NotReady);
-            }
-            drop(live);
-            if place.is_none() {
-                place = Some(inner.held.try_acquire().map_err(|_| Error::HoldFull)?);
-            }
-            let changed = timeout_at(deadline, tables.changed()).await.map_err(|_| Error::HoldExpired)?;
-            changed.expect("the proxy itself holds the sending half");
-        }
-    }
-
     /// Sends the request to the claimed upstream, or to the one that a retry claims.
     ///
     /// # Errors
@@ -215,11 +158,6 @@ async fn send(
             }
         }
     }
-}
-
-fn stripped(route: &Route) -> usize {
-    let prefix = route.path.as_str();
-    if route.strip_prefix && prefix != "/" { prefix.len() } else { 0 }
 }
 
 /// Whether sending the request twice is the same as sending it once.

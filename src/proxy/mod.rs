@@ -19,6 +19,7 @@
 
 mod access;
 mod body;
+mod claim;
 mod error;
 mod exchange;
 mod forward;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -17,10 +17,12 @@ use super::access::Entry;
 use super::body::{Lease, ResponseBody};
 use super::claim::{Address, Claim};
 use super::error::{Error, Side};
+use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
-use super::page::{self, Format};
+use super::outbound::Outbound;
+use super::page::{self, Format, Setting};
 use super::tunnel::Tunnel;
-use super::{Proxy, target};
+use super::{Proxy, inlet, target};
 use crate::traffic::RequestBody;
 
 /// Where the local CA's certificate is, on every host, over http.
@@ -50,12 +52,14 @@ struct Upgrade {
 
 impl Peer {
     /// Answers one request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outbound> {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
+        let version = request.version();
         let accept = request.headers().get(ACCEPT).cloned();
         let mut entry = Entry::new(proxy.ids.next(), request.method(), request.uri(), self.client);
-        let answer = self.route(request, &mut entry).await;
+        let mut visit = None;
+        let answer = self.route(request, &mut entry, &mut visit).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return response,
@@ -64,15 +68,30 @@ impl Peer {
                 log(&error, &entry);
                 entry.code = Some(error.code());
                 let accept = HeaderMap::from_iter(accept.map(|accept| (ACCEPT, accept)));
-                let format = Format::preferred(&accept);
-                page::of_error(&error, format, entry.app(), &proxy.config.domain, &entry.id)
+                let mut page = page::of_error(
+                    &error,
+                    Setting {
+                        format: Format::preferred(&accept),
+                        app: entry.app(),
+                        domain: &proxy.config.domain,
+                        id: &entry.id,
+                        custom: visit.as_ref().and_then(|visit| visit.page(&error)),
+                    },
+                );
+                if error.leaves_body() && version < Version::HTTP_2 {
+                    page.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                page.map(Outbound::Plain)
             }
         };
+        if let Some(visit) = &visit {
+            visit.finish(response.headers_mut());
+        }
         entry.status = response.status().as_u16();
         if is_head && !response.body().is_end_stream() {
             let length = response.body().size_hint().exact().unwrap_or_default();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            *response.body_mut() = ResponseBody::page(Bytes::new());
+            *response.body_mut() = Outbound::Plain(ResponseBody::page(Bytes::new()));
         }
         response.body_mut().log(entry);
         response
@@ -82,7 +101,8 @@ impl Peer {
         self: &Arc<Self>,
         mut request: Request<Incoming>,
         entry: &mut Entry,
-    ) -> Result<Response<ResponseBody>, Error> {
+        visit: &mut Option<Box<Visit>>,
+    ) -> Result<Response<Outbound>, Error> {
         let proxy = &*self.proxy.0;
         if request.method() == Method::CONNECT {
             return Err(Error::Connect);
@@ -91,39 +111,77 @@ impl Peer {
         if !self.is_tls
             && let Some(pem) = proxy.config.ca_pem.as_deref().filter(|_| uri.path() == CA_PATH)
         {
-            return Ok(page::certificate(pem));
+            return Ok(page::certificate(pem).map(Outbound::Plain));
         }
         let host_header = target::host_header(&uri, request.headers())?;
         entry.host(&host_header);
         let host = target::routed_host(&host_header)?;
+        target::check_length(&uri)?;
         let to = Address { host: &host, path: uri.path() };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.app = Some(found.route.app.clone());
+        let arrival = Arrival { client: self.client, is_tls: self.is_tls, host: &host_header };
+        *visit = Visit::begin(found, arrival, &request);
+        let visit = visit.as_deref();
+        if let Some(visit) = visit
+            && let Some(answer) = visit.maintained(&request)?
+        {
+            return Ok(answer.map(Outbound::Plain));
+        }
         if !self.is_tls && found.route.policy.https_redirect {
-            return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
+            let location = target::over_https(&host, proxy.config.https_port, &uri)?;
+            return Ok(page::redirect(StatusCode::PERMANENT_REDIRECT, location).map(Outbound::Plain));
+        }
+        if let Some(visit) = visit {
+            // Boxed here and below, so that a request without a policy does not carry room for one.
+            let admitted = Box::pin(visit.in_time(visit.admit(&mut request, &uri, &host, &proxy.passwords)));
+            if let Some(answer) = admitted.await? {
+                return Ok(answer.map(Outbound::Plain));
+            }
+        }
+        let (mut request, inlet) = inlet::open(request, visit);
+        if let Some(visit) = visit
+            && let Some(max) = visit.buffered()
+        {
+            request = Box::pin(visit.in_time(inlet.collected(request, max))).await?;
         }
         let claim = match Claim::of(found, None) {
             Some(claim) => claim,
             None => {
                 drop(live);
-                self.proxy.claim_again(to, None).await?
+                let claimed = self.proxy.claim_again(to, None);
+                match visit {
+                    Some(visit) => Box::pin(visit.in_time(claimed)).await?,
+                    None => claimed.await?,
+                }
             }
         };
         let upgrade = headers::wanted_upgrade(request.version(), request.headers())
-            .filter(|_| request.body().is_end_stream())
+            .filter(|_| matches!(request.body(), RequestBody::Empty))
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let request = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
-        let (response, lease) = self.proxy.forward(claim, to, request, entry).await?;
-        self.respond(response, lease, upgrade, entry)
+        let mut request = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
+        let Some(visit) = visit else {
+            let sent = self.proxy.forward(claim, to, request, entry).await;
+            let (response, lease) = sent.map_err(|error| inlet.blamed(error))?;
+            return Ok(self.respond(response, lease, upgrade, entry)?.map(Outbound::Plain));
+        };
+        visit.edit(request.headers_mut());
+        let sent = Box::pin(visit.in_time(self.proxy.forward(claim, to, request, entry))).await;
+        let (response, lease) = sent.map_err(|error| inlet.blamed(error))?;
+        let response = self.respond(response, lease, upgrade, entry)?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response.map(Outbound::Plain));
+        }
+        Box::pin(visit.shape(response)).await
     }
 
     /// The request as the upstream gets it.
     fn rewritten(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         uri: &Uri,
         host: &HeaderValue,
         strip: usize,
@@ -131,7 +189,6 @@ impl Peer {
         entry: &Entry,
     ) -> Request<RequestBody> {
         let (mut parts, body) = request.into_parts();
-        let body = RequestBody::new(body);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
         }

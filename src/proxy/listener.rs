@@ -130,7 +130,7 @@ async fn run_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_READ_TIME_MAX)
+        .header_read_timeout(peer.proxy.0.config.timeouts.head)
         .max_header_size(limits::HEADER_BYTES_MAX)
         .max_buf_size(limits::BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)

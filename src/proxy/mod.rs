@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! `listener` accepts, does TLS and hands every request to `exchange`, which decides who answers: an error page, a redirect,
-//! or an upstream claimed from the published table. `forward` puts the request on a connection to that upstream, and tries a
+//! or an upstream claimed from the published table. On a route with a policy it asks `guard` at each step. `forward` puts the request on a connection to that upstream, and tries a
 //! second time where that cannot do harm. `body` carries the response back; the request stays counted until its last byte was
 //! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
 //! just enough of WebSocket framing (`frames`) to say goodbye in its language.
@@ -14,21 +14,27 @@
 //! Shutdown: the token given to the `serve` functions stops the accepting and asks every connection to finish
 //! (`Connection: close`, GOAWAY, a close frame); [`Proxy::finish`] waits for that, and cuts what is left.
 //!
-//! What this module does not do: it knows routes and a TLS configuration, never who made them. It keeps no response, buffers
-//! no body, and speaks HTTP/1.1 alone to upstreams.
+//! What this module does not do: it knows routes and a TLS configuration, never who made them. It keeps no response,
+//! and buffers bodies only where a policy says so.
 
 mod access;
 mod body;
+mod buffer;
 mod claim;
+mod compress;
 mod error;
 mod exchange;
 mod forward;
 mod frames;
+mod guard;
 mod headers;
+mod inlet;
 mod listener;
+mod outbound;
 mod page;
 mod request_id;
 mod target;
+mod timed;
 mod tunnel;
 
 use std::sync::Arc;
@@ -39,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use self::guard::PasswordChecks;
 use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
@@ -50,8 +57,18 @@ mod limits {
     pub(super) const CONNECTIONS_MAX: usize = 10_000;
     /// Requests that wait for a held route at the same time.
     pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
-    /// A request's head must be complete by then, and a keep-alive connection is closed when none follows.
-    pub(super) const HEADER_READ_TIME_MAX: Duration = Duration::from_secs(30);
+    /// A request's target; more than any browser sends.
+    pub(super) const ADDRESS_BYTES_MAX: usize = 16 * 1024;
+    /// How long a request's body may pause while the upstream waits for it, unless the policy says otherwise; as nginx.
+    pub(super) const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+    /// What is kept in memory of one body that is collected.
+    pub(super) const SPOOL_MEMORY_BYTES_MAX: u64 = 64 * 1024;
+    /// What is collected of one body, in memory and on disk, unless the policy limits requests to less or more.
+    pub(super) const SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+    /// Passwords that are hashed at the same time: each takes a core for about 50 ms.
+    pub(super) const PASSWORD_CHECKS_MAX: usize = 2;
+    /// Requests that wait for that or are at it.
+    pub(super) const PASSWORD_CHECKS_WAITING_MAX: usize = 64;
     /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
     pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
     /// What is read ahead or not yet written on one HTTP/1 connection.
@@ -106,6 +123,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// For a held route to get an upstream; 60 s.
     pub hold: Duration,
+    /// For a client to send a request's head, and on a kept connection the next one; 30 s.
+    pub head: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
 }
@@ -121,6 +140,7 @@ struct Inner {
     ids: RequestIds,
     connections: Arc<Semaphore>,
     held: Semaphore,
+    passwords: PasswordChecks,
     /// Connections and tunnels.
     tasks: TaskTracker,
     /// Cancelled when the grace is over.
@@ -145,6 +165,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(60),
             hold: Duration::from_secs(60),
+            head: Duration::from_secs(30),
             close: Duration::from_secs(2),
         }
     }
@@ -162,6 +183,7 @@ impl Proxy {
             ids: RequestIds::new(),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
             held: Semaphore::new(limits::HELD_REQUESTS_MAX),
+            passwords: PasswordChecks::new(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
         }))

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
@@ -25,6 +27,9 @@ pub struct Connection {
     pub sender: SendRequest<RequestBody>,
 }
 
+/// Why a request's body failed.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a request to an upstream carries.
 #[derive(Debug)]
 pub enum RequestBody {
@@ -33,7 +38,7 @@ pub enum RequestBody {
     /// What the client sends, as it arrives.
     Streaming {
         /// The client's body.
-        body: Incoming,
+        body: UnsyncBoxBody<Bytes, BodyError>,
         /// Moved on by every piece that goes to the upstream.
         progress: Arc<Progress>,
     },
@@ -107,10 +112,11 @@ impl Default for Progress {
 impl RequestBody {
     /// The body that the client sends; [`Self::Empty`] when it is known to send none.
     #[must_use]
-    pub fn new(body: Incoming) -> Self {
+    pub fn new(body: impl Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static) -> Self {
         if body.is_end_stream() {
             Self::Empty
         } else {
+            let body = body.map_err(Into::into).boxed_unsync();
             Self::Streaming { body, progress: Arc::new(Progress::new()) }
         }
     }
@@ -118,12 +124,12 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streaming { body, progress } => {

@@ -14,8 +14,11 @@
 //!
 //! What this module does not do: it opens no connection and knows no app, release or phase.
 
+mod guards;
 mod idle;
+mod rate;
 mod upstream;
+mod verified;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,8 +29,11 @@ use tokio::sync::watch;
 use crate::name::InstanceId;
 use crate::route::{self, Route, RouteTable};
 
-pub use idle::{Connection, Progress, RequestBody};
+pub use guards::{Guards, Memory};
+pub use idle::{BodyError, Connection, Progress, RequestBody};
+pub use rate::RateLimiter;
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
+pub use verified::{Digest, Verified};
 
 /// The published table, shared by both planes; clones are handles on the same one.
 #[derive(Debug, Clone)]
@@ -44,6 +50,8 @@ pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
     upstreams: Vec<Vec<Arc<Upstream>>>,
+    /// Parallel to the table's routes.
+    guards: Vec<Guards>,
     /// Where the next pick starts to look, so that equals take turns.
     turn: AtomicUsize,
 }
@@ -53,6 +61,8 @@ pub struct Live {
 pub struct Found<'l> {
     /// The route.
     pub route: &'l Route,
+    /// What its guards remember.
+    pub guards: &'l Guards,
     upstreams: &'l [Arc<Upstream>],
     turn: &'l AtomicUsize,
 }
@@ -75,7 +85,9 @@ impl Routes {
             .map(|route| route.upstreams.iter().map(|upstream| pair(&mut known, upstream)).collect())
             .collect();
         drop(known);
-        self.live.send_replace(Arc::new(Live { table, upstreams, turn: AtomicUsize::new(0) }));
+        let old = self.load();
+        let guards = Guards::of(table.routes(), old.table.routes(), &old.guards);
+        self.live.send_replace(Arc::new(Live { table, upstreams, guards, turn: AtomicUsize::new(0) }));
     }
 
     /// The table as it is now.
@@ -121,7 +133,7 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        Some(Found { route, upstreams: &self.upstreams[index], turn: &self.turn })
+        Some(Found { route, guards: &self.guards[index], upstreams: &self.upstreams[index], turn: &self.turn })
     }
 }
 

@@ -1,0 +1,66 @@
+//! The body of a request between its client and the upstream's connection: metered always, collected where a policy says so.
+
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::Request;
+use hyper::body::{Body, Incoming};
+
+use super::buffer::{self, Collected};
+use super::error::Error;
+use super::guard::{Fault, Metered, Visit};
+use super::limits::BODY_IDLE_TIME_MAX;
+use super::outbound::any;
+use crate::traffic::RequestBody;
+
+/// What is known of a body that is on its way.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    /// Why the body ended, if it did; none for a request without a body.
+    fault: Option<Fault>,
+    max: Option<u64>,
+}
+
+/// Puts the meter in the way of a request's body.
+pub(super) fn open(request: Request<Incoming>, visit: Option<&Visit>) -> (Request<RequestBody>, Inlet) {
+    let (max, idle): (_, Duration) = visit.map_or((None, BODY_IDLE_TIME_MAX), Visit::body_limits);
+    if request.body().is_end_stream() {
+        return (request.map(|_| RequestBody::Empty), Inlet { fault: None, max });
+    }
+    let fault = Fault::default();
+    let request = request.map(|body| RequestBody::new(Metered::new(body, max, idle, fault.clone())));
+    (request, Inlet { fault: Some(fault), max })
+}
+
+impl Inlet {
+    /// The request with all of its body at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`], [`Error::SlowBody`], [`Error::BadBody`], [`Error::Spool`].
+    pub(super) async fn collected(
+        &self,
+        request: Request<RequestBody>,
+        max: u64,
+    ) -> Result<Request<RequestBody>, Error> {
+        let (mut parts, body) = request.into_parts();
+        if matches!(body, RequestBody::Empty) {
+            return Ok(Request::from_parts(parts, body));
+        }
+        let buffered = match buffer::collect(any(body), max).await {
+            Ok(Collected::Whole(buffered)) => buffered,
+            Ok(Collected::Begun(_)) => return Err(Error::TooLarge { max }),
+            Err(buffer::Error::Spool(error)) => return Err(Error::Spool(error)),
+            Err(buffer::Error::Body(_)) => return Err(self.blamed(Error::BadBody)),
+        };
+        if let Some(length) = buffered.length() {
+            parts.headers.insert(CONTENT_LENGTH, length.into());
+        }
+        Ok(Request::from_parts(parts, RequestBody::new(buffered)))
+    }
+
+    /// The error, or what the body did to cause it.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        self.fault.as_ref().and_then(|fault| fault.error(self.max)).unwrap_or(error)
+    }
+}

@@ -227,7 +227,9 @@ mod tests {
         let Collected::Whole(buffered) = collect(body(frames), u64::MAX).await.unwrap() else { panic!() };
         assert_eq!(buffered.length(), None);
         assert_eq!(buffered.collect().await.unwrap().trailers(), Some(&trailers));
-        let Collected::Whole(empty) = collect(any(Full::new(Bytes::new())), 0).await.unwrap() else { panic!() };
+        let Collected::Whole(empty) = collect(any(Full::new(Bytes::new())), 0).await.unwrap() else {
+            panic!()
+        };
         assert!(empty.is_end_stream());
     }
 }

@@ -139,11 +139,7 @@ impl<B> Compressed<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
-    fn poll_packed(
-        &mut self,
-        encoder: &mut Encoder,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Step, BoxError>> {
+    fn poll_packed(&mut self, encoder: &mut Encoder, cx: &mut Context<'_>) -> Poll<Result<Step, BoxError>> {
         let mut taken = 0;
         while taken < TURN_BYTES_MAX && encoder.output().len() < PIECE_BYTES {
             match Pin::new(&mut self.body).poll_frame(cx) {
@@ -313,9 +309,11 @@ fn is_compressible(parts: &Parts, body: &impl Body) -> bool {
 
 /// Whether the app forbids to change the body (RFC 9111, 5.2.2.6).
 fn is_fixed(headers: &HeaderMap) -> bool {
-    headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"))
-    })
+    headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("no-transform")))
 }
 
 fn media_type(headers: &HeaderMap) -> Option<&str> {

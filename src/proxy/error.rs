@@ -23,6 +23,8 @@ pub(super) enum Error {
     NoRoute,
     #[error("the body of the request broke off")]
     BadBody,
+    #[error("the body of the request has a transfer coding other than chunked")]
+    Coding,
     #[error("the body of the request did not go on")]
     SlowBody,
     #[error("the body of the request is larger than {max} bytes")]
@@ -76,7 +78,7 @@ impl Error {
     /// The status that the client gets.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::BadHost | Self::BadBody => StatusCode::BAD_REQUEST,
+            Self::BadHost | Self::BadBody | Self::Coding => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -106,6 +108,7 @@ impl Error {
             | Self::Connect
             | Self::NoRoute
             | Self::BadBody
+            | Self::Coding
             | Self::SlowBody
             | Self::TooLarge { .. }
             | Self::Maintenance { .. }
@@ -133,6 +136,7 @@ impl Error {
             Self::NoRoute => "no-route",
             Self::BadBody => "bad-body",
             Self::LongAddress => "address-too-long",
+            Self::Coding => "bad-transfer-coding",
             Self::SlowBody => "body-timeout",
             Self::TooLarge { .. } => "body-too-large",
             Self::Maintenance { .. } => "maintenance",
@@ -165,7 +169,7 @@ impl Error {
 
     /// Whether the client may still be sending a body that nobody reads, so that its connection is of no more use.
     pub(super) fn leaves_body(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::SlowBody)
+        matches!(self, Self::TooLarge { .. } | Self::SlowBody | Self::Coding)
     }
 
     /// What whoever sees the page may do about it; `app` is the route's.
@@ -178,6 +182,7 @@ impl Error {
                 "Check the address: an app answers at https://<app>.{domain}. `minipaas apps` lists them, `minipaas domains` \
                  their hosts and paths."
             ),
+            Self::Coding => "Send the body chunked, or with its length.".to_owned(),
             Self::LongAddress => "Send what is long in the body.".to_owned(),
             Self::BadBody | Self::SlowBody => "Send the whole body, as long as its headers say.".to_owned(),
             Self::TooLarge { .. } => format!("`body_max` in the manifest of {app} sets the limit."),

@@ -16,6 +16,7 @@ use tracing::{Instrument, debug_span, warn};
 use super::access::Entry;
 use super::body::{Lease, ResponseBody};
 use super::claim::{Address, Claim};
+use super::clients::Place;
 use super::error::{Error, Side};
 use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
@@ -42,6 +43,7 @@ pub(super) struct Peer {
     pub shutdown: CancellationToken,
     /// A tunnel outlives the connection that it began as, and still counts.
     pub _permit: OwnedSemaphorePermit,
+    pub _place: Place,
 }
 
 /// A client's wish to change the protocol.
@@ -141,7 +143,7 @@ impl Peer {
                 return Ok(answer.map(Outbound::Plain));
             }
         }
-        let (mut request, inlet) = inlet::open(request, visit);
+        let (mut request, inlet) = inlet::open(request, visit)?;
         if let Some(visit) = visit
             && let Some(max) = visit.buffered()
         {

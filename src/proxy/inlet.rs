@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
 use http::Request;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::body::{Body, Incoming};
 
 use super::buffer::{self, Collected};
@@ -22,14 +22,28 @@ pub(super) struct Inlet {
 }
 
 /// Puts the meter in the way of a request's body.
-pub(super) fn open(request: Request<Incoming>, visit: Option<&Visit>) -> (Request<RequestBody>, Inlet) {
+///
+/// # Errors
+///
+/// [`Error::Coding`] for a transfer coding other than `chunked`, once: we would have to undo it, and what we do not know we
+/// cannot pass on, since the coding ends here.
+pub(super) fn open(
+    request: Request<Incoming>,
+    visit: Option<&Visit>,
+) -> Result<(Request<RequestBody>, Inlet), Error> {
     let (max, idle): (_, Duration) = visit.map_or((None, BODY_IDLE_TIME_MAX), Visit::body_limits);
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(Error::Coding);
+    }
     if request.body().is_end_stream() {
-        return (request.map(|_| RequestBody::Empty), Inlet { fault: None, max });
+        return Ok((request.map(|_| RequestBody::Empty), Inlet { fault: None, max }));
     }
     let fault = Fault::default();
     let request = request.map(|body| RequestBody::new(Metered::new(body, max, idle, fault.clone())));
-    (request, Inlet { fault: Some(fault), max })
+    Ok((request, Inlet { fault: Some(fault), max }))
 }
 
 impl Inlet {

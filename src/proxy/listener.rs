@@ -69,6 +69,10 @@ impl Proxy {
                 }
             };
             let client = addr.ip().to_canonical();
+            let Some(place) = self.0.clients.admit(client) else {
+                debug!(%addr, "connection refused, its client has enough");
+                continue;
+            };
             let client_value =
                 HeaderValue::try_from(client.to_string()).expect("an address is digits, dots and colons");
             let peer = Peer {
@@ -80,6 +84,7 @@ impl Proxy {
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),
                 _permit: permit,
+                _place: place,
             };
             let connection = run(stream, tls.clone(), Arc::new(peer));
             self.0.tasks.spawn(connection.instrument(debug_span!("downstream", %addr)));

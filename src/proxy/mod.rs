@@ -21,6 +21,7 @@ mod access;
 mod body;
 mod buffer;
 mod claim;
+mod clients;
 mod compress;
 mod error;
 mod exchange;
@@ -40,21 +41,34 @@ mod tunnel;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use self::clients::Clients;
 use self::guard::PasswordChecks;
 use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::time::Duration;
+
+    use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
     /// Downstream connections of all listeners, tunnels included. Each costs about 20 KiB while it is busy.
     pub(super) const CONNECTIONS_MAX: usize = 10_000;
+    /// Downstream connections of one client address, unless a setting says otherwise: a tenth of all, and enough for a large
+    /// office behind one address.
+    pub(super) const CLIENT_CONNECTIONS_MAX: u32 = 1_000;
+    /// This machine: what comes from it may be a proxy, a tunnel or a load test.
+    pub(super) const LOOPBACK: [IpNet; 2] = [
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    ];
     /// Requests that wait for a held route at the same time.
     pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
     /// A request's target; more than any browser sends.
@@ -110,6 +124,10 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
+    /// Connections of one client address (IPv6: of its /64) at the same time; more are closed at once. Default 1000.
+    pub client_connections_max: u32,
+    /// Addresses to which that limit does not apply: proxies that bring the clients of others. Default this machine.
+    pub unlimited_clients: Vec<IpNet>,
     /// How long the proxy waits for others.
     pub timeouts: Timeouts,
 }
@@ -139,6 +157,7 @@ struct Inner {
     config: ProxyConfig,
     ids: RequestIds,
     connections: Arc<Semaphore>,
+    clients: Arc<Clients>,
     held: Semaphore,
     passwords: PasswordChecks,
     /// Connections and tunnels.
@@ -153,7 +172,14 @@ impl ProxyConfig {
     /// The configuration for a domain, with https at its default port and no CA to hand out.
     #[must_use]
     pub fn new(domain: impl Into<String>) -> Self {
-        Self { https_port: 443, domain: domain.into(), ca_pem: None, timeouts: Timeouts::default() }
+        Self {
+            https_port: 443,
+            domain: domain.into(),
+            ca_pem: None,
+            client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
+            unlimited_clients: limits::LOOPBACK.to_vec(),
+            timeouts: Timeouts::default(),
+        }
     }
 }
 
@@ -177,7 +203,9 @@ impl Proxy {
     /// A proxy for these routes; it serves nothing yet.
     #[must_use]
     pub fn new(routes: Routes, config: ProxyConfig) -> Self {
+        let unlimited = config.unlimited_clients.clone();
         Self(Arc::new(Inner {
+            clients: Clients::new(config.client_connections_max, unlimited),
             routes,
             config,
             ids: RequestIds::new(),
@@ -187,6 +215,12 @@ impl Proxy {
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
         }))
+    }
+
+    /// Connections that were closed at once, because their client had enough.
+    #[must_use]
+    pub fn refused_connections(&self) -> u64 {
+        self.0.clients.refused()
     }
 
     /// Waits until every connection and tunnel has ended, at most `grace`, and cuts those that are left.

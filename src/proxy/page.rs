@@ -61,7 +61,8 @@ pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<Response
     }
     if let (Error::Unauthorized, Some(app)) = (error, app) {
         let challenge = format!("Basic realm=\"{app}\", charset=\"UTF-8\"");
-        let challenge = HeaderValue::try_from(challenge).expect("an app's name is letters, digits and dashes");
+        let challenge =
+            HeaderValue::try_from(challenge).expect("an app's name is letters, digits and dashes");
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response

@@ -32,8 +32,11 @@ pub struct Memory {
 impl Guards {
     /// The guards of these routes, with the memory of the same routes before.
     pub(super) fn of(routes: &[Route], old_routes: &[Route], old: &[Self]) -> Vec<Self> {
-        let before: HashMap<(&Host, &PathPrefix), (&Route, &Self)> =
-            old_routes.iter().zip(old).map(|(route, old)| ((&route.host, &route.path), (route, old))).collect();
+        let before: HashMap<(&Host, &PathPrefix), (&Route, &Self)> = old_routes
+            .iter()
+            .zip(old)
+            .map(|(route, old)| ((&route.host, &route.path), (route, old)))
+            .collect();
         let nothing = Arc::<Memory>::default();
         let guards = routes.iter().map(|route| {
             let policy = &*route.policy;
@@ -45,7 +48,8 @@ impl Guards {
                 before
                     .get(&(&route.host, &route.path))
                     .filter(|(old, _)| {
-                        old.policy.rate_limit == policy.rate_limit && old.policy.basic_auth == policy.basic_auth
+                        old.policy.rate_limit == policy.rate_limit
+                            && old.policy.basic_auth == policy.basic_auth
                     })
                     .map_or_else(|| Arc::new(Memory::of(route)), |(_, old)| Arc::clone(&old.memory))
             };

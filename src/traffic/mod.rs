@@ -31,7 +31,7 @@ use crate::route::{self, Route, RouteTable};
 
 pub use guards::{Guards, Memory};
 pub use idle::{BodyError, Connection, Progress, RequestBody};
-pub use rate::RateLimiter;
+pub use rate::{RateLimiter, client_bucket};
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
 pub use verified::{Digest, Verified};
 
@@ -133,7 +133,12 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        Some(Found { route, guards: &self.guards[index], upstreams: &self.upstreams[index], turn: &self.turn })
+        Some(Found {
+            route,
+            guards: &self.guards[index],
+            upstreams: &self.upstreams[index],
+            turn: &self.turn,
+        })
     }
 }
 

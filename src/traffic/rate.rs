@@ -56,7 +56,7 @@ impl RateLimiter {
     ///
     /// How long until there is one, when the bucket is empty.
     pub fn take(&self, client: IpAddr) -> Result<(), Duration> {
-        let client = bucket_of(client);
+        let client = client_bucket(client);
         let now = nanos(self.since.elapsed());
         let shard = &self.shards[self.keys.hash_one(client) as usize % SHARDS];
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +91,9 @@ fn make_room(shard: &mut Shard, now: u64) {
     }
 }
 
-fn bucket_of(client: IpAddr) -> u128 {
+/// The client that an address belongs to: itself, or its /64.
+#[must_use]
+pub fn client_bucket(client: IpAddr) -> u128 {
     match client {
         // Below every /64 but ::/64, which is nobody's.
         IpAddr::V4(addr) => u128::from(addr.to_bits()),

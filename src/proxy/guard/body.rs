@@ -74,7 +74,8 @@ where
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             let idle = this.idle;
-            let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+            let wait =
+                this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
             ready!(wait.as_mut().poll(cx));
             return this.fail(SLOW, Error::SlowBody);
         };

@@ -57,10 +57,7 @@ pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut Hea
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     if !cors.expose.is_empty() {
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            list(cors.expose.iter().map(|name| name.as_str())),
-        );
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, list(cors.expose.iter().map(|name| name.as_str())));
     }
 }
 

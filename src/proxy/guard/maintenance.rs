@@ -23,12 +23,7 @@ pub(super) enum Verdict {
 }
 
 /// Decides about one request.
-pub(super) fn verdict(
-    maintenance: &Maintenance,
-    client: IpAddr,
-    headers: &HeaderMap,
-    path: &str,
-) -> Verdict {
+pub(super) fn verdict(maintenance: &Maintenance, client: IpAddr, headers: &HeaderMap, path: &str) -> Verdict {
     if maintenance.allow.iter().any(|net| net.contains(&client))
         || maintenance.cookie.as_deref().is_some_and(|value| has_cookie(headers, value))
     {
@@ -41,10 +36,14 @@ pub(super) fn verdict(
 }
 
 fn has_cookie(headers: &HeaderMap, value: &str) -> bool {
-    headers.get_all(COOKIE).iter().flat_map(|cookies| cookies.as_bytes().split(|b| *b == b';')).any(|cookie| {
-        let named = cookie.trim_ascii().strip_prefix(BYPASS_COOKIE.as_bytes());
-        named.and_then(|rest| rest.strip_prefix(b"=")).is_some_and(|given| is_same(given, value.as_bytes()))
-    })
+    headers.get_all(COOKIE).iter().flat_map(|cookies| cookies.as_bytes().split(|b| *b == b';')).any(
+        |cookie| {
+            let named = cookie.trim_ascii().strip_prefix(BYPASS_COOKIE.as_bytes());
+            named
+                .and_then(|rest| rest.strip_prefix(b"="))
+                .is_some_and(|given| is_same(given, value.as_bytes()))
+        },
+    )
 }
 
 #[cfg(test)]

@@ -192,9 +192,7 @@ impl Visit {
         future: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         match self.deadline {
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline, future).await.map_err(|_| Error::Expired)?
-            }
+            Some(deadline) => tokio::time::timeout_at(deadline, future).await.map_err(|_| Error::Expired)?,
             None => future.await,
         }
     }

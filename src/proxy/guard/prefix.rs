@@ -46,7 +46,8 @@ fn prefixed_url(prefix: &str, host: &str, url: &str) -> Option<String> {
 
 /// The path below the prefix; `None` when it is already.
 fn prefixed(prefix: &str, path: &str) -> Option<String> {
-    let is_below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
+    let is_below =
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
     (!is_below).then(|| format!("{prefix}{path}"))
 }
 

@@ -75,6 +75,9 @@ impl Inlet {
 
     /// The error, or what the body did to cause it.
     pub(super) fn blamed(&self, error: Error) -> Error {
-        self.fault.as_ref().and_then(|fault| fault.error(self.max)).unwrap_or(error)
+        match &self.fault {
+            Some(fault) => fault.blamed(error, self.max),
+            None => error,
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::proxy::error::Error;
 use crate::proxy::outbound::BoxError;
@@ -34,17 +34,25 @@ pub(in crate::proxy) struct Metered<B> {
     fault: Fault,
 }
 
+const FLOWING: u8 = 0;
 const TOO_LARGE: u8 = 1;
 const SLOW: u8 = 2;
+/// The client is waited for; no limit has been passed yet.
+const AWAITED: u8 = 3;
 
 impl Fault {
-    /// The error that the client is told, if the body is to blame. `max` is the limit it was given.
-    pub(in crate::proxy) fn error(&self, max: Option<u64>) -> Option<Error> {
-        match self.0.load(Ordering::Acquire) {
-            TOO_LARGE => Some(Error::TooLarge { max: max.unwrap_or_default() }),
-            SLOW => Some(Error::SlowBody),
-            _ => None,
+    /// The error, or what the body did to cause it. `max` is the limit that the body was given.
+    pub(in crate::proxy) fn blamed(&self, error: Error, max: Option<u64>) -> Error {
+        match (self.0.load(Ordering::Acquire), &error) {
+            (TOO_LARGE, _) => Error::TooLarge { max: max.unwrap_or_default() },
+            // An app cannot answer before it was asked.
+            (SLOW, _) | (AWAITED, Error::Silent | Error::Expired) => Error::SlowBody,
+            _ => error,
         }
+    }
+
+    fn set(&self, code: u8) {
+        self.0.store(code, Ordering::Release);
     }
 }
 
@@ -55,7 +63,7 @@ impl<B> Metered<B> {
     }
 
     fn fail(&self, code: u8, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.fault.0.store(code, Ordering::Release);
+        self.fault.set(code);
         Poll::Ready(Some(Err(error.into())))
     }
 }
@@ -74,12 +82,14 @@ where
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             let idle = this.idle;
-            let wait =
-                this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + idle)));
+            let wait = this.wait.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+            this.fault.set(AWAITED);
             ready!(wait.as_mut().poll(cx));
             return this.fail(SLOW, Error::SlowBody);
         };
-        this.wait = None;
+        if this.wait.take().is_some() {
+            this.fault.set(FLOWING);
+        }
         if let (Some(left), Some(Ok(frame))) = (&mut this.left, &frame) {
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
             match left.checked_sub(length) {

@@ -12,7 +12,7 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::policy::Cors;
 use crate::proxy::body::ResponseBody;
@@ -36,7 +36,7 @@ pub(super) fn preflight(cors: &Cors, headers: &HeaderMap) -> Response<ResponseBo
     let answer = response.headers_mut();
     answer.insert(ACCESS_CONTROL_ALLOW_METHODS, list(methods.map(Method::as_str)));
     if !cors.headers.is_empty() {
-        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, list(cors.headers.iter().map(|name| name.as_str())));
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, list(cors.headers.iter().map(HeaderName::as_str)));
     }
     answer.insert(ACCESS_CONTROL_MAX_AGE, cors.max_age.as_secs().into());
     response
@@ -57,7 +57,7 @@ pub(super) fn apply(cors: &Cors, origin: Option<&HeaderValue>, headers: &mut Hea
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     if !cors.expose.is_empty() {
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, list(cors.expose.iter().map(|name| name.as_str())));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, list(cors.expose.iter().map(HeaderName::as_str)));
     }
 }
 

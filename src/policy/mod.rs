@@ -104,6 +104,33 @@ pub struct Logging {
 
 // === impl Policy ===
 
+impl Policy {
+    /// Whether requests and responses pass as they are: no guard stops one, and nothing is done to a header or a body.
+    ///
+    /// Asked once for each published route. Whatever else the policy says (redirects to https, balancing, retries, the log)
+    /// is part of every request's way.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let stops_none = self.canonical_host.is_none()
+            && self.redirects.is_empty()
+            && self.access == Access::default()
+            && self.basic_auth.is_empty()
+            && self.rate_limit.is_none()
+            && self.body_max.is_none();
+        let changes_nothing = self.hsts.is_none()
+            && self.cors.is_none()
+            && self.request_headers.is_empty()
+            && self.response_headers.is_empty()
+            && self.compress.is_empty()
+            && !self.scope_cookies
+            && self.error_pages.is_empty();
+        let waits_as_usual = self.buffering == Buffering::default()
+            && self.timeouts.idle.is_none()
+            && self.timeouts.whole.is_none();
+        stops_none && changes_nothing && waits_as_usual
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {

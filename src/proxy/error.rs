@@ -4,9 +4,11 @@
 //! minipaas itself, when one of its own limits was reached.
 
 use std::io;
+use std::time::Duration;
 
 use http::StatusCode;
 
+use super::outbound::BoxError;
 use crate::http1;
 use crate::traffic::Outcome;
 
@@ -15,12 +17,30 @@ use crate::traffic::Outcome;
 pub(super) enum Error {
     #[error("the request names no host that could be routed")]
     BadHost,
+    #[error("the address is longer than 16 KiB")]
+    LongAddress,
     #[error("method CONNECT is not supported")]
     Connect,
     #[error("no app answers at this address")]
     NoRoute,
     #[error("the body of the request broke off")]
     BadBody,
+    #[error("the body of the request has a transfer coding other than chunked")]
+    Coding,
+    #[error("the body of the request did not go on")]
+    SlowBody,
+    #[error("the body of the request is larger than {max} bytes")]
+    TooLarge { max: u64 },
+    #[error("the app is in maintenance")]
+    Maintenance { retry_after: Option<Duration> },
+    #[error("this address may not come in")]
+    Denied,
+    #[error("too many requests from this address")]
+    RateLimited { wait: Duration },
+    #[error("a user and a password are needed")]
+    Unauthorized,
+    #[error("too many passwords wait to be checked")]
+    PasswordsBusy,
     #[error("no instance of the app is ready")]
     NotReady,
     #[error("no instance of the app became ready in time")]
@@ -43,6 +63,12 @@ pub(super) enum Error {
     UnwantedUpgrade,
     #[error("the instance sent no response in time")]
     Silent,
+    #[error("the response of the instance broke off")]
+    Broken(#[source] BoxError),
+    #[error("the request was not over in time")]
+    Expired,
+    #[error("the body could not be kept on disk")]
+    Spool(#[source] io::Error),
 }
 
 /// Who is to blame.
@@ -60,17 +86,28 @@ impl Error {
     /// The status that the client gets.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::BadHost | Self::BadBody => StatusCode::BAD_REQUEST,
-            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BadHost | Self::BadBody | Self::Coding => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Denied => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NotReady
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LongAddress => StatusCode::URI_TOO_LONG,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unreachable(_) | Self::Died(_) | Self::UnwantedUpgrade | Self::Broken(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Maintenance { .. }
+            | Self::PasswordsBusy
+            | Self::NotReady
             | Self::HoldExpired
             | Self::HoldFull
             | Self::PauseExpired
             | Self::QueueFull
             | Self::QueueExpired => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unreachable(_) | Self::Died(_) | Self::UnwantedUpgrade => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout | Self::Silent | Self::Expired => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -86,15 +123,33 @@ impl Error {
     /// Who is to blame.
     pub(super) fn side(&self) -> Side {
         match self {
-            Self::BadHost | Self::Connect | Self::NoRoute | Self::BadBody => Side::Downstream,
+            Self::BadHost
+            | Self::LongAddress
+            | Self::Connect
+            | Self::NoRoute
+            | Self::BadBody
+            | Self::Coding
+            | Self::SlowBody
+            | Self::TooLarge { .. }
+            | Self::Maintenance { .. }
+            | Self::Denied
+            | Self::RateLimited { .. }
+            | Self::Unauthorized => Side::Downstream,
             Self::NotReady
             | Self::HoldExpired
             | Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)
             | Self::UnwantedUpgrade
-            | Self::Silent => Side::Upstream,
-            Self::HoldFull | Self::PauseExpired | Self::QueueFull | Self::QueueExpired => Side::Internal,
+            | Self::Silent
+            | Self::Broken(_)
+            | Self::Expired => Side::Upstream,
+            Self::HoldFull
+            | Self::PauseExpired
+            | Self::QueueFull
+            | Self::QueueExpired
+            | Self::PasswordsBusy
+            | Self::Spool(_) => Side::Internal,
         }
     }
 
@@ -105,6 +160,15 @@ impl Error {
             Self::Connect => "connect-unsupported",
             Self::NoRoute => "no-route",
             Self::BadBody => "bad-body",
+            Self::LongAddress => "address-too-long",
+            Self::Coding => "bad-transfer-coding",
+            Self::SlowBody => "body-timeout",
+            Self::TooLarge { .. } => "body-too-large",
+            Self::Maintenance { .. } => "maintenance",
+            Self::Denied => "address-denied",
+            Self::RateLimited { .. } => "rate-limited",
+            Self::Unauthorized => "unauthorized",
+            Self::PasswordsBusy => "passwords-busy",
             Self::NotReady => "not-ready",
             Self::HoldExpired => "hold-expired",
             Self::HoldFull => "hold-full",
@@ -116,7 +180,24 @@ impl Error {
             Self::Died(_) => "no-response",
             Self::UnwantedUpgrade => "unwanted-upgrade",
             Self::Silent => "response-timeout",
+            Self::Broken(_) => "response-broken",
+            Self::Expired => "request-timeout",
+            Self::Spool(_) => "spool-failed",
         }
+    }
+
+    /// When the client may try again.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Maintenance { retry_after } => *retry_after,
+            Self::RateLimited { wait } => Some(*wait),
+            _ => (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Whether the client may still be sending a body that nobody reads, so that its connection is of no more use.
+    pub(super) fn leaves_body(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::SlowBody | Self::Coding)
     }
 
     /// What whoever sees the page may do about it; `app` is the route's.
@@ -129,26 +210,40 @@ impl Error {
                 "Check the address: an app answers at https://<app>.{domain}. `minipaas apps` lists them, `minipaas domains` \
                  their hosts and paths."
             ),
-            Self::BadBody => "Send the whole body, as long as its headers say.".to_owned(),
+            Self::Coding => "Send the body chunked, or with its length.".to_owned(),
+            Self::LongAddress => "Send what is long in the body.".to_owned(),
+            Self::BadBody | Self::SlowBody => "Send the whole body, as long as its headers say.".to_owned(),
+            Self::TooLarge { .. } => format!("`body_max` in the manifest of {app} sets the limit."),
+            Self::Maintenance { .. } => "It will be back soon.".to_owned(),
+            Self::Denied => format!("`allow` and `deny` in the manifest of {app} say which may."),
+            Self::RateLimited { wait } => format!("Try again in {} s.", whole_seconds(*wait)),
+            Self::Unauthorized => "Ask whoever runs the app for them.".to_owned(),
             Self::NotReady | Self::HoldExpired => {
                 format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
             }
-            Self::HoldFull => "Try again in a moment.".to_owned(),
+            Self::HoldFull | Self::PasswordsBusy | Self::Spool(_) => "Try again in a moment.".to_owned(),
             Self::PauseExpired => {
                 format!("Try again later. `minipaas resume -a {app}` lets requests through.")
             }
             Self::QueueFull | Self::QueueExpired => {
-                format!("Try again in a moment. `minipaas scale -a {app} web+1` adds an instance.")
+                format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
             }
             Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)
             | Self::UnwantedUpgrade
-            | Self::Silent => {
+            | Self::Silent
+            | Self::Broken(_)
+            | Self::Expired => {
                 format!("Try again in a moment. `minipaas logs -a {app}` shows what the app says.")
             }
         }
     }
+}
+
+/// Seconds, not fewer than it takes: what `Retry-After` counts in.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 impl Side {

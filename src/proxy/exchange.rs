@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, request};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -16,11 +16,14 @@ use tracing::{Instrument, debug_span, warn};
 use super::access::Entry;
 use super::body::ResponseBody;
 use super::claim::{Address, Claim};
+use super::clients::Place;
 use super::error::{Error, Side};
+use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
-use super::page::{self, Format};
+use super::outbound::Outbound;
+use super::page::{self, Format, Setting};
 use super::tunnel::Tunnel;
-use super::{Proxy, target};
+use super::{Proxy, inlet, target};
 use crate::http1::{self, Answer, RequestBody, Switched};
 use crate::metrics::OpenConnection;
 use crate::traffic::InFlight;
@@ -44,6 +47,7 @@ pub(super) struct Peer {
     pub shutdown: CancellationToken,
     /// A tunnel outlives the connection that it began as, and still counts.
     pub _permit: OwnedSemaphorePermit,
+    pub _place: Place,
 }
 
 /// A client's wish to change the protocol.
@@ -54,12 +58,14 @@ struct Upgrade {
 
 impl Peer {
     /// Answers one request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outbound> {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
+        let version = request.version();
         let accept = request.headers().get(ACCEPT).cloned();
         let mut entry = Entry::new(&self, proxy.ids.next(), &request);
-        let answer = self.route(request, &mut entry).await;
+        let mut visit = None;
+        let answer = self.route(request, &mut entry, &mut visit).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return response,
@@ -68,15 +74,30 @@ impl Peer {
                 log(&error, &entry);
                 entry.failed(&error);
                 let accept = HeaderMap::from_iter(accept.map(|accept| (ACCEPT, accept)));
-                let format = Format::preferred(&accept);
-                page::of_error(&error, format, entry.app(), &proxy.config.domain, &entry.id)
+                let mut page = page::of_error(
+                    &error,
+                    Setting {
+                        format: Format::preferred(&accept),
+                        app: entry.app(),
+                        domain: &proxy.config.domain,
+                        id: &entry.id,
+                        custom: visit.as_ref().and_then(|visit| visit.page(&error)),
+                    },
+                );
+                if error.leaves_body() && version < Version::HTTP_2 {
+                    page.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                page.map(Outbound::Plain)
             }
         };
+        if let Some(visit) = &visit {
+            visit.finish(response.headers_mut());
+        }
         entry.status = response.status().as_u16();
         if is_head && !response.body().is_end_stream() {
             let length = response.body().size_hint().exact().unwrap_or_default();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            *response.body_mut() = ResponseBody::page(Bytes::new());
+            *response.body_mut() = Outbound::Plain(ResponseBody::page(Bytes::new()));
         }
         response.body_mut().log(entry);
         response
@@ -86,7 +107,8 @@ impl Peer {
         self: &Arc<Self>,
         mut request: Request<Incoming>,
         entry: &mut Entry,
-    ) -> Result<Response<ResponseBody>, Error> {
+        visit: &mut Option<Box<Visit>>,
+    ) -> Result<Response<Outbound>, Error> {
         let proxy = &*self.proxy.0;
         if request.method() == Method::CONNECT {
             return Err(Error::Connect);
@@ -95,35 +117,73 @@ impl Peer {
         if !self.is_tls
             && let Some(pem) = proxy.config.ca_pem.as_deref().filter(|_| uri.path() == CA_PATH)
         {
-            return Ok(page::certificate(pem));
+            return Ok(page::certificate(pem).map(Outbound::Plain));
         }
         let host_header = target::host_header(&uri, request.headers())?;
         let host = target::routed_host(&host_header)?;
+        target::check_length(&uri)?;
         let to = Address { host: &host, path: uri.path(), client: self.client, is_tls: self.is_tls };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.routed(found, to.path, request.headers());
+        let arrival = Arrival { client: self.client, is_tls: self.is_tls, host: &host_header };
+        *visit = Visit::begin(found, arrival, &request);
+        let visit = visit.as_deref();
+        if let Some(visit) = visit
+            && let Some(answer) = visit.maintained(&request)?
+        {
+            return Ok(answer.map(Outbound::Plain));
+        }
         if !self.is_tls && found.route.policy.https_redirect {
-            return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
+            let location = target::over_https(&host, proxy.config.https_port, &uri)?;
+            return Ok(page::redirect(StatusCode::PERMANENT_REDIRECT, location).map(Outbound::Plain));
+        }
+        if let Some(visit) = visit {
+            // Boxed here and below, so that a request without a policy does not carry room for one.
+            let admitted = Box::pin(visit.in_time(visit.admit(&mut request, &uri, &host, &proxy.passwords)));
+            if let Some(answer) = admitted.await? {
+                return Ok(answer.map(Outbound::Plain));
+            }
+        }
+        let (mut request, inlet) = inlet::open(request, visit)?;
+        if let Some(visit) = visit
+            && let Some(max) = visit.buffered()
+        {
+            request = Box::pin(visit.in_time(inlet.collected(request, max))).await?;
         }
         let claim = match Claim::of(found, to, request.headers(), None) {
             Ok(claim) => claim,
             Err(_) => {
                 entry.held();
                 drop(live);
-                self.proxy.claim_again(to, request.headers(), None).await?
+                let claimed = self.proxy.claim_again(to, request.headers(), None);
+                match visit {
+                    Some(visit) => Box::pin(visit.in_time(claimed)).await?,
+                    None => claimed.await?,
+                }
             }
         };
         let upgrade = headers::wanted_upgrade(request.version(), request.headers())
-            .filter(|_| request.body().is_end_stream())
+            .filter(|_| matches!(request.body(), RequestBody::Empty))
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let (head, body) = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
-        match self.proxy.forward(claim, to, &head, body, entry).await? {
-            (Answer::Response(response), guard) => Ok(respond(response, guard)),
-            (Answer::Switched(response, upstream), guard) => {
-                self.switch(response, upstream, guard, upgrade, entry)
+        let (mut head, body) = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
+        let sent = match visit {
+            None => self.proxy.forward(claim, to, &head, body, entry).await,
+            Some(visit) => {
+                visit.edit(&mut head.headers);
+                Box::pin(visit.in_time(self.proxy.forward(claim, to, &head, body, entry))).await
+            }
+        };
+        match (sent.map_err(|error| inlet.blamed(error))?, visit) {
+            ((Answer::Response(response), guard), None) => Ok(respond(response, guard).map(Outbound::Plain)),
+            ((Answer::Response(response), guard), Some(visit)) => {
+                Box::pin(visit.shape(respond(response, guard))).await
+            }
+            ((Answer::Switched(response, upstream), guard), _) => {
+                let response = self.switch(response, upstream, guard, upgrade, entry)?;
+                Ok(response.map(Outbound::Plain))
             }
         }
     }
@@ -131,7 +191,7 @@ impl Peer {
     /// The request as the upstream gets it.
     fn rewritten(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         uri: &Uri,
         host: &HeaderValue,
         strip: usize,
@@ -140,7 +200,6 @@ impl Peer {
     ) -> (request::Parts, RequestBody) {
         let (mut parts, body) = request.into_parts();
         entry.received = body.size_hint().exact().unwrap_or_default();
-        let body = RequestBody::new(body);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
         }

@@ -71,6 +71,10 @@ impl Proxy {
                 }
             };
             let client = addr.ip().to_canonical();
+            let Some(place) = self.0.clients.admit(client) else {
+                debug!(%addr, "connection refused, its client has enough");
+                continue;
+            };
             let client_value =
                 HeaderValue::try_from(client.to_string()).expect("an address is digits, dots and colons");
             let peer = Peer {
@@ -83,6 +87,7 @@ impl Proxy {
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),
                 _permit: permit,
+                _place: place,
             };
             let connection = run(stream, tls.clone(), Arc::new(peer));
             self.0.tasks.spawn(connection.instrument(debug_span!("downstream", %addr)));
@@ -139,7 +144,7 @@ async fn run_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_READ_TIME_MAX)
+        .header_read_timeout(peer.proxy.0.config.timeouts.head)
         .max_header_size(limits::HEADER_BYTES_MAX)
         .max_buf_size(limits::BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)

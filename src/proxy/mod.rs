@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! `listener` accepts, does TLS and hands every request to `exchange`, which decides who answers: an error page, a redirect,
-//! or an upstream claimed from the published table. `forward` puts the request on a connection to that upstream, and tries a
+//! or an upstream claimed from the published table. On a route with a policy it asks `guard` at each step. `forward` puts the request on a connection to that upstream, and tries a
 //! second time where that cannot do harm. `body` carries the response back; the request stays counted until its last byte was
 //! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
 //! just enough of WebSocket framing (`frames`) to say goodbye in its language.
@@ -14,31 +14,41 @@
 //! Shutdown: the token given to the `serve` functions stops the accepting and asks every connection to finish
 //! (`Connection: close`, GOAWAY, a close frame); [`Proxy::finish`] waits for that, and cuts what is left.
 //!
-//! What this module does not do: it knows routes and a TLS configuration, never who made them. It keeps no response, buffers
-//! no body, and speaks HTTP/1.1 alone to upstreams.
+//! What this module does not do: it knows routes and a TLS configuration, never who made them. It keeps no response,
+//! and buffers bodies only where a policy says so.
 
 mod access;
 mod body;
+mod buffer;
 mod claim;
+mod clients;
+mod compress;
 mod error;
 mod exchange;
 mod forward;
 mod frames;
+mod guard;
 mod headers;
+mod inlet;
 mod listener;
+mod outbound;
 mod page;
 mod request_id;
 mod target;
+mod timed;
 mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use self::clients::Clients;
+use self::guard::PasswordChecks;
 use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
@@ -46,14 +56,35 @@ pub use self::access::AccessLog;
 
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::time::Duration;
+
+    use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
     /// Downstream connections of all listeners, tunnels included. Each costs about 20 KiB while it is busy.
     pub(super) const CONNECTIONS_MAX: usize = 10_000;
+    /// Downstream connections of one client address, unless a setting says otherwise: a tenth of all, and enough for a large
+    /// office behind one address.
+    pub(super) const CLIENT_CONNECTIONS_MAX: u32 = 1_000;
+    /// This machine: what comes from it may be a proxy, a tunnel or a load test.
+    pub(super) const LOOPBACK: [IpNet; 2] = [
+        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    ];
     /// Requests that wait for a held route at the same time.
     pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
-    /// A request's head must be complete by then, and a keep-alive connection is closed when none follows.
-    pub(super) const HEADER_READ_TIME_MAX: Duration = Duration::from_secs(30);
+    /// A request's target; more than any browser sends.
+    pub(super) const ADDRESS_BYTES_MAX: usize = 16 * 1024;
+    /// How long a request's body may pause while the upstream waits for it, unless the policy says otherwise; as nginx.
+    pub(super) const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+    /// What is kept in memory of one body that is collected.
+    pub(super) const SPOOL_MEMORY_BYTES_MAX: u64 = 64 * 1024;
+    /// What is collected of one body, in memory and on disk, unless the policy limits requests to less or more.
+    pub(super) const SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+    /// Passwords that are hashed at the same time: each takes a core for about 50 ms.
+    pub(super) const PASSWORD_CHECKS_MAX: usize = 2;
+    /// Requests that wait for that or are at it.
+    pub(super) const PASSWORD_CHECKS_WAITING_MAX: usize = 64;
     /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
     pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
     /// What is read ahead or not yet written on one HTTP/1 connection.
@@ -93,6 +124,10 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
+    /// Connections of one client address (IPv6: of its /64) at the same time; more are closed at once. Default 1000.
+    pub client_connections_max: u32,
+    /// Addresses to which that limit does not apply: proxies that bring the clients of others. Default this machine.
+    pub unlimited_clients: Vec<IpNet>,
     /// How long the proxy waits where no route says so.
     pub timeouts: Timeouts,
     /// Where a line for each request goes; `None` is nowhere.
@@ -104,6 +139,8 @@ pub struct ProxyConfig {
 pub struct Timeouts {
     /// For a held route to get an upstream; 60 s.
     pub hold: Duration,
+    /// For a client to send a request's head, and on a kept connection the next one; 30 s.
+    pub head: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
 }
@@ -118,7 +155,9 @@ struct Inner {
     config: ProxyConfig,
     ids: RequestIds,
     connections: Arc<Semaphore>,
+    clients: Arc<Clients>,
     held: Semaphore,
+    passwords: PasswordChecks,
     /// Connections and tunnels.
     tasks: TaskTracker,
     /// Cancelled when the grace is over.
@@ -135,6 +174,8 @@ impl ProxyConfig {
             https_port: 443,
             domain: domain.into(),
             ca_pem: None,
+            client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
+            unlimited_clients: limits::LOOPBACK.to_vec(),
             timeouts: Timeouts::default(),
             access_log: None,
         }
@@ -145,7 +186,7 @@ impl ProxyConfig {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { hold: Duration::from_secs(60), close: Duration::from_secs(2) }
+        Self { hold: Duration::from_secs(60), head: Duration::from_secs(30), close: Duration::from_secs(2) }
     }
 }
 
@@ -155,15 +196,24 @@ impl Proxy {
     /// A proxy for these routes; it serves nothing yet.
     #[must_use]
     pub fn new(routes: Routes, config: ProxyConfig) -> Self {
+        let unlimited = config.unlimited_clients.clone();
         Self(Arc::new(Inner {
+            clients: Clients::new(config.client_connections_max, unlimited),
             routes,
             config,
             ids: RequestIds::new(),
             connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
             held: Semaphore::new(limits::HELD_REQUESTS_MAX),
+            passwords: PasswordChecks::new(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
         }))
+    }
+
+    /// Connections that were closed at once, because their client had enough.
+    #[must_use]
+    pub fn refused_connections(&self) -> u64 {
+        self.0.clients.refused()
     }
 
     /// Waits until every connection and tunnel has ended, at most `grace`, and cuts those that are left.

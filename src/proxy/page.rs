@@ -4,11 +4,11 @@
 //! The HTML loads nothing and works without scripts.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::body::ResponseBody;
-use super::error::Error;
+use super::error::{Error, whole_seconds};
 use super::headers::X_REQUEST_ID;
 use super::request_id::RequestId;
 
@@ -20,23 +20,32 @@ pub(super) enum Format {
     Text,
 }
 
+/// What a page for an error is made of, beside the error.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'s> {
+    pub format: Format,
+    pub app: Option<&'s str>,
+    pub domain: &'s str,
+    pub id: &'s RequestId,
+    /// The app's own page for this error. Programs that prefer JSON get JSON all the same.
+    pub custom: Option<&'s str>,
+}
+
 /// The page for an error.
-pub(super) fn of_error(
-    error: &Error,
-    format: Format,
-    app: Option<&str>,
-    domain: &str,
-    id: &RequestId,
-) -> Response<ResponseBody> {
+pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<ResponseBody> {
+    let Setting { format, app, domain, id, custom } = setting;
     let status = error.status();
     let message = match app {
         Some(app) => format!("{error} (`{app}`)"),
         None => error.to_string(),
     };
-    let (content_type, body) = match format {
-        Format::Json => ("application/json", json(status, error.code(), &message, id)),
-        Format::Html => ("text/html; charset=utf-8", html(status, &message, &error.advice(app, domain), id)),
-        Format::Text => (
+    let (content_type, body) = match (format, custom) {
+        (Format::Json, _) => ("application/json", json(status, error.code(), &message, id)),
+        (_, Some(page)) => ("text/html; charset=utf-8", filled(page, status, id)),
+        (Format::Html, None) => {
+            ("text/html; charset=utf-8", html(status, &message, &error.advice(app, domain), id))
+        }
+        (Format::Text, None) => (
             "text/plain; charset=utf-8",
             format!("{}: {message}. {} [request {id}]\n", status.as_u16(), error.advice(app, domain)),
         ),
@@ -47,16 +56,22 @@ pub(super) fn of_error(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(&X_REQUEST_ID, id.into());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(wait) = error.retry_after() {
+        headers.insert(RETRY_AFTER, whole_seconds(wait).into());
+    }
+    if let (Error::Unauthorized, Some(app)) = (error, app) {
+        let challenge = format!("Basic realm=\"{app}\", charset=\"UTF-8\"");
+        let challenge =
+            HeaderValue::try_from(challenge).expect("an app's name is letters, digits and dashes");
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
 
-/// A redirect that keeps the method and the body.
-pub(super) fn redirect(location: HeaderValue) -> Response<ResponseBody> {
+/// A redirect, with nothing to read.
+pub(super) fn redirect(status: StatusCode, location: HeaderValue) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::page(Bytes::new()));
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, location);
     response
 }
@@ -65,6 +80,15 @@ pub(super) fn redirect(location: HeaderValue) -> Response<ResponseBody> {
 pub(super) fn certificate(pem: &str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::page(Bytes::copy_from_slice(pem.as_bytes())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-x509-ca-cert"));
+    response
+}
+
+/// A line of text.
+pub(super) fn text(status: StatusCode, line: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::page(Bytes::from_static(line.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -100,6 +124,11 @@ fn json(status: StatusCode, code: &str, message: &str, id: &RequestId) -> String
     let mut text = serde_json::json!({ "error": error }).to_string();
     text.push('\n');
     text
+}
+
+/// An app's own page with the request's id and the status put in. Both are plain words, so there is nothing to escape.
+fn filled(page: &str, status: StatusCode, id: &RequestId) -> String {
+    page.replace("{request_id}", id.as_str()).replace("{status}", status.as_str())
 }
 
 fn html(status: StatusCode, message: &str, advice: &str, id: &RequestId) -> String {

@@ -7,27 +7,38 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
 
 use super::error::Error;
+use super::limits::ADDRESS_BYTES_MAX;
 
 /// The longest host name (RFC 1035, 2.3.4) and some room for a port.
 const HOST_BYTES_MAX: usize = 253 + 6;
 
 /// The value of the `Host` header to route by and to send on.
 ///
-/// A target with an authority wins over the header (RFC 9112, 3.2.2; RFC 9113, 8.3.1).
+/// A target with an authority must have the header's, if there is a header: RFC 9112, 3.2.2 would have the target win, but
+/// whoever is in front of us may have looked at the other (RFC 9113, 8.3.1 lets us refuse).
 ///
 /// # Errors
 ///
-/// [`Error::BadHost`] when there is none, or several.
+/// [`Error::BadHost`] when there is none, or several, or two that differ.
 pub(super) fn host_header(uri: &Uri, headers: &HeaderMap) -> Result<HeaderValue, Error> {
     let mut named = headers.get_all(HOST).iter();
     let (first, second) = (named.next(), named.next());
     if second.is_some() {
         return Err(Error::BadHost);
     }
-    match uri.authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).map_err(|_| Error::BadHost),
-        None => first.cloned().ok_or(Error::BadHost),
+    let Some(authority) = uri.authority() else { return first.cloned().ok_or(Error::BadHost) };
+    if first.is_some_and(|header| !header.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())) {
+        return Err(Error::BadHost);
     }
+    HeaderValue::from_str(authority.as_str()).map_err(|_| Error::BadHost)
+}
+
+/// # Errors
+///
+/// [`Error::LongAddress`].
+pub(super) fn check_length(uri: &Uri) -> Result<(), Error> {
+    let length = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > ADDRESS_BYTES_MAX { Err(Error::LongAddress) } else { Ok(()) }
 }
 
 /// The host that routes are found by: lower case, without port and final dot.
@@ -128,8 +139,10 @@ mod tests {
         two.append(HOST, HeaderValue::from_static("other"));
         let origin = Uri::from_static("/x");
         let absolute = Uri::from_static("http://target/x");
+        let same = HeaderMap::from_iter([(HOST, HeaderValue::from_static("TARGET"))]);
         assert_eq!(host_header(&origin, &one).unwrap(), "header");
-        assert_eq!(host_header(&absolute, &one).unwrap(), "target");
+        assert_eq!(host_header(&absolute, &same).unwrap(), "target");
+        assert!(host_header(&absolute, &one).is_err());
         assert_eq!(host_header(&absolute, &HeaderMap::new()).unwrap(), "target");
         assert!(host_header(&origin, &HeaderMap::new()).is_err());
         assert!(host_header(&origin, &two).is_err() && host_header(&absolute, &two).is_err());

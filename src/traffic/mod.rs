@@ -20,14 +20,17 @@
 
 mod budget;
 mod client;
+mod guards;
 mod health;
 mod idle;
 mod line;
 mod pick;
 mod random;
+mod rate;
 mod state;
 mod sticky;
 mod upstream;
+mod verified;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,12 +44,15 @@ use crate::route::{self, Route, RouteTable};
 
 pub use budget::RetryBudget;
 pub use client::Client;
+pub use guards::{Guards, Memory};
 pub use health::Outcome;
 pub use line::Place;
 pub use pick::Refusal;
+pub use rate::{RateLimiter, client_bucket};
 pub use state::RouteState;
 pub use sticky::{STICKY_COOKIE, StickyKey, StickyToken};
 pub use upstream::{Drained, InFlight, Upgraded, Upstream};
+pub use verified::{Digest, Verified};
 
 /// The published table, shared by both planes; clones are handles on the same one.
 #[derive(Debug, Clone)]
@@ -78,6 +84,8 @@ pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
     targets: Vec<Target>,
+    /// Parallel to the table's routes.
+    guards: Vec<Guards>,
 }
 
 /// What a route has beside what the table says.
@@ -98,6 +106,8 @@ pub struct Found<'l> {
     pub state: &'l Arc<RouteState>,
     /// What is counted of its requests.
     pub metrics: &'l Arc<RouteMetrics>,
+    /// What its guards remember.
+    pub guards: &'l Guards,
     upstreams: &'l [Arc<Upstream>],
 }
 
@@ -137,8 +147,10 @@ impl Routes {
         // The upstreams of an app that was taken down hold on to their line.
         known.lines.retain(|_, line| Arc::strong_count(line) > 1);
         drop(known);
-        start_slowly(&self.live.borrow(), &targets);
-        self.live.send_replace(Arc::new(Live { table, targets }));
+        let old = self.load();
+        start_slowly(&old, &targets);
+        let guards = Guards::of(table.routes(), old.table.routes(), &old.guards);
+        self.live.send_replace(Arc::new(Live { table, targets, guards }));
     }
 
     /// The table as it is now.
@@ -204,7 +216,7 @@ impl Live {
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
         let Target { upstreams, state, metrics } = &self.targets[index];
-        Some(Found { route, state, metrics, upstreams })
+        Some(Found { route, state, metrics, guards: &self.guards[index], upstreams })
     }
 }
 

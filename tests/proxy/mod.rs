@@ -1,18 +1,25 @@
 //! The proxy over real sockets: every test names the rule that it proves.
 
 mod access;
+mod auth;
 mod balance;
+mod buffer;
 mod canary;
+mod compress;
+mod cors;
 mod drain;
 mod eject;
 mod forward;
+mod guards;
 mod headers;
 mod metrics;
 mod pages;
 mod pause;
 mod queue;
+mod rate;
 mod retry;
 mod routing;
+mod smuggling;
 mod tls;
 mod upgrade;
 

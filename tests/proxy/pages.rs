@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderValue};
 use http::{Method, Request, Response};
-use minipaas::policy::{Policy, Timeouts};
+use minipaas::policy::{PageKey, Policy, Timeouts};
 use minipaas::proxy::ProxyConfig;
 
 use super::BLOG;
@@ -95,4 +95,28 @@ async fn an_apps_own_errors_pass_unchanged() {
         (reply.status.as_u16(), reply.header("retry-after"), reply.body.as_str()),
         (503, Some("9"), "mine")
     );
+}
+
+#[tokio::test]
+async fn an_apps_own_page_is_shown_for_the_proxys_errors_alone() {
+    let app =
+        Backend::answering(|_| async { Response::builder().status(503).body(full("the app's")).unwrap() });
+    let app = app.start().await;
+    let page = "<p>{status}: tell us {request_id}, {status}</p>";
+    let policy = Policy { error_pages: [(PageKey::Status(503), page.into())].into(), ..Policy::default() };
+    let proxy = TestProxy::with_policy(BLOG, &[&app], policy.clone()).await;
+    assert_eq!(proxy.send(get(BLOG, "/")).await.body, "the app's");
+    let proxy = TestProxy::with_policy(BLOG, &[], policy).await;
+    for (accept, content_type) in FORMATS {
+        let mut request = get(BLOG, "/");
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
+        let reply = proxy.send(request).await;
+        let id = reply.header("x-request-id").unwrap();
+        if content_type == "application/json" {
+            assert!(reply.body.contains("\"code\":\"not-ready\""), "{}", reply.body);
+        } else {
+            assert_eq!(reply.body, format!("<p>503: tell us {id}, 503</p>"));
+            assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+        }
+    }
 }

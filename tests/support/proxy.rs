@@ -38,6 +38,15 @@ impl TestProxy {
         proxy
     }
 
+    /// One route that is treated as the policy says; plain http is let through.
+    pub async fn with_policy(host: &str, backends: &[&Backend], policy: Policy) -> Self {
+        let proxy = Self::start(ProxyConfig::new("localhost")).await;
+        let mut route = proxy.route(host, backends);
+        route.policy = Arc::new(Policy { https_redirect: false, ..policy });
+        proxy.publish([route]);
+        proxy
+    }
+
     /// Starts with an empty table.
     pub async fn start(config: ProxyConfig) -> Self {
         let routes = Routes::new();

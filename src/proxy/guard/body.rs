@@ -1,0 +1,110 @@
+//! A request's body on its way in: counted, and not waited for for ever.
+//!
+//! The client of the upstream sees no more than a body that failed; why it failed is left in a [`Fault`], which the exchange
+//! looks at before it blames anybody. The time runs only while the body is asked for its next piece, so an app that reads
+//! slowly does not make its client late.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::proxy::error::Error;
+use crate::proxy::outbound::BoxError;
+
+/// Why a request's body ended before its end; written by the body, read by whoever awaits the response.
+#[derive(Debug, Clone, Default)]
+pub(in crate::proxy) struct Fault(Arc<AtomicU8>);
+
+/// A body that is counted.
+#[derive(Debug)]
+pub(in crate::proxy) struct Metered<B> {
+    body: B,
+    /// How many bytes may still come, if there is a limit.
+    left: Option<u64>,
+    max: u64,
+    idle: Duration,
+    /// Runs since the next piece was asked for and has not come.
+    wait: Option<Pin<Box<Sleep>>>,
+    fault: Fault,
+}
+
+const FLOWING: u8 = 0;
+const TOO_LARGE: u8 = 1;
+const SLOW: u8 = 2;
+/// The client is waited for; no limit has been passed yet.
+const AWAITED: u8 = 3;
+
+impl Fault {
+    /// The error, or what the body did to cause it. `max` is the limit that the body was given.
+    pub(in crate::proxy) fn blamed(&self, error: Error, max: Option<u64>) -> Error {
+        match (self.0.load(Ordering::Acquire), &error) {
+            (TOO_LARGE, _) => Error::TooLarge { max: max.unwrap_or_default() },
+            // An app cannot answer before it was asked.
+            (SLOW, _) | (AWAITED, Error::Silent | Error::Expired) => Error::SlowBody,
+            _ => error,
+        }
+    }
+
+    fn set(&self, code: u8) {
+        self.0.store(code, Ordering::Release);
+    }
+}
+
+impl<B> Metered<B> {
+    /// A body of at most `max` bytes, each piece of which comes within `idle`.
+    pub(in crate::proxy) fn new(body: B, max: Option<u64>, idle: Duration, fault: Fault) -> Self {
+        Self { body, left: max, max: max.unwrap_or_default(), idle, wait: None, fault }
+    }
+
+    fn fail(&self, code: u8, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.fault.set(code);
+        Poll::Ready(Some(Err(error.into())))
+    }
+}
+
+impl<B> Body for Metered<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            let idle = this.idle;
+            let wait = this.wait.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
+            this.fault.set(AWAITED);
+            ready!(wait.as_mut().poll(cx));
+            return this.fail(SLOW, Error::SlowBody);
+        };
+        if this.wait.take().is_some() {
+            this.fault.set(FLOWING);
+        }
+        if let (Some(left), Some(Ok(frame))) = (&mut this.left, &frame) {
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(length) {
+                Some(less) => *left = less,
+                None => return this.fail(TOO_LARGE, Error::TooLarge { max: this.max }),
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,85 @@
+//! The body of a request between its client and the upstream's connection: metered always, collected where a policy says so.
+
+use std::time::Duration;
+
+use http::Request;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Incoming};
+
+use super::buffer::{self, Collected};
+use super::error::Error;
+use super::guard::{Fault, Metered, Visit};
+use super::limits::BODY_IDLE_TIME_MAX;
+use super::outbound::any;
+use crate::http1::RequestBody;
+
+/// What is known of a body that is on its way.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    /// Why the body ended, if it did; none for a request without a body.
+    fault: Option<Fault>,
+    max: Option<u64>,
+}
+
+/// Puts the meter in the way of a request's body.
+///
+/// # Errors
+///
+/// [`Error::Coding`] for a transfer coding other than `chunked`, once: we would have to undo it, and what we do not know we
+/// cannot pass on, since the coding ends here.
+pub(super) fn open(
+    request: Request<Incoming>,
+    visit: Option<&Visit>,
+) -> Result<(Request<RequestBody>, Inlet), Error> {
+    let (max, idle): (_, Duration) = visit.map_or((None, BODY_IDLE_TIME_MAX), Visit::body_limits);
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(Error::Coding);
+    }
+    if request.body().is_end_stream() {
+        return Ok((request.map(|_| RequestBody::Empty), Inlet { fault: None, max }));
+    }
+    let fault = Fault::default();
+    let request = request
+        .map(|body| RequestBody::other(Metered::new(body, max, idle, fault.clone()).map_err(Into::into)));
+    Ok((request, Inlet { fault: Some(fault), max }))
+}
+
+impl Inlet {
+    /// The request with all of its body at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`], [`Error::SlowBody`], [`Error::BadBody`], [`Error::Spool`].
+    pub(super) async fn collected(
+        &self,
+        request: Request<RequestBody>,
+        max: u64,
+    ) -> Result<Request<RequestBody>, Error> {
+        let (mut parts, body) = request.into_parts();
+        if matches!(body, RequestBody::Empty) {
+            return Ok(Request::from_parts(parts, body));
+        }
+        let buffered = match buffer::collect(any(body), max).await {
+            Ok(Collected::Whole(buffered)) => buffered,
+            Ok(Collected::Begun(_)) => return Err(Error::TooLarge { max }),
+            Err(buffer::Error::Spool(error)) => return Err(Error::Spool(error)),
+            Err(buffer::Error::Body(_)) => return Err(self.blamed(Error::BadBody)),
+        };
+        if let Some(length) = buffered.length() {
+            parts.headers.insert(CONTENT_LENGTH, length.into());
+        }
+        Ok(Request::from_parts(parts, RequestBody::other(buffered.map_err(Into::into))))
+    }
+
+    /// The error, or what the body did to cause it.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        match &self.fault {
+            Some(fault) => fault.blamed(error, self.max),
+            None => error,
+        }
+    }
+}

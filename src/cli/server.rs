@@ -27,6 +27,9 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
         http: args.http.clone(),
         https: args.https.clone(),
         domain: args.domain.clone(),
+        trusted_proxies: args.trusted_proxies.clone(),
+        client_ip_header: args.client_ip_header.clone(),
+        proxy_protocol: args.proxy_protocol.clone(),
     };
     let config = ServerConfig::resolve(&flags, env)?;
     log_to_stderr(&config.log)?;

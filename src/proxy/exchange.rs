@@ -1,6 +1,5 @@
 //! One request, from its head to the head of its response: who answers it, and how it is told apart on the way.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +14,7 @@ use tracing::{Instrument, debug_span, warn};
 
 use super::access::Entry;
 use super::body::{Lease, ResponseBody};
+use super::client::{self, Client};
 use super::error::{Error, Side};
 use super::forward::{Address, Claim};
 use super::headers::{self, Told};
@@ -30,11 +30,9 @@ const CA_PATH: &str = "/.well-known/minipaas/ca.crt";
 #[derive(Debug)]
 pub(super) struct Peer {
     pub proxy: Proxy,
-    pub client: IpAddr,
-    /// The address as a header's value, made once.
-    pub client_value: HeaderValue,
-    /// The port that the client connected to, as it sees it.
-    pub port: HeaderValue,
+    pub client: Client,
+    /// Whether the other end is a proxy that is believed what it says of its clients.
+    pub is_trusted: bool,
     pub is_tls: bool,
     /// Cancelled when the connection is to end.
     pub shutdown: CancellationToken,
@@ -54,8 +52,13 @@ impl Peer {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
         let accept = request.headers().get(ACCEPT).cloned();
-        let mut entry = Entry::new(proxy.ids.next(), request.method(), request.uri(), self.client);
-        let answer = self.route(request, &mut entry).await;
+        let behind =
+            self.is_trusted.then(|| Box::new(self.client.behind(request.headers(), &proxy.config.trust)));
+        let client = behind.as_deref().unwrap_or(&self.client);
+        let given_id = behind.as_ref().and_then(|_| client::given_id(request.headers()));
+        let id = given_id.unwrap_or_else(|| proxy.ids.next());
+        let mut entry = Entry::new(id, request.method(), request.uri(), client.ip);
+        let answer = self.route(request, client, &mut entry).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return response,
@@ -81,6 +84,7 @@ impl Peer {
     async fn route(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
+        client: &Client,
         entry: &mut Entry,
     ) -> Result<Response<ResponseBody>, Error> {
         let proxy = &*self.proxy.0;
@@ -101,8 +105,10 @@ impl Peer {
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.app = Some(found.route.app.clone());
-        if !self.is_tls && found.route.policy.https_redirect {
-            return Ok(page::redirect(target::over_https(&host, proxy.config.https_port, &uri)?));
+        if !client.is_https && found.route.policy.https_redirect {
+            // The ports of a proxy in front of us are its own business.
+            let port = if client.is_proxied { 443 } else { proxy.config.https_port };
+            return Ok(page::redirect(target::over_https(&host, port, &uri)?));
         }
         let claim = match Claim::of(found, None) {
             Some(claim) => claim,
@@ -115,7 +121,7 @@ impl Peer {
             .filter(|_| request.body().is_end_stream())
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let request = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
+        let request = self.rewritten(request, client, &uri, &host_header, claim.strip, protocol, entry);
         let (response, lease) = self.proxy.forward(claim, to, request, entry).await?;
         self.respond(response, lease, upgrade, entry)
     }
@@ -124,6 +130,7 @@ impl Peer {
     fn rewritten(
         &self,
         request: Request<Incoming>,
+        client: &Client,
         uri: &Uri,
         host: &HeaderValue,
         strip: usize,
@@ -139,9 +146,7 @@ impl Peer {
             headers::mark_empty(&parts.method, &mut parts.headers);
         }
         let told = Told {
-            client: &self.client_value,
-            scheme: if self.is_tls { "https" } else { "http" },
-            port: &self.port,
+            client,
             host,
             prefix: (strip > 0).then(|| uri.path().get(..strip)).flatten(),
             id: (&entry.id).into(),

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
 
+use super::client::Client;
 use super::exchange::Peer;
 use super::{Proxy, limits};
 
@@ -51,7 +51,6 @@ impl Proxy {
             Some(_) => self.0.config.https_port,
             None => listener.local_addr().map_or(80, |addr| addr.port()),
         };
-        let port = HeaderValue::from(port);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -68,14 +67,11 @@ impl Proxy {
                     continue;
                 }
             };
-            let client = addr.ip().to_canonical();
-            let client_value =
-                HeaderValue::try_from(client.to_string()).expect("an address is digits, dots and colons");
+            let client = Client::direct(addr, port, tls.is_some());
             let peer = Peer {
                 proxy: self.clone(),
+                is_trusted: self.0.config.trust.covers(client.ip),
                 client,
-                client_value,
-                port: port.clone(),
                 is_tls: tls.is_some(),
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),

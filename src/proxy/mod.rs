@@ -8,6 +8,8 @@
 //! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
 //! just enough of WebSocket framing (`frames`) to say goodbye in its language.
 //!
+//! `client` knows who asks: the other end of the connection, or whom a trusted proxy there speaks for.
+//!
 //! Nothing on the request path waits for anything but its own client and upstream: the table is a snapshot, the counters are
 //! atomic. The exception is a route that is held, where waiting is the point; how many may wait is bounded.
 //!
@@ -19,6 +21,7 @@
 
 mod access;
 mod body;
+mod client;
 mod error;
 mod exchange;
 mod forward;
@@ -41,6 +44,8 @@ use tracing::{info, warn};
 use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
+pub use client::Trust;
+
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
     use std::time::Duration;
@@ -53,6 +58,8 @@ mod limits {
     pub(super) const HEADER_READ_TIME_MAX: Duration = Duration::from_secs(30);
     /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
     pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
+    /// Addresses that are read from the end of `X-Forwarded-For`; further ones are as good as not said.
+    pub(super) const FORWARDED_HOPS_MAX: usize = 32;
     /// What is read ahead or not yet written on one HTTP/1 connection.
     pub(super) const BUFFER_BYTES_MAX: usize = 128 * 1024;
     /// Handshakes that take longer are from a broken client, or not a client at all.
@@ -92,6 +99,8 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
+    /// Which proxies in front of this one are believed.
+    pub trust: Trust,
     /// How long the proxy waits for others.
     pub timeouts: Timeouts,
 }
@@ -132,7 +141,13 @@ impl ProxyConfig {
     /// The configuration for a domain, with https at its default port and no CA to hand out.
     #[must_use]
     pub fn new(domain: impl Into<String>) -> Self {
-        Self { https_port: 443, domain: domain.into(), ca_pem: None, timeouts: Timeouts::default() }
+        Self {
+            https_port: 443,
+            domain: domain.into(),
+            ca_pem: None,
+            trust: Trust::default(),
+            timeouts: Timeouts::default(),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::engine::{Engine, EngineError};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
 use crate::probe::NetworkProber;
-use crate::proxy::{Proxy, ProxyConfig};
+use crate::proxy::{Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
@@ -163,6 +163,11 @@ fn serve_traffic(
         ProxyConfig {
             https_port: https.port(),
             ca_pem: Some(ca.certificate_pem().into()),
+            trust: Trust {
+                proxies: config.trusted_proxies.clone(),
+                client_ip_header: config.client_ip_header.clone(),
+                proxy_protocol: config.proxy_protocol,
+            },
             ..ProxyConfig::new(config.domain.clone())
         },
     );

@@ -4,6 +4,7 @@ mod access;
 mod drain;
 mod forward;
 mod headers;
+mod identity;
 mod pages;
 mod routing;
 mod tls;

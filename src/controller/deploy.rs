@@ -211,14 +211,16 @@ impl Task {
         app.releases.insert(release, new.clone());
         app.record.current = Some(release);
         // The old release's own limits: it is its requests that are waited for.
-        let limits = app.serving.as_ref().map_or(plan.limits, |old| old.limits);
+        let limits = app.serving.as_ref().map_or_else(|| plan.limits.clone(), |old| old.limits.clone());
         app.serving = Some(plan);
         app.hold = Hold::Off;
         app.backoff.clear();
         let fresh =
             instances.into_iter().map(|instance| (instance.labels().slot.clone(), instance)).collect();
-        let old: Vec<_> =
-            std::mem::replace(&mut app.instances, fresh).values().map(|old| old.retirement(limits)).collect();
+        let old: Vec<_> = std::mem::replace(&mut app.instances, fresh)
+            .values()
+            .map(|old| old.retirement(&limits))
+            .collect();
         app.retiring.extend(old.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
         self.publish().await;
 

@@ -72,7 +72,7 @@ impl Task {
                 }
                 backoff.replaced(now);
                 tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
-                ended.push(instance.retirement(plan.limits));
+                ended.push(instance.retirement(&plan.limits));
                 if !spec.volumes.is_empty() {
                     // It may still write to its volume: its slot stays empty until it is gone.
                     app.instances.remove(slot);

@@ -149,13 +149,13 @@ impl Task {
             Request::Hold { app, reply } => {
                 let Some(app) = self.apps.get_mut(&app) else { return };
                 app.hold = Hold::Swapping;
-                let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
+                let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
                 // Those of a release before that are still finishing may write to the volume, too.
                 let retiring = app.retiring.values().cloned();
                 let old = app
                     .instances
                     .values()
-                    .map(|instance| instance.retirement(limits))
+                    .map(|instance| instance.retirement(&limits))
                     .chain(retiring)
                     .collect();
                 // Before the old instances are drained, no table may name them.
@@ -269,7 +269,7 @@ impl Task {
             slot: container.labels.slot,
             release: container.labels.release,
             container: Some(container.id),
-            limits: serving.map_or_else(Limits::default, |plan| plan.limits),
+            limits: serving.map_or_else(Limits::default, |plan| plan.limits.clone()),
             stop_grace: ORPHAN_STOP_GRACE,
         };
         let (deps, events) = (self.deps.clone(), self.events.clone());
@@ -339,11 +339,11 @@ impl Task {
         let mut app = self.apps.remove(name).expect("it was there above, and nothing in between removes one");
         self.removed.extend(app.record.last.map(|last| (name.clone(), last)));
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(super::DeployError::TakenDown(name.clone()))));
-        let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits);
+        let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
         let old: Vec<_> = app
             .instances
             .values()
-            .map(|instance| instance.retirement(limits))
+            .map(|instance| instance.retirement(&limits))
             .chain(std::mem::take(&mut app.retiring).into_values())
             .collect();
         // No table names them any more; the next listing must not stop them while they drain.

@@ -127,7 +127,10 @@ pub fn plan(
     let switch = Step::Switch(routes.clone());
     let old = observed.current.iter().filter(|(_, slots)| !slots.is_empty());
     let drain_and_stop = old.flat_map(|(release, slots)| {
-        [Step::Drain { limits: manifest.deploy }, Step::Stop { release: *release, slots: slots.clone() }]
+        [
+            Step::Drain { limits: manifest.deploy.clone() },
+            Step::Stop { release: *release, slots: slots.clone() },
+        ]
     });
     let mut steps = Vec::new();
     match order {
@@ -152,7 +155,7 @@ pub fn plan(
         order,
         instances,
         routes,
-        limits: manifest.deploy,
+        limits: manifest.deploy.clone(),
         steps,
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn abort(
         };
     }
     let removals = instances.iter().map(|instance| async {
-        let mut retirement = instance.retirement(plan.limits);
+        let mut retirement = instance.retirement(&plan.limits);
         retirement.stop_grace = retirement.stop_grace.min(STOP_GRACE_MAX);
         let removed = match retirement.stop(engine, &deps.routes).await {
             Ok(()) => retirement.remove(engine).await,

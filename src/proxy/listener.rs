@@ -23,10 +23,24 @@ use tracing::{Instrument, debug, debug_span, warn};
 
 use super::client::Client;
 use super::exchange::Peer;
-use super::{Proxy, limits};
+use super::proxy_protocol::Addresses;
+use super::{Proxy, limits, proxy_protocol};
 
 /// How ALPN names HTTP/2 (RFC 9113, 3.2).
 const ALPN_H2: &[u8] = b"h2";
+
+/// A connection before its first byte.
+struct Accepted {
+    proxy: Proxy,
+    stream: TcpStream,
+    /// The other end, or whom it speaks for.
+    addr: SocketAddr,
+    /// The port that the client connected to, as it sees it.
+    port: u16,
+    is_trusted: bool,
+    shutdown: CancellationToken,
+    permit: OwnedSemaphorePermit,
+}
 
 impl Proxy {
     /// Serves plain HTTP/1.1 until `shutdown`; connections go on until [`Proxy::finish`].
@@ -67,23 +81,36 @@ impl Proxy {
                     continue;
                 }
             };
-            let client = Client::direct(addr, port, tls.is_some());
-            let peer = Peer {
-                proxy: self.clone(),
-                is_trusted: self.0.config.trust.covers(client.ip),
-                client,
-                is_tls: tls.is_some(),
+            let inner = &*self.0;
+            let is_trusted = inner.config.trust.covers(addr.ip().to_canonical());
+            let accepted = Accepted {
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),
-                _permit: permit,
+                proxy: self.clone(),
+                stream,
+                addr,
+                port,
+                is_trusted,
+                permit,
             };
-            let connection = run(stream, tls.clone(), Arc::new(peer));
-            self.0.tasks.spawn(connection.instrument(debug_span!("downstream", %addr)));
+            let span = debug_span!("downstream", %addr);
+            if is_trusted && inner.config.trust.proxy_protocol {
+                inner.tasks.spawn(accepted.run_behind(tls.clone()).instrument(span));
+            } else {
+                inner.tasks.spawn(accepted.run(tls.clone()).instrument(span));
+            }
         }
     }
 
+    /// The PROXY header that a connection of a trusted proxy begins with.
+    pub(super) async fn read_header(&self, stream: &mut TcpStream) -> io::Result<Option<Addresses>> {
+        let read = timeout(limits::PROXY_HEADER_TIME_MAX, proxy_protocol::read(stream));
+        let cut = || io::Error::from(io::ErrorKind::ConnectionAborted);
+        self.0.cut.run_until_cancelled(read).await.ok_or_else(cut)?.map_err(io::Error::from)?
+    }
+
     /// Cancel-safe: a connection that was accepted is returned.
-    async fn accept(
+    pub(super) async fn accept(
         &self,
         listener: &TcpListener,
     ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
@@ -94,6 +121,33 @@ impl Proxy {
             debug!(error = &error as &dyn std::error::Error, "connection ended as it began");
         }
         Ok((stream, addr, permit))
+    }
+}
+
+impl Accepted {
+    /// Reads the PROXY header first, and goes on as if the client that it names had connected.
+    async fn run_behind(mut self, tls: Option<TlsAcceptor>) {
+        match self.proxy.read_header(&mut self.stream).await {
+            Ok(Some(Addresses { from, to })) => {
+                (self.addr, self.port) = (from, to.port());
+                self.is_trusted = self.proxy.0.config.trust.covers(from.ip().to_canonical());
+            }
+            Ok(None) => {}
+            Err(error) => return debug!(error = &error as &dyn std::error::Error, "no PROXY header"),
+        }
+        self.run(tls).await;
+    }
+
+    async fn run(self, tls: Option<TlsAcceptor>) {
+        let peer = Peer {
+            client: Client::direct(self.addr, self.port, tls.is_some()),
+            is_trusted: self.is_trusted,
+            is_tls: tls.is_some(),
+            proxy: self.proxy,
+            shutdown: self.shutdown,
+            _permit: self.permit,
+        };
+        run(self.stream, tls, Arc::new(peer)).await;
     }
 }
 

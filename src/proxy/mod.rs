@@ -29,6 +29,7 @@ mod frames;
 mod headers;
 mod listener;
 mod page;
+pub mod proxy_protocol;
 mod request_id;
 mod target;
 mod tunnel;
@@ -58,6 +59,8 @@ mod limits {
     pub(super) const HEADER_READ_TIME_MAX: Duration = Duration::from_secs(30);
     /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
     pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
+    /// From accepting a connection of a trusted proxy to the end of its PROXY header.
+    pub(super) const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(5);
     /// Addresses that are read from the end of `X-Forwarded-For`; further ones are as good as not said.
     pub(super) const FORWARDED_HOPS_MAX: usize = 32;
     /// What is read ahead or not yet written on one HTTP/1 connection.

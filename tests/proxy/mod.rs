@@ -6,6 +6,7 @@ mod forward;
 mod headers;
 mod identity;
 mod pages;
+mod proxy_protocol;
 mod routing;
 mod tls;
 mod upgrade;

@@ -1,8 +1,9 @@
 //! Where to listen.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::{ConfigError, Setting};
+use crate::port::every_interface;
 
 /// Where plain http is served: the port that browsers use, else one that needs no privilege.
 pub(super) const HTTP_PORTS: [u16; 2] = [80, 8080];
@@ -20,16 +21,11 @@ pub enum ListenChoice {
 
 impl ListenChoice {
     /// The addresses to try, in order: the first that can be bound is where to listen.
-    ///
-    /// `[::]` also takes IPv4 on Linux; `0.0.0.0` comes after it for machines without IPv6.
     #[must_use]
     pub fn attempts(&self) -> Vec<SocketAddr> {
         match self {
             Self::Address(addr) => vec![*addr],
-            Self::Ports(ports) => {
-                let every: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
-                ports.iter().flat_map(|port| every.map(|ip| SocketAddr::new(ip, *port))).collect()
-            }
+            Self::Ports(ports) => ports.iter().flat_map(|port| every_interface(*port)).collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::request_id::RequestId;
 use crate::name::AppName;
 use crate::traffic::Upstream;
 
-const TARGET: &str = "minipaas::access";
+pub(super) const TARGET: &str = "minipaas::access";
 
 /// What is known of one request; travels with it from its first byte to its last.
 #[derive(Debug)]

@@ -233,7 +233,7 @@ where
 }
 
 /// Sends small writes at once, and notices clients that vanish.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     let (probes, interval) = limits::KEEP_ALIVE_PROBES;
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -244,7 +244,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Whether accepting failed because of the one connection that was to be accepted; the next one may be well.
-fn is_of_connection(error: &io::Error) -> bool {
+pub(super) fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

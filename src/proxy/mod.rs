@@ -10,6 +10,8 @@
 //!
 //! `client` knows who asks: the other end of the connection, or whom a trusted proxy there speaks for.
 //!
+//! `tcp` serves the ports that lead to apps without HTTP.
+//!
 //! Nothing on the request path waits for anything but its own client and upstream: the table is a snapshot, the counters are
 //! atomic. The exception is a route that is held, where waiting is the point; how many may wait is bounded.
 //!
@@ -32,6 +34,7 @@ mod page;
 pub mod proxy_protocol;
 mod request_id;
 mod target;
+mod tcp;
 mod tunnel;
 
 use std::sync::Arc;
@@ -89,6 +92,12 @@ mod limits {
     pub(super) const REUSE_TIME_MAX: Duration = Duration::from_secs(1);
     /// The buffer of one direction of a tunnel: two make 16 KiB, which an idle WebSocket holds as long as it lives.
     pub(super) const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
+    /// The buffer of each thread for the bytes of TCP ports.
+    pub(super) const PORT_BUFFER_BYTES: usize = 64 * 1024;
+    /// Upstreams that are tried for one connection to a TCP port.
+    pub(super) const PORT_CONNECTS_MAX: usize = 3;
+    /// After listening on a TCP port of the table failed.
+    pub(super) const BIND_PAUSE: Duration = Duration::from_secs(1);
     /// What remains, after the time to close is over, to write a last frame.
     pub(super) const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(500);
 }
@@ -119,6 +128,8 @@ pub struct Timeouts {
     pub hold: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
+    /// For either side of a connection to a TCP port to say something; 1 h.
+    pub port_idle: Duration,
 }
 
 /// The proxy; clones are handles on the same one. Dropping the last one leaves its connections alone.
@@ -163,6 +174,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(60),
             hold: Duration::from_secs(60),
             close: Duration::from_secs(2),
+            port_idle: Duration::from_secs(60 * 60),
         }
     }
 }

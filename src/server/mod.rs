@@ -28,14 +28,13 @@ use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
+use crate::port::ListenError;
 use crate::probe::NetworkProber;
 use crate::proxy::{Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
 use crate::traffic::Routes;
-
-pub use listen::ListenError;
 
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
@@ -173,6 +172,7 @@ fn serve_traffic(
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
     tokio::spawn(proxy.clone().serve_https(https_listener, server_config(resolver), shutdown.clone()));
+    tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
     Ok(Serving { proxy, https })
 }
 

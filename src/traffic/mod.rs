@@ -74,6 +74,11 @@ impl Routes {
             .iter()
             .map(|route| route.upstreams.iter().map(|upstream| pair(&mut known, upstream)).collect())
             .collect();
+        // One that routes lead to, too, is there already: what is counted on either is drained together.
+        for upstream in table.ports().iter().flat_map(|port| &port.upstreams) {
+            let make = || Arc::new(Upstream::new(upstream.instance.clone(), upstream.addr));
+            known.entry(upstream.instance.clone()).or_insert_with(make);
+        }
         drop(known);
         self.live.send_replace(Arc::new(Live { table, upstreams, turn: AtomicUsize::new(0) }));
     }

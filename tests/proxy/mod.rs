@@ -8,6 +8,7 @@ mod identity;
 mod pages;
 mod proxy_protocol;
 mod routing;
+mod tcp;
 mod tls;
 mod upgrade;
 

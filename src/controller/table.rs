@@ -58,7 +58,7 @@ impl Task {
                 plans.flat_map(|plan| plan.ports.iter().map(|port| (port.listen, &other.record.name)))
             })
             .collect();
-        find_port_conflict(app, wanted.iter().map(|port| port.listen), others)?;
+        find_port_conflict(app, wanted.iter().map(|port| port.listen), &others)?;
         // The proxy listens when the table is published, long after this; what stands in the way is found here.
         for port in wanted.iter().filter(|port| self.table.port(port.listen).is_none()) {
             listen_at(&every_interface(port.listen))?;

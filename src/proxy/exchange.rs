@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
@@ -121,7 +121,7 @@ impl Peer {
             .filter(|_| request.body().is_end_stream())
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let request = self.rewritten(request, client, &uri, &host_header, claim.strip, protocol, entry);
+        let request = self.rewritten(request, client, &host_header, claim.strip, protocol, entry);
         let (response, lease) = self.proxy.forward(claim, to, request, entry).await?;
         self.respond(response, lease, upgrade, entry)
     }
@@ -131,13 +131,13 @@ impl Peer {
         &self,
         request: Request<Incoming>,
         client: &Client,
-        uri: &Uri,
         host: &HeaderValue,
         strip: usize,
         upgrade: Option<HeaderValue>,
         entry: &Entry,
     ) -> Request<RequestBody> {
         let (mut parts, body) = request.into_parts();
+        let uri = std::mem::take(&mut parts.uri);
         let body = RequestBody::new(body);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
@@ -153,7 +153,7 @@ impl Peer {
             start_ms: now_ms(),
         };
         headers::rewrite_request(&mut parts.headers, told, upgrade);
-        parts.uri = target::for_upstream(uri, strip);
+        parts.uri = target::for_upstream(&uri, strip);
         parts.version = Version::HTTP_11;
         // Nothing of the client's connection is of use to the upstream's.
         parts.extensions.clear();

@@ -42,15 +42,14 @@ pub struct PortConflict {
 /// # Errors
 ///
 /// [`PortConflict`], naming the owner.
-pub fn find_port_conflict<'r>(
+pub fn find_port_conflict(
     app: &AppName,
     wanted: impl IntoIterator<Item = u16>,
-    existing: impl IntoIterator<Item = (u16, &'r AppName)> + Clone,
+    existing: &[(u16, &AppName)],
 ) -> Result<(), PortConflict> {
     for listen in wanted {
-        let mut others = existing.clone().into_iter();
-        if let Some((_, owner)) = others.find(|(port, owner)| *port == listen && *owner != app) {
-            return Err(PortConflict { listen, owner: owner.clone() });
+        if let Some((_, owner)) = existing.iter().find(|(port, owner)| *port == listen && *owner != app) {
+            return Err(PortConflict { listen, owner: (*owner).clone() });
         }
     }
     Ok(())
@@ -63,7 +62,7 @@ mod tests {
     #[test]
     fn a_port_has_one_owner() {
         let (blog, shop): (AppName, AppName) = ("blog".parse().unwrap(), "shop".parse().unwrap());
-        let existing = [(5432, &blog)];
+        let existing = &[(5432, &blog)];
         let conflict = find_port_conflict(&shop, [80, 5432], existing).unwrap_err();
         assert_eq!(conflict.to_string(), "port 5432 already leads to app `blog`");
         assert!(find_port_conflict(&blog, [5432], existing).is_ok());

@@ -144,6 +144,15 @@ pub(crate) struct ServerArgs {
     /// Apps are at `<app>.<domain>` [default: localhost]
     #[arg(long)]
     pub(crate) domain: Option<String>,
+    /// Believe these proxies in front of the box what they say of their clients, such as `10.0.0.0/8,192.0.2.1`
+    #[arg(long, value_name = "CIDRS")]
+    pub(crate) trusted_proxies: Option<String>,
+    /// The header in which they name the client's address [default: X-Forwarded-For]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client_ip_header: Option<String>,
+    /// Their connections begin with a PROXY header, version 1 or 2
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) proxy_protocol: Option<String>,
     /// The state's folder [default: /var/lib/minipaas for root, else ~/.local/state/minipaas]
     #[arg(long, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
@@ -154,7 +163,9 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<String>,
     /// Stop the daemon; apps go on running in Docker, but are not reachable
-    #[arg(long, conflicts_with_all = ["http", "https", "domain", "metrics", "access_log"])]
+    #[arg(long, conflicts_with_all = [
+        "http", "https", "domain", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
+    ])]
     pub(crate) stop: bool,
     /// Leave the terminal's session first: set by `up` when it starts a daemon in the background
     #[arg(long, hide = true)]

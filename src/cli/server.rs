@@ -29,6 +29,9 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
         domain: args.domain.clone(),
         metrics: args.metrics.clone(),
         access_log: args.access_log.clone(),
+        trusted_proxies: args.trusted_proxies.clone(),
+        client_ip_header: args.client_ip_header.clone(),
+        proxy_protocol: args.proxy_protocol.clone(),
     };
     let config = ServerConfig::resolve(&flags, env)?;
     log_to_stderr(&config.log)?;

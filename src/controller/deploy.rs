@@ -144,6 +144,7 @@ impl Task {
         };
         let plan = app.plan(&release, &self.domain)?;
         self.check_conflicts(name, &plan.routes)?;
+        self.check_ports(name, &plan.ports)?;
         let is_unchanged = app.is_unchanged(&release);
         Ok(Planned { plan, is_unchanged })
     }

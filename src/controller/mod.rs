@@ -32,9 +32,10 @@ use crate::engine::EngineError;
 use crate::manifest::{ManifestError, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
+use crate::port::ListenError;
 use crate::release::Build;
 use crate::rollout::{Abort, Deps, Update};
-use crate::route::Conflict;
+use crate::route::{Conflict, PortConflict};
 use crate::store::{Store, StoreError};
 
 pub use table::last_table;
@@ -141,6 +142,12 @@ pub enum DeployError {
     /// Another app has one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    /// Another app has one of its ports.
+    #[error(transparent)]
+    PortConflict(#[from] PortConflict),
+    /// One of its ports cannot be had.
+    #[error(transparent)]
+    Port(#[from] ListenError),
     /// The name is another folder's.
     #[error("app `{app}` was deployed from `{origin}`")]
     NameTaken {

@@ -49,6 +49,7 @@ impl Task {
             .routes()
             .iter()
             .flat_map(|route| &route.upstreams)
+            .chain(self.table.ports().iter().flat_map(|port| &port.upstreams))
             .map(|upstream| upstream.instance.clone())
             .collect();
         let resumed: BTreeMap<AppName, ReleaseId> = self

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::DeployError;
 use super::app::{App, Hold};
 use super::task::Task;
 use crate::name::{AppName, Host, PathPrefix};
-use crate::plan::PlannedRoute;
-use crate::route::{Conflict, Mode, Route, RouteTable, find_conflict};
+use crate::plan::{PlannedPort, PlannedRoute};
+use crate::port::{every_interface, listen_at};
+use crate::route::{Conflict, Mode, PortRoute, Route, RouteTable, find_conflict, find_port_conflict};
 use crate::store::Snapshot;
 
 impl Task {
@@ -15,8 +17,9 @@ impl Task {
     pub(super) async fn publish(&mut self) {
         self.apps.values_mut().for_each(App::end_return);
         let routes: Vec<Route> = self.apps.values().flat_map(routes_of).collect();
-        if routes != self.table.routes() {
-            self.table = RouteTable::new(self.table.generation() + 1, routes);
+        let ports: Vec<PortRoute> = self.apps.values().flat_map(ports_of).collect();
+        if routes != self.table.routes() || ports != self.table.ports() {
+            self.table = RouteTable::new(self.table.generation() + 1, routes).with_ports(ports);
             self.deps.routes.publish(self.table.clone());
             tracing::debug!(generation = self.table.generation(), "published a route table");
             // Only the next start reads it, and it would find out by itself a moment later.
@@ -43,6 +46,25 @@ impl Task {
             wanted.iter().map(|route| (&route.host, &route.path)).collect();
         find_conflict(app, wanted.into_iter(), &existing)
     }
+
+    /// Whether the app can have these ports: another app has, or is about to have, none of them, and nobody else listens there.
+    pub(super) fn check_ports(&self, app: &AppName, wanted: &[PlannedPort]) -> Result<(), DeployError> {
+        let others: Vec<(u16, &AppName)> = self
+            .apps
+            .values()
+            .flat_map(|other| {
+                let rolling = other.rollout.iter().map(|rollout| &rollout.plan);
+                let plans = other.serving.iter().chain(rolling);
+                plans.flat_map(|plan| plan.ports.iter().map(|port| (port.listen, &other.record.name)))
+            })
+            .collect();
+        find_port_conflict(app, wanted.iter().map(|port| port.listen), &others)?;
+        // The proxy listens when the table is published, long after this; what stands in the way is found here.
+        for port in wanted.iter().filter(|port| self.table.port(port.listen).is_none()) {
+            listen_at(&every_interface(port.listen))?;
+        }
+        Ok(())
+    }
 }
 
 /// The table of the last process as far as it still follows from what is stored: its upstreams, with routes made anew.
@@ -64,7 +86,12 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
             plan.routes.iter().find(|planned| planned.host == route.host && planned.path == route.path)?;
         Some(Route { upstreams: route.upstreams.clone(), ..empty_route(&route.app, planned) })
     });
-    RouteTable::new(saved.generation(), routes.collect())
+    let ports = saved.ports().iter().filter_map(|port| {
+        let planned =
+            apps.get(&port.app)?.as_ref()?.ports.iter().find(|planned| planned.listen == port.listen)?;
+        Some(PortRoute { upstreams: port.upstreams.clone(), ..empty_port(&port.app, planned) })
+    });
+    RouteTable::new(saved.generation(), routes.collect()).with_ports(ports.collect())
 }
 
 impl App {
@@ -98,6 +125,38 @@ fn routes_of(app: &App) -> Vec<Route> {
             route
         })
         .collect()
+}
+
+fn ports_of(app: &App) -> Vec<PortRoute> {
+    let Some(plan) = &app.serving else { return Vec::new() };
+    plan.ports
+        .iter()
+        .map(|planned| {
+            let mut port = empty_port(&app.record.name, planned);
+            port.is_held = app.hold != Hold::Off;
+            if app.hold != Hold::Swapping {
+                let ours = app
+                    .instances
+                    .values()
+                    .filter(|instance| instance.labels().slot.process == planned.process);
+                port.upstreams = ours.filter_map(|instance| instance.upstream_at(planned.port)).collect();
+            }
+            port
+        })
+        .collect()
+}
+
+fn empty_port(app: &AppName, planned: &PlannedPort) -> PortRoute {
+    PortRoute {
+        app: app.clone(),
+        process: planned.process.clone(),
+        listen: planned.listen,
+        send_proxy: planned.send_proxy,
+        accept_proxy: planned.accept_proxy,
+        drain: planned.drain,
+        is_held: false,
+        upstreams: Vec::new(),
+    }
 }
 
 fn empty_route(app: &AppName, planned: &PlannedRoute) -> Route {

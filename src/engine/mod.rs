@@ -40,6 +40,8 @@ pub mod label {
     pub const INSTANCE: &str = "minipaas.instance";
     /// On containers: the port that the process listens on, so that a restarted daemon knows where to dial.
     pub const PORT: &str = "minipaas.port";
+    /// On containers: further ports that are dialled, separated by commas.
+    pub const MORE_PORTS: &str = "minipaas.more-ports";
     /// On images: the digest of what they were made from.
     pub const CONTENT: &str = "minipaas.content";
 }
@@ -164,6 +166,8 @@ pub struct ContainerSpec {
     pub env: BTreeMap<String, String>,
     /// The port that the process listens on; published on loopback where the bridge cannot be dialled.
     pub port: Option<u16>,
+    /// Further ports that it listens on; published likewise. Without `port`, and each once.
+    pub more_ports: Vec<u16>,
     /// Bytes.
     pub memory: Option<u64>,
     /// Thousandths of a core.
@@ -185,6 +189,8 @@ pub struct Container {
     pub state: ContainerState,
     /// Where its port can be reached; `None` while it has no address, or when it has no port.
     pub addr: Option<SocketAddr>,
+    /// Where its further ports can be reached; those that cannot are not in it.
+    pub more_addrs: BTreeMap<u16, SocketAddr>,
     /// What its HEALTHCHECK says.
     pub health: Health,
 }

@@ -17,6 +17,7 @@ mod probing;
 mod retire;
 mod task;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -102,6 +103,8 @@ pub struct Observation {
     pub container: Option<ContainerId>,
     /// Where it listens.
     pub addr: Option<SocketAddr>,
+    /// Where its further ports can be reached.
+    pub more_addrs: BTreeMap<u16, SocketAddr>,
 }
 
 /// Where an instance's container comes from.
@@ -186,6 +189,7 @@ impl Instance {
             since: crate::clock::now(),
             container: container.map(|found| found.id.clone()),
             addr: container.and_then(|found| found.addr),
+            more_addrs: container.map(|found| found.more_addrs.clone()).unwrap_or_default(),
         });
         let poke = Arc::new(Notify::new());
         let task =
@@ -233,13 +237,23 @@ impl Instance {
     /// Its entry in a route table; `None` unless it is ready and has an address.
     #[must_use]
     pub fn upstream(&self) -> Option<route::Upstream> {
+        self.upstream_at(self.spec.port?)
+    }
+
+    /// Its entry for a TCP route to one of its ports; `None` unless it is ready and the port has an address.
+    #[must_use]
+    pub fn upstream_at(&self, port: u16) -> Option<route::Upstream> {
         let observed = self.observed.borrow();
-        let addr = observed.addr.filter(|_| observed.state == InstanceState::Ready)?;
+        let addr = if self.spec.port == Some(port) {
+            observed.addr
+        } else {
+            observed.more_addrs.get(&port).copied()
+        };
         Some(route::Upstream {
             instance: self.labels.instance.clone(),
             slot: self.labels.slot.clone(),
             release: self.labels.release,
-            addr,
+            addr: addr.filter(|_| observed.state == InstanceState::Ready)?,
         })
     }
 
@@ -265,7 +279,7 @@ impl Instance {
     fn container_spec(
         labels: &Labels,
         spec: &InstanceSpec,
-        volumes: std::collections::BTreeMap<String, String>,
+        volumes: BTreeMap<String, String>,
     ) -> ContainerSpec {
         ContainerSpec {
             labels: labels.clone(),
@@ -273,6 +287,7 @@ impl Instance {
             argv: spec.argv.clone(),
             env: spec.env.clone(),
             port: spec.port,
+            more_ports: spec.more_ports.clone(),
             memory: spec.memory.map(|bytes| bytes.0),
             cpu: spec.cpu.map(|milli| milli.0),
             volumes,

@@ -213,9 +213,11 @@ impl Task {
 
     fn observe(&self, container: &Container) {
         let has_moved = self.observed.send_if_modified(|observed| {
-            let is_new =
-                observed.addr != container.addr || observed.container.as_ref() != Some(&container.id);
+            let is_new = observed.addr != container.addr
+                || observed.more_addrs != container.more_addrs
+                || observed.container.as_ref() != Some(&container.id);
             observed.addr = container.addr;
+            observed.more_addrs.clone_from(&container.more_addrs);
             observed.container = Some(container.id.clone());
             is_new
         });

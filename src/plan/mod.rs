@@ -11,10 +11,11 @@ mod spec;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::manifest::{Deploy, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
-use crate::policy::Policy;
+use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
 
 pub use spec::{InstanceSpec, Readiness};
@@ -50,6 +51,23 @@ pub struct PlannedRoute {
     pub policy: Arc<Policy>,
 }
 
+/// A TCP port of the app, with its place in the container resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedPort {
+    /// The port of the box, on every interface.
+    pub listen: u16,
+    /// The process type that answers.
+    pub process: ProcessType,
+    /// The port in the container.
+    pub port: u16,
+    /// Whether and how the process is told who is connected.
+    pub send_proxy: Option<ProxyVersion>,
+    /// Whether trusted proxies in front say who is connected.
+    pub accept_proxy: bool,
+    /// How long connections to a replaced instance may last.
+    pub drain: Duration,
+}
+
 /// One step of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -63,7 +81,12 @@ pub enum Step {
         checks: Vec<(ProcessType, Readiness)>,
     },
     /// One new route table is published: no request starts on an old instance after it.
-    Switch(Vec<PlannedRoute>),
+    Switch {
+        /// What is routed afterwards.
+        routes: Vec<PlannedRoute>,
+        /// Which ports lead to it afterwards.
+        ports: Vec<PlannedPort>,
+    },
     /// Requests on the old instances finish.
     Drain {
         /// The limits.
@@ -93,6 +116,8 @@ pub struct Plan {
     pub instances: Vec<InstanceSpec>,
     /// What is routed afterwards.
     pub routes: Vec<PlannedRoute>,
+    /// Which TCP ports lead to it afterwards.
+    pub ports: Vec<PlannedPort>,
     /// How long old instances may take to finish.
     pub limits: Deploy,
     /// Everything, in order.
@@ -111,6 +136,11 @@ pub fn plan(
 ) -> Plan {
     let routes = routes(app, manifest, domain);
     let instances = spec::instances(app, release, manifest, build, &routes);
+    let ports = spec::ports(manifest, build, &routes);
+    // An instance is stopped once both its WebSockets and its ports' connections have had their time.
+    let longest = ports.iter().map(|port| port.drain).chain([manifest.deploy.websocket_drain]).max();
+    let websocket_drain = longest.unwrap_or(manifest.deploy.websocket_drain);
+    let limits = Deploy { websocket_drain, ..manifest.deploy.clone() };
     // Two instances of different releases must not write to one volume at once; without a volume there is nothing to share.
     let is_swap = observed.current.is_some();
     let order = if is_swap && !manifest.volumes.is_empty() {
@@ -124,13 +154,10 @@ pub fn plan(
         instances.iter().map(|spec| (spec.slot.process.clone(), spec.ready.clone())).collect();
     checks.dedup();
     let ready = Step::AwaitReady { checks };
-    let switch = Step::Switch(routes.clone());
+    let switch = Step::Switch { routes: routes.clone(), ports: ports.clone() };
     let old = observed.current.iter().filter(|(_, slots)| !slots.is_empty());
     let drain_and_stop = old.flat_map(|(release, slots)| {
-        [
-            Step::Drain { limits: manifest.deploy.clone() },
-            Step::Stop { release: *release, slots: slots.clone() },
-        ]
+        [Step::Drain { limits: limits.clone() }, Step::Stop { release: *release, slots: slots.clone() }]
     });
     let mut steps = Vec::new();
     match order {
@@ -155,7 +182,8 @@ pub fn plan(
         order,
         instances,
         routes,
-        limits: manifest.deploy.clone(),
+        ports,
+        limits,
         steps,
     }
 }
@@ -206,13 +234,16 @@ impl fmt::Display for Step {
                     checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
                 write!(f, "ready   {}", checks.join("; "))
             }
-            Self::Switch(routes) if routes.is_empty() => write!(f, "switch  no routes"),
-            Self::Switch(routes) => {
-                let routes: Vec<_> = routes
+            Self::Switch { routes, ports } if routes.is_empty() && ports.is_empty() => {
+                write!(f, "switch  no routes")
+            }
+            Self::Switch { routes, ports } => {
+                let routes =
+                    routes.iter().map(|route| format!("{}{} -> {}", route.host, route.path, route.process));
+                let ports = ports
                     .iter()
-                    .map(|route| format!("{}{} -> {}", route.host, route.path, route.process))
-                    .collect();
-                write!(f, "switch  {}", routes.join(", "))
+                    .map(|port| format!("tcp :{} -> {}:{}", port.listen, port.process, port.port));
+                write!(f, "switch  {}", routes.chain(ports).collect::<Vec<_>>().join(", "))
             }
             Self::Drain { limits } => {
                 write!(

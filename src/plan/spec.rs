@@ -1,11 +1,11 @@
 //! What one slot of a release runs, with every default filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use super::PlannedRoute;
-use crate::manifest::{Bytes, Check, Manifest, MilliCpu, Probe, Process};
+use super::{PlannedPort, PlannedRoute};
+use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
 
@@ -29,6 +29,8 @@ pub struct InstanceSpec {
     pub env: BTreeMap<String, String>,
     /// The port that it listens on; `None` for a process that takes no requests.
     pub port: Option<u16>,
+    /// Further ports that TCP routes lead to.
+    pub more_ports: Vec<u16>,
     /// When it may receive traffic.
     pub ready: Readiness,
     /// When it is to be restarted although it runs.
@@ -74,8 +76,10 @@ pub(super) fn instances(
 ) -> Vec<InstanceSpec> {
     let mut specs = Vec::new();
     for (name, process) in &manifest.processes {
-        let takes_requests = name.is_web() || routes.iter().any(|route| route.process == *name);
-        let port = process.port.or_else(|| takes_requests.then(|| port_of(build)));
+        let port = own_port(name, manifest, build, routes);
+        let rules = manifest.ports.iter().filter(|rule| rule.process == *name);
+        let more_ports: BTreeSet<u16> =
+            rules.filter_map(|rule| rule.port.filter(|_| rule.port != port)).collect();
         for number in 1..=process.replicas {
             let slot = Slot { process: name.clone(), number };
             specs.push(InstanceSpec {
@@ -85,6 +89,7 @@ pub(super) fn instances(
                 image: build.image.clone(),
                 argv: process.command.as_ref().map(crate::manifest::Command::argv),
                 port,
+                more_ports: more_ports.iter().copied().collect(),
                 ready: readiness(process, name, port, build),
                 live: process.live.clone(),
                 memory: process.memory,
@@ -99,6 +104,31 @@ pub(super) fn instances(
         }
     }
     specs
+}
+
+/// The TCP ports, each with its place in the container.
+pub(super) fn ports(manifest: &Manifest, build: &Build, routes: &[PlannedRoute]) -> Vec<PlannedPort> {
+    let planned = |rule: &PortRule| {
+        Some(PlannedPort {
+            listen: rule.listen,
+            process: rule.process.clone(),
+            port: rule.port.or_else(|| own_port(&rule.process, manifest, build, routes))?,
+            send_proxy: rule.send_proxy,
+            accept_proxy: rule.accept_proxy,
+            drain: rule.drain.unwrap_or(manifest.deploy.websocket_drain),
+        })
+    };
+    manifest.ports.iter().filter_map(planned).collect()
+}
+
+/// The port that is `$PORT` for a process, and where it is asked whether it is ready: what the manifest says; where it says
+/// nothing, the default of a process that takes requests, and of any other the first that a TCP route leads to.
+fn own_port(name: &ProcessType, manifest: &Manifest, build: &Build, routes: &[PlannedRoute]) -> Option<u16> {
+    let takes_requests = name.is_web() || routes.iter().any(|route| route.process == *name);
+    let rule = manifest.ports.iter().find(|rule| rule.process == *name);
+    let said = manifest.processes.get(name).and_then(|process| process.port);
+    said.or_else(|| rule?.port.filter(|_| !takes_requests))
+        .or_else(|| (takes_requests || rule.is_some()).then(|| port_of(build)))
 }
 
 fn port_of(build: &Build) -> u16 {

@@ -130,3 +130,21 @@ fn the_port_is_the_manifests_else_the_images_only_one_else_8080() {
     assert_eq!(port("", &[3000, 4000]), Some(8080));
     assert_eq!(port("[process.bot]\ncommand = \"x\"\n", &[3000]), None);
 }
+
+#[test]
+fn tcp_ports_lead_to_where_the_process_listens() {
+    check(
+        "[process.db]\ncommand = \"db\"\n[deploy]\nwebsocket_drain = \"1m\"\n\
+         [[port]]\nport = 5432\nprocess = \"db\"\ntarget = 5433\ndrain = \"2m\"\n\
+         [[port]]\nport = 6000\nprocess = \"db\"\n",
+        &["db.1"],
+        &expect![[r#"
+            shop v1 -> v2
+              start   db.1
+              ready   db: accepts connections within 60s
+              switch  tcp :5432 -> db:5433, tcp :6000 -> db:5433
+              drain   requests up to 30s, websockets up to 120s
+              stop    v1 db.1
+        "#]],
+    );
+}

@@ -1,12 +1,11 @@
 //! One request, from its head to the head of its response: who answers it, and how it is told apart on the way.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,6 +15,7 @@ use tracing::{Instrument, debug_span, warn};
 use super::access::Entry;
 use super::body::ResponseBody;
 use super::claim::{Address, Claim};
+use super::client::{self, Client};
 use super::clients::Place;
 use super::error::{Error, Side};
 use super::guard::{Arrival, Visit};
@@ -35,11 +35,9 @@ const CA_PATH: &str = "/.well-known/minipaas/ca.crt";
 #[derive(Debug)]
 pub(super) struct Peer {
     pub proxy: Proxy,
-    pub client: IpAddr,
-    /// The address as a header's value, made once.
-    pub client_value: HeaderValue,
-    /// The port that the client connected to, as it sees it.
-    pub port: HeaderValue,
+    pub client: Client,
+    /// Whether the other end is a proxy that is believed what it says of its clients.
+    pub is_trusted: bool,
     pub is_tls: bool,
     /// Counts the connection as open.
     pub _open: OpenConnection,
@@ -63,9 +61,14 @@ impl Peer {
         let is_head = request.method() == Method::HEAD;
         let version = request.version();
         let accept = request.headers().get(ACCEPT).cloned();
-        let mut entry = Entry::new(&self, proxy.ids.next(), &request);
+        let behind =
+            self.is_trusted.then(|| Box::new(self.client.behind(request.headers(), &proxy.config.trust)));
+        let client = behind.as_deref().unwrap_or(&self.client);
+        let given_id = behind.as_ref().and_then(|_| client::given_id(request.headers()));
+        let id = given_id.unwrap_or_else(|| proxy.ids.next());
+        let mut entry = Entry::new(&self, client, id, &request);
         let mut visit = None;
-        let answer = self.route(request, &mut entry, &mut visit).await;
+        let answer = self.route(request, client, &mut entry, &mut visit).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return response,
@@ -106,6 +109,7 @@ impl Peer {
     async fn route(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
+        client: &Client,
         entry: &mut Entry,
         visit: &mut Option<Box<Visit>>,
     ) -> Result<Response<Outbound>, Error> {
@@ -122,12 +126,12 @@ impl Peer {
         let host_header = target::host_header(&uri, request.headers())?;
         let host = target::routed_host(&host_header)?;
         target::check_length(&uri)?;
-        let to = Address { host: &host, path: uri.path(), client: self.client, is_tls: self.is_tls };
+        let to = Address { host: &host, path: uri.path(), client: client.ip, is_tls: client.is_https };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.routed(found, to.path, request.headers());
-        let arrival = Arrival { client: self.client, is_tls: self.is_tls, host: &host_header };
+        let arrival = Arrival { client: client.ip, is_tls: client.is_https, host: &host_header };
         *visit = Visit::begin(found, arrival, &request);
         let visit = visit.as_deref();
         if let Some(visit) = visit
@@ -135,8 +139,10 @@ impl Peer {
         {
             return Ok(answer.map(Outbound::Plain));
         }
-        if !self.is_tls && found.route.policy.https_redirect {
-            let location = target::over_https(&host, proxy.config.https_port, &uri)?;
+        if !client.is_https && found.route.policy.https_redirect {
+            // The ports of a proxy in front of us are its own business.
+            let port = if client.is_proxied { 443 } else { proxy.config.https_port };
+            let location = target::over_https(&host, port, &uri)?;
             return Ok(page::redirect(StatusCode::PERMANENT_REDIRECT, location).map(Outbound::Plain));
         }
         if let Some(visit) = visit {
@@ -168,7 +174,7 @@ impl Peer {
             .filter(|_| matches!(request.body(), RequestBody::Empty))
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let (mut head, body) = self.rewritten(request, &uri, &host_header, claim.strip, protocol, entry);
+        let (mut head, body) = self.rewritten(request, client, &host_header, claim.strip, protocol, entry);
         let sent = match visit {
             None => self.proxy.forward(claim, to, &head, body, entry).await,
             Some(visit) => {
@@ -192,7 +198,7 @@ impl Peer {
     fn rewritten(
         &self,
         request: Request<RequestBody>,
-        uri: &Uri,
+        client: &Client,
         host: &HeaderValue,
         strip: usize,
         upgrade: Option<HeaderValue>,
@@ -200,20 +206,19 @@ impl Peer {
     ) -> (request::Parts, RequestBody) {
         let (mut parts, body) = request.into_parts();
         entry.received = body.size_hint().exact().unwrap_or_default();
+        let uri = std::mem::take(&mut parts.uri);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
         }
         let told = Told {
-            client: &self.client_value,
-            scheme: if self.is_tls { "https" } else { "http" },
-            port: &self.port,
+            client,
             host,
             prefix: (strip > 0).then(|| uri.path().get(..strip)).flatten(),
             id: (&entry.id).into(),
             start_ms: now_ms(),
         };
         headers::rewrite_request(&mut parts.headers, told, upgrade);
-        parts.uri = target::for_upstream(uri, strip);
+        parts.uri = target::for_upstream(&uri, strip);
         parts.version = Version::HTTP_11;
         // Nothing of the client's connection is of use to the upstream's.
         parts.extensions.clear();

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,11 +21,30 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
 
+use super::client::Client;
+use super::clients::Place;
 use super::exchange::Peer;
-use super::{Proxy, limits};
+use super::proxy_protocol::Addresses;
+use super::{Proxy, limits, proxy_protocol};
+use crate::metrics::OpenConnection;
 
 /// How ALPN names HTTP/2 (RFC 9113, 3.2).
 const ALPN_H2: &[u8] = b"h2";
+
+/// A connection before its first byte.
+struct Accepted {
+    proxy: Proxy,
+    stream: TcpStream,
+    /// The other end, or whom it speaks for.
+    addr: SocketAddr,
+    /// The port that the client connected to, as it sees it.
+    port: u16,
+    is_trusted: bool,
+    open: OpenConnection,
+    shutdown: CancellationToken,
+    permit: OwnedSemaphorePermit,
+    place: Place,
+}
 
 impl Proxy {
     /// Serves plain HTTP/1.1 until `shutdown`; connections go on until [`Proxy::finish`].
@@ -51,7 +69,6 @@ impl Proxy {
             Some(_) => self.0.config.https_port,
             None => listener.local_addr().map_or(80, |addr| addr.port()),
         };
-        let port = HeaderValue::from(port);
         let metrics = self.0.routes.metrics();
         let metrics = if tls.is_some() { metrics.https() } else { metrics.http() };
         loop {
@@ -70,32 +87,43 @@ impl Proxy {
                     continue;
                 }
             };
+            let inner = &*self.0;
             let client = addr.ip().to_canonical();
-            let Some(place) = self.0.clients.admit(client) else {
+            let Some(place) = inner.clients.admit(client) else {
                 debug!(%addr, "connection refused, its client has enough");
                 continue;
             };
-            let client_value =
-                HeaderValue::try_from(client.to_string()).expect("an address is digits, dots and colons");
-            let peer = Peer {
-                proxy: self.clone(),
-                client,
-                client_value,
-                port: port.clone(),
-                is_tls: tls.is_some(),
-                _open: metrics.open(),
+            let is_trusted = inner.config.trust.covers(client);
+            let accepted = Accepted {
                 // One for each connection, so that polling them does not meet in one lock.
                 shutdown: shutdown.child_token(),
-                _permit: permit,
-                _place: place,
+                proxy: self.clone(),
+                stream,
+                addr,
+                port,
+                is_trusted,
+                open: metrics.open(),
+                permit,
+                place,
             };
-            let connection = run(stream, tls.clone(), Arc::new(peer));
-            self.0.tasks.spawn(connection.instrument(debug_span!("downstream", %addr)));
+            let span = debug_span!("downstream", %addr);
+            if is_trusted && inner.config.trust.proxy_protocol {
+                inner.tasks.spawn(accepted.run_behind(tls.clone()).instrument(span));
+            } else {
+                inner.tasks.spawn(accepted.run(tls.clone()).instrument(span));
+            }
         }
     }
 
+    /// The PROXY header that a connection of a trusted proxy begins with.
+    pub(super) async fn read_header(&self, stream: &mut TcpStream) -> io::Result<Option<Addresses>> {
+        let read = timeout(limits::PROXY_HEADER_TIME_MAX, proxy_protocol::read(stream));
+        let cut = || io::Error::from(io::ErrorKind::ConnectionAborted);
+        self.0.cut.run_until_cancelled(read).await.ok_or_else(cut)?.map_err(io::Error::from)?
+    }
+
     /// Cancel-safe: a connection that was accepted is returned.
-    async fn accept(
+    pub(super) async fn accept(
         &self,
         listener: &TcpListener,
     ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
@@ -106,6 +134,35 @@ impl Proxy {
             debug!(error = &error as &dyn std::error::Error, "connection ended as it began");
         }
         Ok((stream, addr, permit))
+    }
+}
+
+impl Accepted {
+    /// Reads the PROXY header first, and goes on as if the client that it names had connected.
+    async fn run_behind(mut self, tls: Option<TlsAcceptor>) {
+        match self.proxy.read_header(&mut self.stream).await {
+            Ok(Some(Addresses { from, to })) => {
+                (self.addr, self.port) = (from, to.port());
+                self.is_trusted = self.proxy.0.config.trust.covers(from.ip().to_canonical());
+            }
+            Ok(None) => {}
+            Err(error) => return debug!(error = &error as &dyn std::error::Error, "no PROXY header"),
+        }
+        self.run(tls).await;
+    }
+
+    async fn run(self, tls: Option<TlsAcceptor>) {
+        let peer = Peer {
+            client: Client::direct(self.addr, self.port, tls.is_some()),
+            is_trusted: self.is_trusted,
+            is_tls: tls.is_some(),
+            proxy: self.proxy,
+            _open: self.open,
+            shutdown: self.shutdown,
+            _permit: self.permit,
+            _place: self.place,
+        };
+        run(self.stream, tls, Arc::new(peer)).await;
     }
 }
 
@@ -197,7 +254,7 @@ where
 }
 
 /// Sends small writes at once, and notices clients that vanish.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     let (probes, interval) = limits::KEEP_ALIVE_PROBES;
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -208,7 +265,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Whether accepting failed because of the one connection that was to be accepted; the next one may be well.
-fn is_of_connection(error: &io::Error) -> bool {
+pub(super) fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -8,6 +8,10 @@
 //! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
 //! just enough of WebSocket framing (`frames`) to say goodbye in its language.
 //!
+//! `client` knows who asks: the other end of the connection, or whom a trusted proxy there speaks for.
+//!
+//! `tcp` serves the ports that lead to apps without HTTP.
+//!
 //! Nothing on the request path waits for anything but its own client and upstream: the table is a snapshot, the counters are
 //! atomic. The exception is a route that is held, where waiting is the point; how many may wait is bounded.
 //!
@@ -21,6 +25,7 @@ mod access;
 mod body;
 mod buffer;
 mod claim;
+mod client;
 mod clients;
 mod compress;
 mod error;
@@ -33,8 +38,10 @@ mod inlet;
 mod listener;
 mod outbound;
 mod page;
+pub mod proxy_protocol;
 mod request_id;
 mod target;
+mod tcp;
 mod timed;
 mod tunnel;
 
@@ -53,6 +60,7 @@ use self::request_id::RequestIds;
 use crate::traffic::{Drained, Routes};
 
 pub use self::access::AccessLog;
+pub use self::client::Trust;
 
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
@@ -87,6 +95,10 @@ mod limits {
     pub(super) const PASSWORD_CHECKS_WAITING_MAX: usize = 64;
     /// A request's or response's line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
     pub(super) const HEADER_BYTES_MAX: usize = 64 * 1024;
+    /// From accepting a connection of a trusted proxy to the end of its PROXY header.
+    pub(super) const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(5);
+    /// Addresses that are read from the end of `X-Forwarded-For`; further ones are as good as not said.
+    pub(super) const FORWARDED_HOPS_MAX: usize = 32;
     /// What is read ahead or not yet written on one HTTP/1 connection.
     pub(super) const BUFFER_BYTES_MAX: usize = 128 * 1024;
     /// Handshakes that take longer are from a broken client, or not a client at all.
@@ -111,6 +123,12 @@ mod limits {
     pub(super) const KEEP_ALIVE_PROBES: (u32, Duration) = (4, Duration::from_secs(15));
     /// The buffer of one direction of a tunnel: two make 16 KiB, which an idle WebSocket holds as long as it lives.
     pub(super) const TUNNEL_BUFFER_BYTES: usize = 8 * 1024;
+    /// The buffer of each thread for the bytes of TCP ports.
+    pub(super) const PORT_BUFFER_BYTES: usize = 64 * 1024;
+    /// Upstreams that are tried for one connection to a TCP port.
+    pub(super) const PORT_CONNECTS_MAX: usize = 3;
+    /// After listening on a TCP port of the table failed.
+    pub(super) const BIND_PAUSE: Duration = Duration::from_secs(1);
     /// What remains, after the time to close is over, to write a last frame.
     pub(super) const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(500);
 }
@@ -128,6 +146,8 @@ pub struct ProxyConfig {
     pub client_connections_max: u32,
     /// Addresses to which that limit does not apply: proxies that bring the clients of others. Default this machine.
     pub unlimited_clients: Vec<IpNet>,
+    /// Which proxies in front of this one are believed.
+    pub trust: Trust,
     /// How long the proxy waits where no route says so.
     pub timeouts: Timeouts,
     /// Where a line for each request goes; `None` is nowhere.
@@ -137,12 +157,16 @@ pub struct ProxyConfig {
 /// How long the proxy waits where no route says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
+    /// For an upstream of a TCP port to accept a connection; 5 s, as Heroku.
+    pub connect: Duration,
     /// For a held route to get an upstream; 60 s.
     pub hold: Duration,
     /// For a client to send a request's head, and on a kept connection the next one; 30 s.
     pub head: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
+    /// For either side of a connection to a TCP port to say something; 1 h.
+    pub port_idle: Duration,
 }
 
 /// The proxy; clones are handles on the same one. Dropping the last one leaves its connections alone.
@@ -176,6 +200,7 @@ impl ProxyConfig {
             ca_pem: None,
             client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
             unlimited_clients: limits::LOOPBACK.to_vec(),
+            trust: Trust::default(),
             timeouts: Timeouts::default(),
             access_log: None,
         }
@@ -186,7 +211,13 @@ impl ProxyConfig {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { hold: Duration::from_secs(60), head: Duration::from_secs(30), close: Duration::from_secs(2) }
+        Self {
+            connect: Duration::from_secs(5),
+            hold: Duration::from_secs(60),
+            head: Duration::from_secs(30),
+            close: Duration::from_secs(2),
+            port_idle: Duration::from_secs(60 * 60),
+        }
     }
 }
 

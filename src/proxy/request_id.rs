@@ -1,6 +1,6 @@
 //! Names for requests: 128 bits, told to the app as `X-Request-Id` and to people on error pages and in logs.
 //!
-//! They are a keyed hash of a counter, with keys that are random in each process: unique, not to be guessed, and without a
+//! One that a trusted proxy gave is kept. Ours are a keyed hash of a counter, with keys that are random in each process: unique, not to be guessed, and without a
 //! system call for each request. They protect nothing, so nothing stronger is needed.
 
 use std::fmt;
@@ -16,9 +16,17 @@ pub(super) struct RequestIds {
     count: AtomicU64,
 }
 
-/// 32 hexadecimal digits.
+/// The longest id that is kept; ours have 32.
+const BYTES_MAX: usize = 64;
+/// Anything shorter is no name that is unique.
+const BYTES_MIN: usize = 8;
+
+/// 32 hexadecimal digits, or what a trusted proxy named the request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestId([u8; 32]);
+pub(super) struct RequestId {
+    text: [u8; BYTES_MAX],
+    length: u8,
+}
 
 impl RequestIds {
     pub(super) fn new() -> Self {
@@ -27,25 +35,42 @@ impl RequestIds {
 
     pub(super) fn next(&self) -> RequestId {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0; 32];
-        for (half, digits) in text.chunks_exact_mut(16).enumerate() {
+        let mut text = [0; BYTES_MAX];
+        for (half, digits) in text[..32].chunks_exact_mut(16).enumerate() {
             let bits = self.keys.hash_one((number, half));
             for (digit, nibble) in digits.iter_mut().zip((0..64).step_by(4)) {
                 *digit = b"0123456789abcdef"[(bits >> nibble) as usize & 0xf];
             }
         }
-        RequestId(text)
+        RequestId { text, length: 32 }
     }
 }
 
 impl RequestId {
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    /// An id that somebody else made, when it is neither too short nor too long and has nothing but letters, digits and
+    /// what ids are joined with.
+    pub(super) fn parse(given: &str) -> Option<Self> {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:=+/@".contains(&b);
+        if !(BYTES_MIN..=BYTES_MAX).contains(&given.len()) || !given.bytes().all(is_plain) {
+            return None;
+        }
+        let mut text = [0; BYTES_MAX];
+        text[..given.len()].copy_from_slice(given.as_bytes());
+        Some(Self { text, length: u8::try_from(given.len()).ok()? })
     }
 
-    /// Four bytes that a peer cannot foresee: what RFC 6455, 5.3 asks of a mask.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).expect("letters, digits and joints are ASCII")
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+
+    /// Four bytes that a peer cannot foresee, where the id is ours: what RFC 6455, 5.3 asks of a mask.
     pub(super) fn mask(&self) -> [u8; 4] {
-        [self.0[0], self.0[9], self.0[18], self.0[27]]
+        let text = self.as_bytes();
+        [0, 9, 18, 27].map(|at| text[at % text.len()])
     }
 }
 
@@ -57,7 +82,7 @@ impl fmt::Display for RequestId {
 
 impl From<&RequestId> for HeaderValue {
     fn from(id: &RequestId) -> Self {
-        Self::from_bytes(&id.0).expect("hexadecimal digits are a header value")
+        Self::from_bytes(id.as_bytes()).expect("letters, digits and joints are a header value")
     }
 }
 

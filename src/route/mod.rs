@@ -8,6 +8,7 @@
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
 mod mode;
+mod port;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId,
 use crate::policy::Policy;
 
 pub use mode::{Canary, Maintenance, Mode, Share};
+pub use port::{PortConflict, PortRoute, find_port_conflict};
 
 /// Host and path prefix, and the instances that answer there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,7 @@ pub struct Conflict {
 pub struct RouteTable {
     generation: u64,
     routes: Vec<Route>,
+    ports: Vec<PortRoute>,
     exact: HashMap<String, Vec<usize>>,
     wildcard: HashMap<String, Vec<usize>>,
     fallback: Vec<usize>,
@@ -103,6 +106,12 @@ impl RouteTable {
         table
     }
 
+    /// The same table, with these TCP ports. Of two that are the same the first wins.
+    #[must_use]
+    pub fn with_ports(self, ports: Vec<PortRoute>) -> Self {
+        Self { ports, ..self }
+    }
+
     /// Grows at every published change; 0 is the empty table of a box that never had an app.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -113,6 +122,18 @@ impl RouteTable {
     #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// All TCP ports, in the order they were given.
+    #[must_use]
+    pub fn ports(&self) -> &[PortRoute] {
+        &self.ports
+    }
+
+    /// Where this TCP port leads.
+    #[must_use]
+    pub fn port(&self, listen: u16) -> Option<&PortRoute> {
+        self.ports.iter().find(|port| port.listen == listen)
     }
 
     /// The route of a request and its place in [`Self::routes`]. `host` is lower case and has no port.
@@ -143,7 +164,7 @@ impl RouteTable {
 impl PartialEq for RouteTable {
     /// The indexes follow from the routes.
     fn eq(&self, other: &Self) -> bool {
-        self.generation == other.generation && self.routes == other.routes
+        self.generation == other.generation && self.routes == other.routes && self.ports == other.ports
     }
 }
 

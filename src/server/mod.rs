@@ -28,14 +28,13 @@ use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
+use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
-use crate::proxy::{AccessLog, Proxy, ProxyConfig};
+use crate::proxy::{AccessLog, Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
 use crate::traffic::Routes;
-
-pub use listen::ListenError;
 
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
@@ -104,7 +103,7 @@ pub async fn run(
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
-    let metrics = config.metrics.as_ref().map(listen::bind).transpose()?;
+    let metrics = config.metrics.as_ref().map(|metrics| listen_at(&metrics.attempts())).transpose()?;
     let log = access_log(&config.access_log, &routes)?;
     let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
     let plain = CancellationToken::new();
@@ -177,17 +176,25 @@ fn serve_traffic(
                 .is_some_and(|rest| rest.strip_suffix('.').is_some_and(|l| !l.contains('.')))
     };
     let resolver = Arc::new(LeafResolver::new(Arc::clone(ca), &config.domain, is_served)?);
+    let plain = ProxyConfig::new(config.domain.clone());
     let proxy = Proxy::new(
         routes.clone(),
         ProxyConfig {
+            unlimited_clients: [plain.unlimited_clients.as_slice(), &config.trusted_proxies].concat(),
             https_port: https.port(),
             ca_pem: Some(ca.certificate_pem().into()),
             access_log,
-            ..ProxyConfig::new(config.domain.clone())
+            trust: Trust {
+                proxies: config.trusted_proxies.clone(),
+                client_ip_header: config.client_ip_header.clone(),
+                proxy_protocol: config.proxy_protocol,
+            },
+            ..plain
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
     tokio::spawn(proxy.clone().serve_https(https_listener, server_config(resolver), shutdown.clone()));
+    tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
     Ok(Serving { proxy, https })
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::manifest::Source;
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
-use crate::route::{Mode, Route, RouteTable, Upstream};
+use crate::route::{Mode, PortRoute, Route, RouteTable, Upstream};
 
 /// The version of every form today.
 const VERSION: u32 = 1;
@@ -90,6 +91,17 @@ struct RolloutForm {
 struct TableForm {
     generation: u64,
     routes: Vec<RouteForm>,
+    /// Tables of the first days have none.
+    #[serde(default)]
+    ports: Vec<PortForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PortForm {
+    app: String,
+    process: String,
+    listen: u16,
+    upstreams: Vec<UpstreamForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,28 +240,56 @@ pub(super) fn from_table(table: &RouteTable) -> Vec<u8> {
             host: route.host.to_string(),
             path: route.path.to_string(),
             strip_prefix: route.strip_prefix,
-            upstreams: route
-                .upstreams
-                .iter()
-                .map(|upstream| UpstreamForm {
-                    instance: upstream.instance.to_string(),
-                    slot: upstream.slot.to_string(),
-                    release: upstream.release.number(),
-                    addr: upstream.addr.to_string(),
-                })
-                .collect(),
+            upstreams: from_upstreams(&route.upstreams),
         })
         .collect();
-    encode(&TableForm { generation: table.generation(), routes })
+    let ports = table
+        .ports()
+        .iter()
+        .map(|port| PortForm {
+            app: port.app.to_string(),
+            process: port.process.to_string(),
+            listen: port.listen,
+            upstreams: from_upstreams(&port.upstreams),
+        })
+        .collect();
+    encode(&TableForm { generation: table.generation(), routes, ports })
+}
+
+fn from_upstreams(upstreams: &[Upstream]) -> Vec<UpstreamForm> {
+    upstreams
+        .iter()
+        .map(|upstream| UpstreamForm {
+            instance: upstream.instance.to_string(),
+            slot: upstream.slot.to_string(),
+            release: upstream.release.number(),
+            addr: upstream.addr.to_string(),
+        })
+        .collect()
 }
 
 pub(super) fn table(key: &str, bytes: &[u8]) -> Result<RouteTable, StoreError> {
     let form: TableForm = decode(key, bytes)?;
     let routes = form.routes.into_iter().map(|route| self::route(key, route)).collect::<Result<_, _>>()?;
-    Ok(RouteTable::new(form.generation, routes))
+    let ports = form.ports.into_iter().map(|port| self::port(key, port)).collect::<Result<_, _>>()?;
+    Ok(RouteTable::new(form.generation, routes).with_ports(ports))
 }
 
-fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
+/// What is not kept of it follows from the app's release.
+fn port(key: &str, form: PortForm) -> Result<PortRoute, StoreError> {
+    Ok(PortRoute {
+        app: parse(key, &form.app)?,
+        process: parse(key, &form.process)?,
+        listen: form.listen,
+        send_proxy: None,
+        accept_proxy: false,
+        drain: Duration::ZERO,
+        is_held: false,
+        upstreams: upstreams(key, form.upstreams)?,
+    })
+}
+
+fn upstreams(key: &str, forms: Vec<UpstreamForm>) -> Result<Vec<Upstream>, StoreError> {
     let upstream = |form: UpstreamForm| {
         Ok(Upstream {
             instance: parse(key, &form.instance)?,
@@ -258,6 +298,10 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
             addr: parse(key, &form.addr)?,
         })
     };
+    forms.into_iter().map(upstream).collect()
+}
+
+fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
     Ok(Route {
         app: parse(key, &form.app)?,
         process: parse(key, &form.process)?,
@@ -269,7 +313,7 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
         canary: None,
         // A swap that a crash cut short holds requests again once it is resumed, not before.
         is_held: false,
-        upstreams: form.upstreams.into_iter().map(upstream).collect::<Result<_, StoreError>>()?,
+        upstreams: upstreams(key, form.upstreams)?,
     })
 }
 

@@ -144,6 +144,15 @@ impl Routes {
             let metrics = self.metrics.route(&route.app, &route.host, &route.path);
             targets.push(Target { upstreams, state, metrics });
         }
+        // One that routes lead to, too, is there already: what is counted on either is drained together.
+        for port in table.ports() {
+            let line = Arc::clone(known.lines.entry((port.app.clone(), port.process.clone())).or_default());
+            let is_new = |upstream: &&route::Upstream| !known.upstreams.contains_key(&upstream.instance);
+            let new: Vec<_> = port.upstreams.iter().filter(is_new).collect();
+            for upstream in new {
+                known.live(&port.app, upstream, &line, &self.metrics, &self.sticky);
+            }
+        }
         // The upstreams of an app that was taken down hold on to their line.
         known.lines.retain(|_, line| Arc::strong_count(line) > 1);
         drop(known);
@@ -226,23 +235,35 @@ impl Known {
     /// The live upstreams of a route.
     fn pair(&mut self, route: &Route, metrics: &Metrics, sticky: &StickyKey) -> Vec<Arc<Upstream>> {
         let line = Arc::clone(self.lines.entry((route.app.clone(), route.process.clone())).or_default());
-        let pair = |upstream: &route::Upstream| {
-            let route::Upstream { instance, slot, release, addr } = upstream;
-            // The engine may restart and give a container another address: counts of the old one end with its connections.
-            if let Some(live) = self.upstreams.get(instance).filter(|live| live.addr() == *addr) {
-                return Arc::clone(live);
-            }
-            let metrics = metrics.upstream(&route.app, slot, *release, instance);
-            let live =
-                Upstream::new(instance.clone(), *addr, metrics, sticky.token(instance), Arc::clone(&line));
-            let live = Arc::new(live);
-            self.upstreams.insert(instance.clone(), Arc::clone(&live));
-            live
-        };
-        let live: Vec<_> = route.upstreams.iter().map(pair).collect();
+        let live: Vec<_> = route
+            .upstreams
+            .iter()
+            .map(|upstream| self.live(&route.app, upstream, &line, metrics, sticky))
+            .collect();
         for upstream in &live {
             upstream.set_rules(&route.policy.ejection, live.len() > 1);
         }
+        live
+    }
+
+    fn live(
+        &mut self,
+        app: &AppName,
+        upstream: &route::Upstream,
+        line: &Arc<Line>,
+        metrics: &Metrics,
+        sticky: &StickyKey,
+    ) -> Arc<Upstream> {
+        let route::Upstream { instance, slot, release, addr } = upstream;
+        let known = self.upstreams.get(instance);
+        // The engine may restart and give a container another address: counts of the old one end with its connections.
+        if let Some(live) = known.filter(|live| live.addr() == *addr) {
+            return Arc::clone(live);
+        }
+        let metrics = metrics.upstream(app, slot, *release, instance);
+        let token = sticky.token(instance);
+        let live = Arc::new(Upstream::new(instance.clone(), *addr, metrics, token, Arc::clone(line)));
+        self.upstreams.insert(instance.clone(), Arc::clone(&live));
         live
     }
 }

@@ -12,6 +12,7 @@
 //! | `EXIT_AFTER_MS`, `EXIT_CODE` | prints `boom: a fatal error` to stderr after that long, and exits (default: 1) |
 //! | `LISTEN_PORT` | listens there instead of on `$PORT` |
 //! | `NO_LISTEN=1` | never listens |
+//! | `TCP_PORT` | also listens there: each connection gets `VERSION` and a line end, then its own bytes, until stopping |
 //! | `PROBE_REDIRECT=1` | `/up` is a redirect to `https://elsewhere.example/up` |
 //! | `IGNORE_TERM=1` | goes on as before when asked to stop |
 //! | `TERM_DELAY_MS` | goes on for that long when asked to stop, then stops |
@@ -41,6 +42,7 @@ use std::{net::Ipv4Addr, pin::pin, process::ExitCode, sync::Arc};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     time::sleep,
@@ -88,10 +90,26 @@ async fn run(knobs: Knobs) -> std::io::Result<()> {
         return Ok(());
     }
 
+    if let Some(port) = knobs.tcp_port {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+        tokio::spawn(echo(listener, format!("{}\n", knobs.version)));
+    }
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, knobs.port)).await?;
     println!("listening on {}", listener.local_addr()?);
     serve(listener, Arc::new(App::new(knobs)), stop).await;
     Ok(())
+}
+
+/// Sends back what each connection brings.
+async fn echo(listener: TcpListener, greeting: String) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let greeting = greeting.clone();
+        tokio::spawn(async move {
+            stream.write_all(greeting.as_bytes()).await?;
+            let (mut from, mut to) = stream.split();
+            tokio::io::copy(&mut from, &mut to).await
+        });
+    }
 }
 
 /// Answers connections until asked to stop, then finishes those it has.

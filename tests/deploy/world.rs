@@ -1,10 +1,9 @@
 //! A box and its projects, as a person has them: a home, folders, and the `minipaas` command.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::{fs, io, process};
 
 use minipaas::api::{App, AppState, Status};
 use minipaas::store::{Lock, Store};
@@ -18,9 +17,7 @@ use super::command::{PATIENCE, POLL_INTERVAL, Run, Running, until};
 use super::release::TestApp;
 use crate::support::client::{Client, Reply, get, tls};
 use crate::support::docker::docker;
-
-/// Below the ports that the system gives to clients, so that a port stays free while its daemon is down.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
+use crate::support::free_port;
 
 /// A box of its own. Dropping it ends its daemon and removes everything that carries its id.
 pub(super) struct TestBox {
@@ -289,18 +286,4 @@ pub(super) fn containers(id: &str) -> Vec<Container> {
         .collect();
     found.sort();
     found
-}
-
-fn free_port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let count = PORTS.end - PORTS.start;
-    let first = u16::try_from(process::id() % u32::from(count / 64)).expect("less than the count") * 64;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS.start + (first + step) % count));
-        match TcpListener::bind(addr) {
-            Ok(_) => return addr,
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{addr}: {error}"),
-        }
-    }
 }

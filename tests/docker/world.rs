@@ -64,6 +64,7 @@ pub(super) trait World: Sync {
             argv: None,
             env: BTreeMap::new(),
             port: None,
+            more_ports: Vec::new(),
             memory: None,
             cpu: None,
             volumes: BTreeMap::new(),

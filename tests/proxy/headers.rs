@@ -19,7 +19,7 @@ async fn the_app_learns_of_its_client_from_the_proxy_alone() {
     assert_eq!(seen.header("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.header("x-forwarded-host"), Some(BLOG));
     assert_eq!(seen.header("x-forwarded-port"), Some(proxy.http.port().to_string().as_str()));
-    assert_eq!(seen.header("forwarded"), None);
+    assert_eq!(seen.header("forwarded"), Some("for=127.0.0.1;host=blog.localhost;proto=http"));
     assert_eq!(seen.header("x-request-id").map(str::len), Some(32));
     assert!(seen.header("x-request-start").unwrap().parse::<u64>().unwrap() > 1_700_000_000_000);
 }

@@ -12,14 +12,17 @@ mod eject;
 mod forward;
 mod guards;
 mod headers;
+mod identity;
 mod metrics;
 mod pages;
 mod pause;
+mod proxy_protocol;
 mod queue;
 mod rate;
 mod retry;
 mod routing;
 mod smuggling;
+mod tcp;
 mod tls;
 mod upgrade;
 

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use minipaas::name::{InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use minipaas::policy::Policy;
 use minipaas::proxy::{Proxy, ProxyConfig};
-use minipaas::route::{Mode, Route, RouteTable, Upstream};
+use minipaas::route::{Mode, PortRoute, Route, RouteTable, Upstream};
 use minipaas::traffic::{self, Drained, Routes};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
@@ -65,24 +65,42 @@ impl TestProxy {
             instances: AtomicU32::new(1),
         };
         tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
+        tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
         tokio::spawn(proxy.serve_https(https, tls, shutdown));
         started
     }
 
+    /// An instance, of a new id, for each backend.
+    fn upstreams(&self, backends: &[&Backend]) -> Vec<Upstream> {
+        let upstream = |backend: &&Backend| {
+            let number = self.instances.fetch_add(1, Ordering::SeqCst);
+            Upstream {
+                instance: InstanceId::from_bits(number),
+                slot: Slot { process: ProcessType::web(), number },
+                release: ReleaseId::FIRST,
+                addr: backend.addr,
+            }
+        };
+        backends.iter().map(upstream).collect()
+    }
+
+    /// A TCP port of the app `blog` with an instance, of a new id, for each backend.
+    pub fn port(&self, listen: SocketAddr, backends: &[&Backend]) -> PortRoute {
+        PortRoute {
+            app: "blog".parse().unwrap(),
+            process: ProcessType::web(),
+            listen: listen.port(),
+            send_proxy: None,
+            accept_proxy: false,
+            drain: Duration::from_secs(300),
+            is_held: false,
+            upstreams: self.upstreams(backends),
+        }
+    }
+
     /// A route of the app `blog` with an instance, of a new id, for each backend.
     pub fn route(&self, host: &str, backends: &[&Backend]) -> Route {
-        let upstreams = backends
-            .iter()
-            .map(|backend| {
-                let number = self.instances.fetch_add(1, Ordering::SeqCst);
-                Upstream {
-                    instance: InstanceId::from_bits(number),
-                    slot: Slot { process: ProcessType::web(), number },
-                    release: ReleaseId::FIRST,
-                    addr: backend.addr,
-                }
-            })
-            .collect();
+        let upstreams = self.upstreams(backends);
         Route {
             app: "blog".parse().unwrap(),
             process: ProcessType::web(),
@@ -100,6 +118,11 @@ impl TestProxy {
     pub fn publish(&self, routes: impl IntoIterator<Item = Route>) {
         let generation = self.routes.load().table().generation() + 1;
         self.routes.publish(RouteTable::new(generation, routes.into_iter().collect()));
+    }
+
+    pub fn publish_ports(&self, ports: impl IntoIterator<Item = PortRoute>) {
+        let table = RouteTable::new(self.routes.load().table().generation() + 1, Vec::new());
+        self.routes.publish(table.with_ports(ports.into_iter().collect()));
     }
 
     /// The live upstream of the first instance in the first route.

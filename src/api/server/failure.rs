@@ -7,6 +7,7 @@ use crate::builder::image::ImageError;
 use crate::controller::{DeployError, DownError, Stopping, View};
 use crate::engine::EngineError;
 use crate::name::AppName;
+use crate::port::ListenError;
 
 /// An answer other than 2xx.
 #[derive(Debug)]
@@ -72,7 +73,10 @@ impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
         let status = match &error {
             DeployError::Manifest(_) => StatusCode::BAD_REQUEST,
-            DeployError::Conflict(_) | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
+            DeployError::Conflict(_)
+            | DeployError::PortConflict(_)
+            | DeployError::Port(_)
+            | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
             DeployError::EngineAway(_) => StatusCode::BAD_GATEWAY,
             DeployError::Aborted(_) | DeployError::TakenDown(_) | DeployError::Store(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -91,6 +95,14 @@ impl From<DeployError> for Failure {
                 "take the route out of one of the two, or `minipaas down {}`",
                 conflict.owner
             )),
+            DeployError::PortConflict(conflict) => Self::new("conflict", message).hinted(format!(
+                "choose another port in its [[port]] table, or `minipaas down {}`",
+                conflict.owner
+            )),
+            DeployError::Port(error) => Self::new("port", message).hinted(match error {
+                ListenError::Forbidden { .. } => "choose one above 1023, or run the daemon as root",
+                _ => "choose another port in its [[port]] table, or end whatever listens there",
+            }),
             DeployError::NameTaken { app, .. } => Self::new("name-taken", message)
                 .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
                 .hinted(format!("`minipaas down {app}` removes it")),

@@ -121,11 +121,16 @@ impl DockerEngine {
     fn container_body(&self, spec: &ContainerSpec) -> ContainerCreateBody {
         let mut labels: HashMap<String, String> = spec.labels.to_map(&self.owner).into_iter().collect();
         labels.extend(spec.port.map(|port| (label::PORT.to_owned(), port.to_string())));
+        if !spec.more_ports.is_empty() {
+            let ports: Vec<_> = spec.more_ports.iter().map(ToString::to_string).collect();
+            labels.insert(label::MORE_PORTS.to_owned(), ports.join(","));
+        }
+        let ports: Vec<_> = spec.port.iter().chain(&spec.more_ports).map(|port| tcp(*port)).collect();
         ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: spec.argv.clone(),
             env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
-            exposed_ports: spec.port.map(|port| vec![tcp(port)]),
+            exposed_ports: (!ports.is_empty()).then_some(ports),
             labels: Some(labels),
             stop_timeout: Some(i64::try_from(spec.stop_grace.as_secs()).unwrap_or(i64::MAX)),
             host_config: Some(self.host_config(spec)),
@@ -135,17 +140,19 @@ impl DockerEngine {
 
     fn host_config(&self, spec: &ContainerSpec) -> HostConfig {
         let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-        let published = spec.port.filter(|_| !self.is_bridge_reachable).map(|port| {
-            let on_loopback = PortBinding {
-                host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
-                // The engine chooses one.
-                host_port: Some(String::new()),
-            };
-            HashMap::from([(tcp(port), Some(vec![on_loopback]))])
-        });
+        let on_loopback = || PortBinding {
+            host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
+            // The engine chooses one.
+            host_port: Some(String::new()),
+        };
+        let ports = spec.port.iter().chain(&spec.more_ports);
+        let published: HashMap<_, _> = ports
+            .filter(|_| !self.is_bridge_reachable)
+            .map(|port| (tcp(*port), Some(vec![on_loopback()])))
+            .collect();
         HostConfig {
             network_mode: Some(self.network_name()),
-            port_bindings: published,
+            port_bindings: (!published.is_empty()).then_some(published),
             mounts: Some(spec.volumes.iter().map(|(volume, path)| mount(volume, path)).collect()),
             memory,
             // The same as memory, which means: no swap. A limit that swaps makes a slow box, not a small app.
@@ -174,23 +181,29 @@ impl DockerEngine {
         let map = found.config?.labels?;
         let labels = Labels::from_map(&self.owner, &map)?;
         let port = map.get(label::PORT).and_then(|port| port.parse().ok());
+        let more_ports = map.get(label::MORE_PORTS).map_or("", String::as_str).split(',');
+        let network = found.network_settings.unwrap_or_default();
         let state = found.state.unwrap_or_default();
         Some(Container {
             id: found.id?,
             labels,
-            addr: port.zip(found.network_settings).and_then(|(port, network)| self.address(port, network)),
+            addr: port.and_then(|port| self.address(port, &network)),
+            more_addrs: more_ports
+                .filter_map(|port| port.parse().ok())
+                .filter_map(|port| Some((port, self.address(port, &network)?)))
+                .collect(),
             health: read_health(&state),
             state: read_state(&state),
         })
     }
 
-    fn address(&self, port: u16, network: NetworkSettings) -> Option<SocketAddr> {
+    fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
         if self.is_bridge_reachable {
-            let ip = network.networks?.remove(&self.network_name())?.ip_address?;
+            let ip = network.networks.as_ref()?.get(&self.network_name())?.ip_address.as_deref()?;
             return Some(SocketAddr::new(ip.parse::<IpAddr>().ok()?, port));
         }
-        let binding = network.ports?.remove(&tcp(port))??.into_iter().next()?;
-        Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), binding.host_port?.parse().ok()?))
+        let binding = network.ports.as_ref()?.get(&tcp(port))?.as_ref()?.first()?;
+        Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), binding.host_port.as_ref()?.parse().ok()?))
     }
 }
 

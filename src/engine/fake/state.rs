@@ -414,6 +414,12 @@ impl State {
             labels: container.spec.labels.clone(),
             state: container.state,
             addr: process.zip(container.spec.port).map(|(process, port)| (process.ip, port).into()),
+            more_addrs: process
+                .into_iter()
+                .flat_map(|process| {
+                    container.spec.more_ports.iter().map(|port| (*port, (process.ip, *port).into()))
+                })
+                .collect(),
             health: match process {
                 Some(process) if has_healthcheck && process.is_ready() => Health::Healthy,
                 Some(_) if has_healthcheck => Health::Starting,

@@ -36,6 +36,7 @@ async fn started(engine: &FakeEngine, number: u32) -> String {
         argv: None,
         env: Default::default(),
         port: Some(3000),
+        more_ports: Vec::new(),
         memory: None,
         cpu: None,
         volumes: Default::default(),

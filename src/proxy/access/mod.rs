@@ -27,6 +27,7 @@ use http::header::HOST;
 use http::{HeaderMap, Request, Version};
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::error::{Error, Side};
 use super::exchange::Peer;
 use super::request_id::RequestId;
@@ -74,7 +75,7 @@ struct Failure {
 }
 
 impl Entry {
-    pub(super) fn new<B>(peer: &Arc<Peer>, id: RequestId, request: &Request<B>) -> Self {
+    pub(super) fn new<B>(peer: &Arc<Peer>, client: &Client, id: RequestId, request: &Request<B>) -> Self {
         let mut entry = Self {
             id,
             upstream: None,
@@ -92,12 +93,12 @@ impl Entry {
         };
         if peer.proxy.0.config.access_log.is_some() {
             entry.head = buffer::take();
-            entry.describe(peer, request);
+            entry.describe(client, request);
         }
         entry
     }
 
-    fn describe<B>(&mut self, peer: &Peer, request: &Request<B>) {
+    fn describe<B>(&mut self, client: &Client, request: &Request<B>) {
         let (uri, head) = (request.uri(), &mut self.head);
         line::bare(head, " method=", request.method().as_str());
         head.extend_from_slice(b" path=\"");
@@ -117,7 +118,7 @@ impl Entry {
         }
         line::bare(head, " request_id=", self.id.as_str());
         head.extend_from_slice(b" fwd=\"");
-        line::escape(head, peer.client_value.as_bytes());
+        line::escape(head, client.chain().as_bytes());
         head.push(b'"');
     }
 

@@ -1,33 +1,31 @@
 //! What happens to headers on the way (RFC 9110, 7.6): those that belong to one connection end here, in both directions, and
-//! those that tell the app about its client are ours alone to say.
+//! those that tell the app about its client are ours alone to say ([`Client`]).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-/// The id of a request; always ours, never the client's.
+use super::client::Client;
+
+/// The id of a request; never the client's own, unless a trusted proxy kept it.
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(super) static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 
 /// What the app is told about a request.
 #[derive(Debug)]
 pub(super) struct Told<'t> {
-    /// The client's address.
-    pub client: &'t HeaderValue,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// The port that the client connected to, as it sees it.
-    pub port: &'t HeaderValue,
+    /// Who asks.
+    pub client: &'t Client,
     /// The host, with its port if the client named one.
     pub host: &'t HeaderValue,
     /// The prefix that was taken off the path.
@@ -55,7 +53,6 @@ pub(super) fn is_websocket(protocol: &HeaderValue) -> bool {
 pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: Option<HeaderValue>) {
     let takes_trailers = headers.contains_key(TE) && lists(headers, &TE, "trailers");
     remove_hop_by_hop(headers);
-    headers.remove(FORWARDED);
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -64,14 +61,7 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: 
         headers.insert(UPGRADE, protocol);
     }
     headers.insert(HOST, told.host.clone());
-    headers.insert(&X_FORWARDED_FOR, told.client.clone());
-    headers.insert(&X_FORWARDED_HOST, told.host.clone());
-    headers.insert(&X_FORWARDED_PORT, told.port.clone());
-    headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(told.scheme));
-    match told.prefix.map(HeaderValue::from_str) {
-        Some(Ok(prefix)) => headers.insert(&X_FORWARDED_PREFIX, prefix),
-        _ => headers.remove(&X_FORWARDED_PREFIX),
-    };
+    told.client.tell(headers, told.host, told.prefix);
     headers.insert(&X_REQUEST_ID, told.id);
     headers.insert(&X_REQUEST_START, told.start_ms.into());
 }

@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::super::client::Client;
 use super::{Told, join_cookies, rewrite_request, rewrite_response, wanted_upgrade};
 
 fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -17,9 +18,7 @@ fn rewritten(list: &[(&'static str, &'static str)]) -> HeaderMap {
     let mut headers = headers(list);
     let value = HeaderValue::from_static;
     let told = Told {
-        client: &value("192.0.2.1"),
-        scheme: "https",
-        port: &value("8443"),
+        client: &Client::direct("192.0.2.1:4711".parse().unwrap(), 8443, true),
         host: &value("blog.localhost:8443"),
         prefix: None,
         id: value("abc"),
@@ -47,7 +46,7 @@ fn headers_of_one_connection_end_here() {
     ];
     let names: Vec<_> =
         rewritten(&list).keys().map(ToString::to_string).filter(|n| !n.starts_with("x-")).collect();
-    assert_eq!(names, ["accept", "host"]);
+    assert_eq!(names, ["accept", "host", "forwarded"]);
     let mut response = headers(&list);
     rewrite_response(&mut response);
     assert_eq!(response.keys().map(ToString::to_string).collect::<Vec<_>>(), ["accept"]);
@@ -83,7 +82,8 @@ fn what_a_client_claims_about_itself_is_replaced() {
     assert_eq!(headers["x-forwarded-host"], "blog.localhost:8443");
     assert_eq!(headers["x-request-id"], "abc");
     assert_eq!(headers["x-request-start"], "5");
-    assert!(!headers.contains_key("forwarded") && !headers.contains_key("x-forwarded-prefix"));
+    assert_eq!(headers["forwarded"], "for=192.0.2.1;host=\"blog.localhost:8443\";proto=https");
+    assert!(!headers.contains_key("x-forwarded-prefix"));
 }
 
 #[test]

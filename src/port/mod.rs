@@ -1,10 +1,16 @@
-//! Who listens on a port of this machine: read from `/proc/net/tcp`, `/proc/net/tcp6` and the processes' own lists of open
+//! Ports of this machine: listening on one ([`listen_at`]), and who does already ([`owner`]).
+//!
+//! The owner is read from `/proc/net/tcp`, `/proc/net/tcp6` and the processes' own lists of open
 //! files. Only root sees those of other users' processes; for anybody else such a port is taken by somebody. Linux only:
 //! elsewhere no port has an owner.
+
+mod listen;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+pub use listen::{ListenError, every_interface, listen_at};
 
 /// `TCP_LISTEN` in the tables' column of states.
 const LISTEN: &str = "0A";

@@ -9,17 +9,23 @@
 //!
 //! It does not bind anything: [`ListenChoice::attempts`] only says which addresses to try, in order.
 
+mod listen;
+mod trust;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use http::HeaderName;
+use ipnet::IpNet;
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use crate::manifest::ManifestError;
-use crate::manifest::read::{Report, Table};
+use crate::manifest::read::{Entry, Report, Table};
 use crate::name::{Host, NameError};
+
+pub use listen::ListenChoice;
 
 /// The settings' file in the home.
 pub const SERVER_FILE: &str = "server.toml";
@@ -31,10 +37,21 @@ const ROOT_HOME: &str = "/var/lib/minipaas";
 const DOMAIN: &str = "localhost";
 /// What the daemon logs when nothing else is said.
 const LOG: &str = "info";
-/// Where plain http is served: the port that browsers use, else one that needs no privilege.
-const HTTP_PORTS: [u16; 2] = [80, 8080];
-/// The same for https.
-const HTTPS_PORTS: [u16; 2] = [443, 8443];
+
+/// Gives a value of the file as the text that a variable would have.
+type Reader = fn(&Entry<'_>, &mut Report<'_>) -> Option<String>;
+/// Every key of the file.
+const READERS: [(&str, Reader); 9] = [
+    ("http", |entry, report| entry.string(report)),
+    ("https", |entry, report| entry.string(report)),
+    ("domain", |entry, report| entry.string(report)),
+    ("trusted_proxies", |entry, report| Some(entry.strings(report)?.join(","))),
+    ("client_ip_header", |entry, report| entry.string(report)),
+    ("proxy_protocol", |entry, report| Some(entry.boolean(report)?.to_string())),
+    ("log", |entry, report| entry.string(report)),
+    ("metrics", |entry, report| entry.string(report)),
+    ("access_log", |entry, report| entry.string(report)),
+];
 
 /// What the process knows of its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +77,12 @@ pub struct ServerFlags {
     pub metrics: Option<String>,
     /// `--access-log`.
     pub access_log: Option<String>,
+    /// `--trusted-proxies`.
+    pub trusted_proxies: Option<String>,
+    /// `--client-ip-header`.
+    pub client_ip_header: Option<String>,
+    /// `--proxy-protocol`.
+    pub proxy_protocol: Option<String>,
 }
 
 /// The server's settings, complete and valid.
@@ -73,6 +96,12 @@ pub struct ServerConfig {
     pub https: ListenChoice,
     /// Apps are at `<app>.<domain>`; lower case. Default `localhost`.
     pub domain: String,
+    /// Proxies in front of the box, which are believed what they say of their clients. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The header in which those name the client's address. Default `None`: `X-Forwarded-For`.
+    pub client_ip_header: Option<HeaderName>,
+    /// Whether connections of those begin with a PROXY header. Default false.
+    pub proxy_protocol: bool,
     /// What is logged, as a filter of `tracing`. Default `info`.
     pub log: String,
     /// Where Prometheus may scrape `/metrics`. Default nowhere.
@@ -91,15 +120,6 @@ pub enum AccessLogChoice {
     File(PathBuf),
     /// Nowhere.
     Off,
-}
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenChoice {
-    /// At this address and nowhere else.
-    Address(SocketAddr),
-    /// On every interface, at the first of these ports that is free and permitted.
-    Ports(Vec<u16>),
 }
 
 /// Why there are no settings.
@@ -149,6 +169,38 @@ pub enum ConfigError {
         /// The rule that it breaks.
         #[source]
         source: Option<NameError>,
+    },
+    /// Not a list of networks.
+    #[error(
+        "{from} has `{text}`, which is no network; use addresses and CIDRs such as `10.0.0.0/8,2001:db8::1`"
+    )]
+    Network {
+        /// The flag, variable or key.
+        from: String,
+        /// The part of its value.
+        text: String,
+    },
+    /// Not a header.
+    #[error("{from} is `{text}`, which is no header; use a name such as `cf-connecting-ip`")]
+    Header {
+        /// The flag, variable or key.
+        from: String,
+        /// Its value.
+        text: String,
+    },
+    /// Neither on nor off.
+    #[error("{from} is `{text}`; it takes `true` or `false`")]
+    Switch {
+        /// The flag, variable or key.
+        from: String,
+        /// Its value.
+        text: String,
+    },
+    /// A setting that does nothing without another one.
+    #[error("{from} is for trusted proxies, and there is none; set `trusted_proxies`, too")]
+    NobodyTrusted {
+        /// The flag, variable or key.
+        from: String,
     },
     /// Not a filter.
     #[error(
@@ -211,18 +263,31 @@ impl ServerConfig {
         let http = setting("http", flags.http.as_ref());
         let https = setting("https", flags.https.as_ref());
         let domain = setting("domain", flags.domain.as_ref());
+        let proxies = setting("trusted_proxies", flags.trusted_proxies.as_ref());
+        let client_ip_header = setting("client_ip_header", flags.client_ip_header.as_ref());
+        let proxy_protocol = setting("proxy_protocol", flags.proxy_protocol.as_ref());
         let log = setting("log", None);
         let metrics = setting("metrics", flags.metrics.as_ref());
         let access_log = setting("access_log", flags.access_log.as_ref());
+        let trusted_proxies = proxies.map_or_else(|| Ok(Vec::new()), trust::networks)?;
+        let is_trusting = !trusted_proxies.is_empty();
         Ok(Self {
             access_log: access_log
                 .map_or_else(AccessLogChoice::default, |setting| access_log_choice(setting, &home)),
             home,
-            http: http.map_or_else(|| Ok(ListenChoice::Ports(HTTP_PORTS.to_vec())), listen_choice)?,
-            https: https.map_or_else(|| Ok(ListenChoice::Ports(HTTPS_PORTS.to_vec())), listen_choice)?,
+            http: http
+                .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTP_PORTS.to_vec())), listen::choice)?,
+            https: https
+                .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTPS_PORTS.to_vec())), listen::choice)?,
             domain: domain.map_or_else(|| Ok(DOMAIN.to_owned()), checked_domain)?,
+            trusted_proxies,
+            client_ip_header: client_ip_header
+                .map(|setting| trust::header(setting, is_trusting))
+                .transpose()?,
+            proxy_protocol: proxy_protocol
+                .map_or(Ok(false), |setting| trust::proxy_protocol(setting, is_trusting))?,
             log: log.map_or_else(|| Ok(LOG.to_owned()), checked_log)?,
-            metrics: metrics.map(listen_choice).transpose()?,
+            metrics: metrics.map(listen::choice).transpose()?,
         })
     }
 
@@ -256,31 +321,6 @@ pub fn home(flag: Option<&Path>, env: &Env) -> Result<PathBuf, ConfigError> {
         }
     };
     std::path::absolute(&path).map_err(|source| ConfigError::Home { path, source })
-}
-
-// === impl ListenChoice ===
-
-impl ListenChoice {
-    /// The addresses to try, in order: the first that can be bound is where to listen.
-    ///
-    /// `[::]` also takes IPv4 on Linux; `0.0.0.0` comes after it for machines without IPv6.
-    #[must_use]
-    pub fn attempts(&self) -> Vec<SocketAddr> {
-        match self {
-            Self::Address(addr) => vec![*addr],
-            Self::Ports(ports) => {
-                let every: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
-                ports.iter().flat_map(|port| every.map(|ip| SocketAddr::new(ip, *port))).collect()
-            }
-        }
-    }
-}
-
-fn listen_choice(Setting { from, text }: Setting) -> Result<ListenChoice, ConfigError> {
-    if let Ok(port) = text.strip_prefix(':').unwrap_or(&text).parse() {
-        return Ok(ListenChoice::Ports(vec![port]));
-    }
-    text.parse().map(ListenChoice::Address).map_err(|_| ConfigError::Address { from, text })
 }
 
 /// A relative path is one in the home.
@@ -329,146 +369,13 @@ fn parse_file(text: &str, report: &mut Report<'_>) -> BTreeMap<&'static str, Str
         }
     };
     let mut table = Table::new("the file", document.get_ref());
-    let settings = ["http", "https", "domain", "log", "metrics", "access_log"]
-        .into_iter()
-        .filter_map(|key| Some((key, table.take(key)?.string(report)?)))
-        .collect();
+    let mut settings = BTreeMap::new();
+    for (key, read) in READERS {
+        settings.extend(table.take(key).and_then(|entry| Some((key, read(&entry, report)?))));
+    }
     table.finish(report);
     settings
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    fn env(variables: &[(&str, &str)]) -> Env {
-        let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Env { variables: variables.collect(), is_root: false }
-    }
-
-    /// The settings of a home whose `server.toml` has this text.
-    fn resolve(
-        flags: ServerFlags,
-        variables: &[(&str, &str)],
-        file: &str,
-    ) -> Result<ServerConfig, ConfigError> {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        std::fs::write(home.path().join(SERVER_FILE), file).expect("a file");
-        let flags = ServerFlags { home: Some(home.path().to_owned()), ..flags };
-        ServerConfig::resolve(&flags, &env(variables))
-    }
-
-    fn check_error(flags: ServerFlags, variables: &[(&str, &str)], file: &str, expected: &Expect) {
-        expected.assert_eq(&resolve(flags, variables, file).expect_err("a rule is broken").to_string());
-    }
-
-    #[test]
-    fn flag_goes_before_variable_before_file_before_default() {
-        let flags = ServerFlags { domain: Some("flag.example".to_owned()), ..ServerFlags::default() };
-        let variables = [("MINIPAAS_DOMAIN", "variable.example")];
-        let file = "domain = \"file.example\"";
-        let domain = |flags, variables: &[_], file| resolve(flags, variables, file).expect("valid").domain;
-        assert_eq!(domain(flags, &variables, file), "flag.example");
-        assert_eq!(domain(ServerFlags::default(), &variables, file), "variable.example");
-        assert_eq!(domain(ServerFlags::default(), &[("MINIPAAS_DOMAIN", "")], file), "file.example");
-        assert_eq!(domain(ServerFlags::default(), &[], ""), "localhost");
-    }
-
-    #[test]
-    fn every_setting_comes_from_every_place() {
-        let variables =
-            [("MINIPAAS_HTTP", "127.0.0.1:8081"), ("MINIPAAS_HTTPS", ":8444"), ("MINIPAAS_LOG", "debug")];
-        let config = resolve(ServerFlags::default(), &variables, "").expect("valid");
-        assert_eq!(config.http, ListenChoice::Address("127.0.0.1:8081".parse().expect("an address")));
-        assert_eq!(config.https, ListenChoice::Ports(vec![8444]));
-        assert_eq!(config.log, "debug");
-        let file = "http = \"8081\"\nhttps = \"[::1]:8444\"\nlog = \"minipaas=trace\"\n";
-        let config = resolve(ServerFlags::default(), &[], file).expect("valid");
-        assert_eq!(config.http, ListenChoice::Ports(vec![8081]));
-        assert_eq!(config.https, ListenChoice::Address("[::1]:8444".parse().expect("an address")));
-        assert_eq!(config.log, "minipaas=trace");
-    }
-
-    #[test]
-    fn metrics_are_nowhere_unless_it_is_said_where() {
-        let metrics = |text| resolve(ServerFlags::default(), &[], text).expect("valid").metrics;
-        assert_eq!(metrics(""), None);
-        let local = ListenChoice::Address("127.0.0.1:9464".parse().expect("an address"));
-        assert_eq!(metrics("metrics = \"127.0.0.1:9464\""), Some(local));
-    }
-
-    #[test]
-    fn access_log_is_a_file_in_the_home_or_elsewhere_or_off() {
-        let choice = |text: &str| {
-            let flags = ServerFlags { access_log: Some(text.to_owned()), ..ServerFlags::default() };
-            let config = resolve(flags, &[("MINIPAAS_ACCESS_LOG", "off")], "").expect("valid");
-            (config.access_log, config.home)
-        };
-        assert_eq!(choice("off").0, AccessLogChoice::Off);
-        assert_eq!(choice("/var/log/a").0, AccessLogChoice::File("/var/log/a".into()));
-        let (found, home) = choice("access.log");
-        assert_eq!(found, AccessLogChoice::File(home.join("access.log")));
-        let unset = resolve(ServerFlags::default(), &[], "").expect("valid");
-        assert_eq!(unset.access_log, AccessLogChoice::Stderr);
-    }
-
-    #[test]
-    fn home_follows_who_runs_it() {
-        let check = |env: &Env, expected: &str| {
-            assert_eq!(home(None, env).expect("a home"), Path::new(expected));
-        };
-        check(&Env { is_root: true, ..env(&[("HOME", "/root")]) }, "/var/lib/minipaas");
-        check(&Env { is_root: true, ..env(&[("MINIPAAS_HOME", "/srv/box")]) }, "/srv/box");
-        check(&env(&[("HOME", "/home/ada")]), "/home/ada/.local/state/minipaas");
-        check(&env(&[("HOME", "/home/ada"), ("XDG_STATE_HOME", "/state")]), "/state/minipaas");
-        assert!(matches!(home(None, &env(&[])), Err(ConfigError::NoHome)));
-        assert!(home(Some(Path::new("box")), &env(&[])).expect("a home").is_absolute());
-    }
-
-    #[test]
-    fn default_ports_are_tried_before_unprivileged_ones() {
-        let config = resolve(ServerFlags::default(), &[], "").expect("valid");
-        let attempts = |choice: &ListenChoice| {
-            choice.attempts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(attempts(&config.http), "[::]:80 0.0.0.0:80 [::]:8080 0.0.0.0:8080");
-        assert_eq!(attempts(&config.https), "[::]:443 0.0.0.0:443 [::]:8443 0.0.0.0:8443");
-    }
-
-    #[test]
-    fn errors_name_the_place_and_the_rule() {
-        let flags = ServerFlags { http: Some("localhost".to_owned()), ..ServerFlags::default() };
-        check_error(
-            flags,
-            &[],
-            "",
-            &expect![
-                "`--http` is `localhost`, which is no address; use one such as `127.0.0.1:8080`, or a port such as `:8080`"
-            ],
-        );
-        check_error(
-            ServerFlags::default(),
-            &[("MINIPAAS_DOMAIN", "*")],
-            "",
-            &expect!["`MINIPAAS_DOMAIN` is `*`, which is no domain; use a name such as `apps.example.com`"],
-        );
-        check_error(
-            ServerFlags::default(),
-            &[],
-            "log = \"a=b=c\"",
-            &expect![
-                "`log` in server.toml is `a=b=c`, which is no log filter; use a level such as `info` or `minipaas=debug,warn`"
-            ],
-        );
-        check_error(
-            ServerFlags::default(),
-            &[],
-            "\ndomian = \"example.com\"\nhttp = 80",
-            &expect![[r#"
-                server.toml:3: `http` is a whole number; it takes a string
-                       server.toml:2: unknown key `domian` in the file; did you mean `domain`?"#]],
-        );
-    }
-}
+mod tests;

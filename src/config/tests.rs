@@ -1,0 +1,198 @@
+//! Settings from every place they can come from, and what is said of those that are wrong.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn env(variables: &[(&str, &str)]) -> Env {
+    let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Env { variables: variables.collect(), is_root: false }
+}
+
+/// The settings of a home whose `server.toml` has this text.
+fn resolve(flags: ServerFlags, variables: &[(&str, &str)], file: &str) -> Result<ServerConfig, ConfigError> {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(home.path().join(SERVER_FILE), file).expect("a file");
+    let flags = ServerFlags { home: Some(home.path().to_owned()), ..flags };
+    ServerConfig::resolve(&flags, &env(variables))
+}
+
+fn check_error(flags: ServerFlags, variables: &[(&str, &str)], file: &str, expected: &Expect) {
+    expected.assert_eq(&resolve(flags, variables, file).expect_err("a rule is broken").to_string());
+}
+
+#[test]
+fn flag_goes_before_variable_before_file_before_default() {
+    let flags = ServerFlags { domain: Some("flag.example".to_owned()), ..ServerFlags::default() };
+    let variables = [("MINIPAAS_DOMAIN", "variable.example")];
+    let file = "domain = \"file.example\"";
+    let domain = |flags, variables: &[_], file| resolve(flags, variables, file).expect("valid").domain;
+    assert_eq!(domain(flags, &variables, file), "flag.example");
+    assert_eq!(domain(ServerFlags::default(), &variables, file), "variable.example");
+    assert_eq!(domain(ServerFlags::default(), &[("MINIPAAS_DOMAIN", "")], file), "file.example");
+    assert_eq!(domain(ServerFlags::default(), &[], ""), "localhost");
+}
+
+#[test]
+fn every_setting_comes_from_every_place() {
+    let variables =
+        [("MINIPAAS_HTTP", "127.0.0.1:8081"), ("MINIPAAS_HTTPS", ":8444"), ("MINIPAAS_LOG", "debug")];
+    let config = resolve(ServerFlags::default(), &variables, "").expect("valid");
+    assert_eq!(config.http, ListenChoice::Address("127.0.0.1:8081".parse().expect("an address")));
+    assert_eq!(config.https, ListenChoice::Ports(vec![8444]));
+    assert_eq!(config.log, "debug");
+    let file = "http = \"8081\"\nhttps = \"[::1]:8444\"\nlog = \"minipaas=trace\"\n";
+    let config = resolve(ServerFlags::default(), &[], file).expect("valid");
+    assert_eq!(config.http, ListenChoice::Ports(vec![8081]));
+    assert_eq!(config.https, ListenChoice::Address("[::1]:8444".parse().expect("an address")));
+    assert_eq!(config.log, "minipaas=trace");
+}
+
+#[test]
+fn metrics_are_nowhere_unless_it_is_said_where() {
+    let metrics = |text| resolve(ServerFlags::default(), &[], text).expect("valid").metrics;
+    assert_eq!(metrics(""), None);
+    let local = ListenChoice::Address("127.0.0.1:9464".parse().expect("an address"));
+    assert_eq!(metrics("metrics = \"127.0.0.1:9464\""), Some(local));
+}
+
+#[test]
+fn access_log_is_a_file_in_the_home_or_elsewhere_or_off() {
+    let choice = |text: &str| {
+        let flags = ServerFlags { access_log: Some(text.to_owned()), ..ServerFlags::default() };
+        let config = resolve(flags, &[("MINIPAAS_ACCESS_LOG", "off")], "").expect("valid");
+        (config.access_log, config.home)
+    };
+    assert_eq!(choice("off").0, AccessLogChoice::Off);
+    assert_eq!(choice("/var/log/a").0, AccessLogChoice::File("/var/log/a".into()));
+    let (found, home) = choice("access.log");
+    assert_eq!(found, AccessLogChoice::File(home.join("access.log")));
+    let unset = resolve(ServerFlags::default(), &[], "").expect("valid");
+    assert_eq!(unset.access_log, AccessLogChoice::Stderr);
+}
+
+#[test]
+fn home_follows_who_runs_it() {
+    let check = |env: &Env, expected: &str| {
+        assert_eq!(home(None, env).expect("a home"), Path::new(expected));
+    };
+    check(&Env { is_root: true, ..env(&[("HOME", "/root")]) }, "/var/lib/minipaas");
+    check(&Env { is_root: true, ..env(&[("MINIPAAS_HOME", "/srv/box")]) }, "/srv/box");
+    check(&env(&[("HOME", "/home/ada")]), "/home/ada/.local/state/minipaas");
+    check(&env(&[("HOME", "/home/ada"), ("XDG_STATE_HOME", "/state")]), "/state/minipaas");
+    assert!(matches!(home(None, &env(&[])), Err(ConfigError::NoHome)));
+    assert!(home(Some(Path::new("box")), &env(&[])).expect("a home").is_absolute());
+}
+
+#[test]
+fn default_ports_are_tried_before_unprivileged_ones() {
+    let config = resolve(ServerFlags::default(), &[], "").expect("valid");
+    let attempts = |choice: &ListenChoice| {
+        choice.attempts().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(attempts(&config.http), "[::]:80 0.0.0.0:80 [::]:8080 0.0.0.0:8080");
+    assert_eq!(attempts(&config.https), "[::]:443 0.0.0.0:443 [::]:8443 0.0.0.0:8443");
+}
+
+#[test]
+fn errors_name_the_place_and_the_rule() {
+    let flags = ServerFlags { http: Some("localhost".to_owned()), ..ServerFlags::default() };
+    check_error(
+        flags,
+        &[],
+        "",
+        &expect![
+            "`--http` is `localhost`, which is no address; use one such as `127.0.0.1:8080`, or a port such as `:8080`"
+        ],
+    );
+    check_error(
+        ServerFlags::default(),
+        &[("MINIPAAS_DOMAIN", "*")],
+        "",
+        &expect!["`MINIPAAS_DOMAIN` is `*`, which is no domain; use a name such as `apps.example.com`"],
+    );
+    check_error(
+        ServerFlags::default(),
+        &[],
+        "log = \"a=b=c\"",
+        &expect![
+            "`log` in server.toml is `a=b=c`, which is no log filter; use a level such as `info` or `minipaas=debug,warn`"
+        ],
+    );
+    check_error(
+        ServerFlags::default(),
+        &[],
+        "\ndomian = \"example.com\"\nhttp = 80",
+        &expect![[r#"
+            server.toml:3: `http` is a whole number; it takes a string
+                   server.toml:2: unknown key `domian` in the file; did you mean `domain`?"#]],
+    );
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks_from_every_place() {
+    let expected = ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"];
+    let check = |flags: ServerFlags, variables: &[(&str, &str)], file: &str| {
+        let config = resolve(flags, variables, file).expect("valid");
+        let proxies: Vec<_> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(proxies, expected);
+        assert_eq!(config.client_ip_header.expect("a header"), "cf-connecting-ip");
+        assert!(config.proxy_protocol);
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let flags = ServerFlags {
+        trusted_proxies: text("10.1.2.3/8, 192.0.2.1,2001:db8::/32"),
+        client_ip_header: text("CF-Connecting-IP"),
+        proxy_protocol: text("true"),
+        ..ServerFlags::default()
+    };
+    check(flags, &[], "");
+    let variables = [
+        ("MINIPAAS_TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1,2001:db8::/32"),
+        ("MINIPAAS_CLIENT_IP_HEADER", "cf-connecting-ip"),
+        ("MINIPAAS_PROXY_PROTOCOL", "true"),
+    ];
+    check(ServerFlags::default(), &variables, "");
+    let file = "trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"2001:db8::/32\"]
+client_ip_header = \"cf-connecting-ip\"
+proxy_protocol = true
+";
+    check(ServerFlags::default(), &[], file);
+    let config = resolve(ServerFlags::default(), &[], "").expect("valid");
+    assert!(config.trusted_proxies.is_empty() && config.client_ip_header.is_none() && !config.proxy_protocol);
+}
+
+#[test]
+fn nobody_is_trusted_by_mistake() {
+    let check = |variables: &[(&str, &str)], expected: &Expect| {
+        check_error(ServerFlags::default(), variables, "", expected);
+    };
+    check(
+        &[("MINIPAAS_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/33")],
+        &expect![
+            "`MINIPAAS_TRUSTED_PROXIES` has `10.0.0.0/33`, which is no network; use addresses and CIDRs such as `10.0.0.0/8,2001:db8::1`"
+        ],
+    );
+    check(
+        &[("MINIPAAS_CLIENT_IP_HEADER", "true-client-ip")],
+        &expect![
+            "`MINIPAAS_CLIENT_IP_HEADER` is for trusted proxies, and there is none; set `trusted_proxies`, too"
+        ],
+    );
+    check(
+        &[("MINIPAAS_PROXY_PROTOCOL", "true")],
+        &expect![
+            "`MINIPAAS_PROXY_PROTOCOL` is for trusted proxies, and there is none; set `trusted_proxies`, too"
+        ],
+    );
+    check(
+        &[("MINIPAAS_PROXY_PROTOCOL", "v2"), ("MINIPAAS_TRUSTED_PROXIES", "10.0.0.1")],
+        &expect!["`MINIPAAS_PROXY_PROTOCOL` is `v2`; it takes `true` or `false`"],
+    );
+    check(
+        &[("MINIPAAS_CLIENT_IP_HEADER", "a b"), ("MINIPAAS_TRUSTED_PROXIES", "10.0.0.1")],
+        &expect![
+            "`MINIPAAS_CLIENT_IP_HEADER` is `a b`, which is no header; use a name such as `cf-connecting-ip`"
+        ],
+    );
+}

@@ -33,7 +33,7 @@
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
-//! of static sites. Small helpers: [`clock`], [`port`] (who listens on one), [`random`], [`watch`] (changed files).
+//! of static sites. Small helpers: [`clock`], [`hex`], [`port`] (who listens on one), [`random`], [`watch`] (changed files).
 //!
 //! # How a deploy happens
 //!
@@ -88,6 +88,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod engine;
+pub mod hex;
 pub mod instance;
 pub mod logs;
 pub mod manifest;

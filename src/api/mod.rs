@@ -16,6 +16,10 @@
 //! | `POST /v1/apps/{app}/deploys` [`DeployRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
+//! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`Traffic`] |
+//! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`Traffic`] |
+//! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
+//! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
 //! | `GET /v1/ca.pem` | the local CA's certificate |
 //!
@@ -24,10 +28,15 @@
 
 pub mod client;
 pub mod server;
+mod traffic;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use traffic::{
+    Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, Traffic,
+};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";
@@ -86,6 +95,12 @@ pub struct App {
     pub instances: Vec<Instance>,
     /// The deploy that is under way.
     pub deploy: Option<DeployStatus>,
+    /// Whether requests reach it, as an operator wants it.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// The release that gets a share of the requests.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 /// What an app does.
@@ -299,6 +314,12 @@ pub enum Progress {
         urls: Vec<String>,
         /// Whether it served already, and nothing was done.
         is_unchanged: bool,
+        /// Whether requests reach it, as an operator wants it.
+        #[serde(default)]
+        traffic: Traffic,
+        /// The release as a canary, when it does not serve everybody.
+        #[serde(default)]
+        canary: Option<Canary>,
     },
     /// It did not work.
     Failed {
@@ -312,7 +333,7 @@ pub enum Progress {
 #[serde(rename_all = "kebab-case")]
 #[error("{message}")]
 pub struct Failure {
-    /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `cancelled`,
+    /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `worse`, `cancelled`,
     /// `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
     pub code: String,
     /// What did not work.

@@ -14,6 +14,7 @@
 
 mod apps;
 mod args;
+mod canary;
 mod completions;
 mod daemon;
 mod deploy;
@@ -24,8 +25,10 @@ mod failure;
 mod image;
 mod interrupt;
 mod logs;
+mod maintenance;
 mod open;
 mod output;
+mod pause;
 mod progress;
 mod project;
 mod ps;
@@ -132,6 +135,10 @@ async fn command_run(
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps => apps::run(session).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
+        Command::Maintenance(args) => maintenance::run(session, args).boxed(),
+        Command::Pause(args) => pause::run(session, args).boxed(),
+        Command::Resume(args) => pause::resume(session, args).boxed(),
+        Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),

@@ -245,13 +245,13 @@ impl Instance {
 
     /// What is needed to take it out of service.
     #[must_use]
-    pub fn retirement(&self, limits: crate::manifest::Deploy) -> Retirement {
+    pub fn retirement(&self, limits: &crate::manifest::Deploy) -> Retirement {
         Retirement {
             instance: self.labels.instance.clone(),
             slot: self.labels.slot.clone(),
             release: self.labels.release,
             container: self.observed.borrow().container.clone(),
-            limits,
+            limits: limits.clone(),
             stop_grace: self.spec.stop_grace,
         }
     }

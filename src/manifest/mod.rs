@@ -23,8 +23,9 @@ use std::time::Duration;
 
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
+use crate::route::Share;
 
-pub use quantity::{Bytes, MilliCpu};
+pub use quantity::{Bytes, MilliCpu, duration};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "minipaas.toml";
@@ -160,12 +161,17 @@ pub struct RouteRule {
 }
 
 /// `[deploy]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deploy {
     /// How long requests on a replaced instance may take to finish. Default 30 s.
     pub drain: Duration,
     /// The same for WebSockets and other upgraded connections. Default 5 min.
     pub websocket_drain: Duration,
+    /// Which requests a new release gets at first, beside the one that serves. Default all, at once.
+    pub canary: Option<Share>,
+    /// For how long a new release is compared with the one before it; when it fails more often, that one comes back.
+    /// Default not at all.
+    pub watch_window: Option<Duration>,
 }
 
 /// `[volume.NAME]`.
@@ -279,7 +285,12 @@ impl Command {
 
 impl Default for Deploy {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(30), websocket_drain: Duration::from_secs(300) }
+        Self {
+            drain: Duration::from_secs(30),
+            websocket_drain: Duration::from_secs(300),
+            canary: None,
+            watch_window: None,
+        }
     }
 }
 

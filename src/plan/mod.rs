@@ -11,11 +11,13 @@ mod spec;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::manifest::{Deploy, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 use crate::release::Build;
+use crate::route::Share;
 
 pub use spec::{InstanceSpec, Readiness};
 
@@ -62,8 +64,12 @@ pub enum Step {
         /// How that is asked, for each process type.
         checks: Vec<(ProcessType, Readiness)>,
     },
+    /// The new instances get a share of the requests, until somebody decides about them.
+    Canary(Share),
     /// One new route table is published: no request starts on an old instance after it.
     Switch(Vec<PlannedRoute>),
+    /// The new release is compared with the old one, whose instances are kept for so long.
+    Watch(Duration),
     /// Requests on the old instances finish.
     Drain {
         /// The limits.
@@ -127,14 +133,19 @@ pub fn plan(
     let switch = Step::Switch(routes.clone());
     let old = observed.current.iter().filter(|(_, slots)| !slots.is_empty());
     let drain_and_stop = old.flat_map(|(release, slots)| {
-        [Step::Drain { limits: manifest.deploy }, Step::Stop { release: *release, slots: slots.clone() }]
+        [
+            Step::Drain { limits: manifest.deploy.clone() },
+            Step::Stop { release: *release, slots: slots.clone() },
+        ]
     });
     let mut steps = Vec::new();
     match order {
         UpdateOrder::StartFirst => {
             steps.extend(starts);
             steps.push(ready);
+            steps.extend(manifest.deploy.canary.clone().filter(|_| is_swap).map(Step::Canary));
             steps.push(switch);
+            steps.extend(manifest.deploy.watch_window.filter(|_| is_swap).map(Step::Watch));
             steps.extend(drain_and_stop);
         }
         UpdateOrder::StopFirst => {
@@ -152,8 +163,16 @@ pub fn plan(
         order,
         instances,
         routes,
-        limits: manifest.deploy,
+        limits: manifest.deploy.clone(),
         steps,
+    }
+}
+
+impl Plan {
+    /// Which requests the release gets at first, if not all; without one that serves, it gets all.
+    #[must_use]
+    pub fn canary(&self) -> Option<&Share> {
+        self.limits.canary.as_ref().filter(|_| self.replaces.is_some())
     }
 }
 
@@ -203,6 +222,8 @@ impl fmt::Display for Step {
                     checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
                 write!(f, "ready   {}", checks.join("; "))
             }
+            Self::Canary(share) => write!(f, "canary  {share} until `minipaas canary promote`"),
+            Self::Watch(window) => write!(f, "watch   {window:?}, and back if it fails clearly more often"),
             Self::Switch(routes) if routes.is_empty() => write!(f, "switch  no routes"),
             Self::Switch(routes) => {
                 let routes: Vec<_> = routes

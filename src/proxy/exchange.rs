@@ -164,6 +164,7 @@ impl Peer {
         entry: &mut Entry,
     ) -> Result<Response<ResponseBody>, Error> {
         *response.version_mut() = Version::HTTP_11;
+        lease.guard.upstream().record(response.status().is_server_error());
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::rewrite_response(response.headers_mut());
             return Ok(response.map(|body| ResponseBody::streaming(body, lease)));

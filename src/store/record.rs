@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
 use crate::name::{AppName, BoxId, ReleaseId};
@@ -36,6 +37,10 @@ struct AppForm {
     current: Option<u64>,
     last: Option<u64>,
     origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traffic: Option<ModeForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    canary: Option<ShareForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,6 +125,8 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         current: app.current.map(ReleaseId::number),
         last: app.last.map(ReleaseId::number),
         origin: app.origin.clone(),
+        traffic: traffic::from_mode(&app.mode),
+        canary: app.canary.as_ref().map(traffic::from_share),
     })
 }
 
@@ -130,6 +137,8 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         current: form.current.and_then(ReleaseId::from_number),
         last: form.last.and_then(ReleaseId::from_number),
         origin: form.origin,
+        mode: traffic::mode(key, form.traffic)?,
+        canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
     })
 }
 
@@ -283,7 +292,7 @@ fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError>
     serde_json::from_value(form.record).map_err(|error| failed(error.to_string()))
 }
 
-fn parse<T: std::str::FromStr<Err: ToString>>(key: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(key: &str, text: &str) -> Result<T, StoreError> {
     text.parse()
         .map_err(|error: T::Err| StoreError::Record { key: key.to_owned(), reason: error.to_string() })
 }

@@ -27,7 +27,7 @@ use crate::name::InstanceId;
 use crate::route::{self, Route, RouteTable};
 
 pub use idle::{Connection, Progress, RequestBody};
-pub use upstream::{Drained, InFlight, Upgraded, Upstream};
+pub use upstream::{Drained, InFlight, Tally, Upgraded, Upstream};
 
 /// The published table, shared by both planes; clones are handles on the same one.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{self, Abort, Cause, Outcome, Rollout, Unstored, Update, Watched};
 use crate::route::Mode;
-use crate::store::{AppRecord, StoreError};
+use crate::store::AppRecord;
 
 /// What a deploy that breaks no rule comes to.
 enum Accepted {

@@ -8,6 +8,9 @@
 //!
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
+mod deploy;
+mod port;
+mod process;
 mod procfile;
 mod proxy;
 mod quantity;
@@ -22,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
-use crate::policy::Policy;
+use crate::policy::{Policy, ProxyVersion};
 use crate::route::Share;
 
 pub use quantity::{Bytes, MilliCpu, duration};
@@ -56,6 +59,8 @@ pub struct Manifest {
     pub routes: Vec<RouteRule>,
     /// How the proxy treats the app's requests.
     pub proxy: Arc<Policy>,
+    /// TCP ports that lead to a process as they are, in the file's order.
+    pub ports: Vec<PortRule>,
     /// How one release takes over from another.
     pub deploy: Deploy,
     /// Named volumes, mounted into every process.
@@ -160,6 +165,23 @@ pub struct RouteRule {
     pub policy: Arc<Policy>,
 }
 
+/// `[[port]]`: whoever connects to it reaches the process as if there was nothing between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortRule {
+    /// The port of the box, on all of its addresses.
+    pub listen: u16,
+    /// The process type. Default `web`.
+    pub process: ProcessType,
+    /// The port inside the container; `None`: the process's own.
+    pub port: Option<u16>,
+    /// In which form the app is told the client's address, before the first byte of a connection. Default none.
+    pub send_proxy: Option<ProxyVersion>,
+    /// Whether a trusted proxy in front says the client's address that way. Default false.
+    pub accept_proxy: bool,
+    /// How long connections to a replaced instance may last; `None`: [`Deploy::websocket_drain`].
+    pub drain: Option<Duration>,
+}
+
 /// `[deploy]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deploy {
@@ -215,14 +237,15 @@ impl Manifest {
     pub fn parse(source: &Source) -> Result<(Self, Vec<Warning>), ManifestError> {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
-        let mut manifest = schema::manifest(source.toml.as_deref().unwrap_or(""), &mut problems);
+        let toml = source.toml.as_deref().unwrap_or("");
+        let (mut manifest, references) = schema::manifest(toml, &mut problems);
         if let Some(text) = &source.procfile {
             procfile::merge(text, &mut manifest, &mut problems, &mut warnings);
         }
         if manifest.processes.is_empty() {
             manifest.processes.insert(ProcessType::web(), Process::default());
         }
-        schema::check_references(&manifest, source.toml.as_deref().unwrap_or(""), &mut problems);
+        schema::check_references(&manifest, &references, toml, &mut problems);
         // As a person reads the files, not as the tables are read.
         problems.sort_by_key(|problem| (problem.file == PROCFILE, problem.line));
         if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError { problems }) }

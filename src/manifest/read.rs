@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Problem;
+use super::{Problem, quantity};
 
 /// Names at most this many edits apart are suggested for one another.
 const SUGGESTION_DISTANCE_MAX: usize = 3;
@@ -64,6 +65,18 @@ impl<'d> Table<'d> {
     pub(crate) fn take(&mut self, key: &'static str) -> Option<Entry<'d>> {
         self.known.push(key);
         self.left.remove(key)
+    }
+
+    /// Puts what `read` makes of the key's value there; without the key, or with a bad value, what is there stays.
+    pub(crate) fn set<T>(
+        &mut self,
+        key: &'static str,
+        place: &mut T,
+        read: impl FnOnce(&Entry<'d>) -> Option<T>,
+    ) {
+        if let Some(value) = self.take(key).and_then(|entry| read(&entry)) {
+            *place = value;
+        }
     }
 
     /// Every entry, for tables whose keys are names that the author chose.
@@ -171,6 +184,36 @@ impl<'d> Entry<'d> {
     /// The value, or its error reported here.
     pub(crate) fn checked<T, E: ToString>(&self, report: &mut Report<'_>, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| report.problem(&self.key_span, error.to_string(), None)).ok()
+    }
+
+    /// One of these words.
+    pub(crate) fn one_of<T: Copy>(&self, report: &mut Report<'_>, words: &[(&str, T)]) -> Option<T> {
+        let all = quoted(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>());
+        let text = self.string_such_as(report, &format!("one of {all}"))?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let message = format!("`{}` is `{text}`; it takes one of {all}", self.key);
+            report.problem(&self.key_span, message, None);
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    pub(crate) fn port(&self, report: &mut Report<'_>) -> Option<u16> {
+        self.integer(report, (1, 65_535)).and_then(|number| u16::try_from(number).ok())
+    }
+
+    pub(crate) fn duration(&self, report: &mut Report<'_>) -> Option<Duration> {
+        self.parsed(report, "a duration such as `\"30s\"`", quantity::duration)
+    }
+
+    pub(crate) fn positive_duration(&self, report: &mut Report<'_>) -> Option<Duration> {
+        let found = self.duration(report)?;
+        if found.is_zero() {
+            let message = format!("`{}` is zero; it takes a duration such as `\"1s\"`", self.key);
+            report.problem(&self.key_span, message, None);
+            return None;
+        }
+        Some(found)
     }
 
     pub(crate) fn strings(&self, report: &mut Report<'_>) -> Option<Vec<String>> {

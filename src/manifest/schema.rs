@@ -1,28 +1,32 @@
 //! What may stand in `minipaas.toml`, table by table.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::de::DeTable;
 
 use super::read::{Entry, Report, Table, nearest};
 use super::{
-    Build, Check, Command, Deploy, MANIFEST_FILE, Manifest, Probe, Problem, Process, RouteRule, Volume,
-    proxy, quantity,
+    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
 
-/// More replicas than this of one process type is a typing mistake.
-const REPLICAS_MAX: i64 = 100;
 /// Environment variables that minipaas sets itself.
 const ENV_RESERVED: [&str; 1] = ["PORT"];
 
+/// What must exist once all is read, the Procfile included.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    /// Where it is named, what leads to it, and the process type.
+    processes: Vec<(Range<usize>, &'static str, ProcessType)>,
+}
+
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
-pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
+pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> (Manifest, References) {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
-    let mut manifest = empty();
+    let (mut manifest, mut references) = (empty(), References::default());
     let document = match DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => {
@@ -31,7 +35,7 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
                 format!("not valid TOML: {}", error.message()),
                 None,
             );
-            return manifest;
+            return (manifest, references);
         }
     };
     let mut root = Table::new("the file", document.get_ref());
@@ -49,7 +53,7 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
             let name = entry.checked(report, entry.key().parse::<ProcessType>());
             let inner = entry.table(report, format!("[process.{}]", entry.key()));
             if let (Some(name), Some(inner)) = (name, inner) {
-                manifest.processes.insert(name, process(inner, report));
+                manifest.processes.insert(name, process::process(inner, report));
             }
         }
     }
@@ -58,14 +62,17 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
         manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, report));
     }
     if let Some(entry) = root.take("route") {
-        let tables = entry.tables(report, "[[route]]");
-        manifest.routes =
-            tables.into_iter().map(|(_, table)| route(table, &manifest.proxy, report)).collect();
+        manifest.routes = entry
+            .tables(report, "[[route]]")
+            .into_iter()
+            .map(|(at, table)| route(table, &at, &manifest.proxy, &mut references, report))
+            .collect();
     }
-    if let Some(mut table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
-        set_duration(&mut table, "drain", &mut manifest.deploy.drain, report);
-        set_duration(&mut table, "websocket_drain", &mut manifest.deploy.websocket_drain, report);
-        table.finish(report);
+    if let Some(entry) = root.take("port") {
+        manifest.ports = port::rules(&entry, &mut references, report);
+    }
+    if let Some(table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
+        manifest.deploy = deploy::deploy(table, report);
     }
     if let Some(mut table) = root.take("volume").and_then(|entry| entry.table(report, "[volume]")) {
         for entry in table.take_all() {
@@ -75,24 +82,29 @@ pub(super) fn manifest(text: &str, problems: &mut Vec<Problem>) -> Manifest {
         }
     }
     root.finish(report);
-    manifest
+    (manifest, references)
 }
 
-/// Rules between tables: a route's process exists, two volumes do not share a path.
-pub(super) fn check_references(manifest: &Manifest, text: &str, problems: &mut Vec<Problem>) {
+/// Rules between tables: a process that something leads to exists, two volumes do not share a path.
+pub(super) fn check_references(
+    manifest: &Manifest,
+    references: &References,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
-    let line_of = |needle: &str| text.find(needle).map_or(0..0, |at| at..at);
-    for route in &manifest.routes {
-        if !manifest.processes.contains_key(&route.process) {
+    for (at, what, process) in &references.processes {
+        if !manifest.processes.contains_key(process) {
             let known: Vec<_> = manifest.processes.keys().map(ProcessType::as_str).collect();
-            let hint = nearest(route.process.as_str(), known.iter().copied()).map_or_else(
+            let hint = nearest(process.as_str(), known.iter().copied()).map_or_else(
                 || format!("there is {}", known.join(", ")),
                 |near| format!("did you mean `{near}`?"),
             );
-            let message = format!("a route leads to process `{}`, which there is none of", route.process);
-            report.problem(&line_of("[[route]]"), message, Some(hint));
+            let message = format!("{what} leads to process `{process}`, which there is none of");
+            report.problem(at, message, Some(hint));
         }
     }
+    let line_of = |needle: &str| text.find(needle).map_or(0..0, |at| at..at);
     let mut paths = BTreeMap::new();
     for (name, volume) in &manifest.volumes {
         if let Some(other) = paths.insert(&volume.path, name) {
@@ -110,6 +122,7 @@ pub(super) fn empty() -> Manifest {
         env: BTreeMap::new(),
         processes: BTreeMap::new(),
         routes: Vec::new(),
+        ports: Vec::new(),
         proxy: Arc::default(),
         deploy: Deploy::default(),
         volumes: BTreeMap::new(),
@@ -180,119 +193,24 @@ fn variable(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<(String, Strin
     Some((key.to_owned(), value))
 }
 
-fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process {
-    let mut process = Process {
-        command: table.take("command").and_then(|entry| command(&entry, report)),
-        port: table.take("port").and_then(|entry| port(&entry, report)),
-        ..Process::default()
-    };
-    if let Some(replicas) = table.take("replicas").and_then(|entry| entry.integer(report, (0, REPLICAS_MAX)))
-    {
-        process.replicas = u32::try_from(replicas).expect("checked to be within 0..=100");
-    }
-    process.ready = table.take("ready").and_then(|entry| probe(&entry, true, report));
-    process.live = table.take("live").and_then(|entry| probe(&entry, false, report));
-    process.memory = table
-        .take("memory")
-        .and_then(|entry| entry.parsed(report, "a size such as `\"256M\"`", quantity::memory));
-    process.cpu = table.take("cpu").and_then(|entry| match entry.number() {
-        Some(number) => entry.checked(report, quantity::cores(number)),
-        None => entry.parsed(report, "cores such as `0.5`", quantity::cpu),
-    });
-    set_duration(&mut table, "stop_grace", &mut process.stop_grace, report);
-    table.finish(report);
-    process
-}
-
-fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {
-    let command = if entry.is_array() {
-        Command::Args(entry.strings(report)?)
-    } else {
-        Command::Line(entry.string(report)?)
-    };
-    if command.argv().first().is_none_or(String::is_empty) {
-        report.problem(&entry.span(), format!("`{}` is empty", entry.key()), None);
-        return None;
-    }
-    Some(command)
-}
-
-fn port(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<u16> {
-    entry.integer(report, (1, 65_535)).and_then(|number| u16::try_from(number).ok())
-}
-
-fn probe(entry: &Entry<'_>, is_ready: bool, report: &mut Report<'_>) -> Option<Probe> {
-    let key = entry.key();
-    let mut table = entry.table(report, format!("`{key}`"))?;
-    let mut checks = Vec::new();
-    let probe_port = table.take("port").and_then(|entry| port(&entry, report));
-    if let Some(path) =
-        table.take("http").and_then(|entry| entry.parsed(report, "a path such as `\"/up\"`", http_path))
-    {
-        checks.push(Check::Http { path, port: probe_port });
-    }
-    if table.take("tcp").and_then(|entry| entry.boolean(report)) == Some(true) {
-        checks.push(Check::Tcp { port: probe_port });
-    }
-    if let Some(command) = table.take("command").and_then(|entry| command(&entry, report)) {
-        checks.push(Check::Command(command));
-    }
-    if table.take("docker").and_then(|entry| entry.boolean(report)) == Some(true) {
-        checks.push(Check::Docker);
-    }
-    let mut probe = Probe::new(Check::Docker);
-    if let Some(entry) = table.take("interval") {
-        probe.interval = positive_duration(&entry, report);
-    }
-    if let Some(timeout) = table.take("timeout").and_then(|entry| positive_duration(&entry, report)) {
-        probe.timeout = timeout;
-    }
-    if is_ready
-        && let Some(deadline) = table.take("deadline").and_then(|entry| positive_duration(&entry, report))
-    {
-        probe.deadline = deadline;
-    }
-    if let Some(failures) = table.take("failures").and_then(|entry| entry.integer(report, (1, 100))) {
-        probe.failures = u32::try_from(failures).expect("checked to be within 1..=100");
-    }
-    table.finish(report);
-    if checks.len() > 1 || checks.is_empty() {
-        let message = format!(
-            "`{key}` takes one of `http = \"/path\"`, `tcp = true`, `command = \"…\"`, `docker = true`"
-        );
-        report.problem(&entry.span(), message, None);
-        return None;
-    }
-    probe.check = checks.remove(0);
-    Some(probe)
-}
-
-fn http_path(text: &str) -> Result<String, String> {
-    if text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic()) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{text}` is not a path; it starts with `/` and has no spaces"))
-    }
-}
-
-fn route(mut table: Table<'_>, app: &Arc<Policy>, report: &mut Report<'_>) -> RouteRule {
+fn route(
+    mut table: Table<'_>,
+    at: &Range<usize>,
+    app: &Arc<Policy>,
+    references: &mut References,
+    report: &mut Report<'_>,
+) -> RouteRule {
     let host = table.take("host").and_then(|entry| entry.parsed(report, "a host name", str::parse::<Host>));
     let path =
         table.take("path").and_then(|entry| entry.parsed(report, "a path such as `\"/api\"`", str::parse));
-    let process = table.take("process").and_then(|entry| entry.parsed(report, "a process type", str::parse));
+    let process = references.process(&mut table, at, "a route", report);
     let strip_prefix = table.take("strip_prefix").and_then(|entry| entry.boolean(report)).unwrap_or(false);
     let policy = match table.take("proxy").and_then(|entry| entry.table(report, "[route.proxy]")) {
         Some(table) => Arc::new(proxy::policy(table, app, report)),
         None => Arc::clone(app),
     };
     table.finish(report);
-    RouteRule {
-        host,
-        path: path.unwrap_or_else(PathPrefix::root),
-        process: process.unwrap_or_else(ProcessType::web),
-        strip_prefix,
-        policy,
-    }
+    RouteRule { host, path: path.unwrap_or_else(PathPrefix::root), process, strip_prefix, policy }
 }
 
 fn volume(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<(String, Volume)> {
@@ -320,25 +238,25 @@ fn mount_path(text: &str) -> Result<String, String> {
     if is_clean { Ok(text.to_owned()) } else { Err(format!("`{text}` is not an absolute path below `/`")) }
 }
 
-fn set_duration(table: &mut Table<'_>, key: &'static str, place: &mut Duration, report: &mut Report<'_>) {
-    if let Some(duration) = table.take(key).and_then(|entry| duration(&entry, report)) {
-        *place = duration;
-    }
-}
+// === impl References ===
 
-fn duration(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Duration> {
-    entry.parsed(report, "a duration such as `\"30s\"`", quantity::duration)
-}
-
-fn positive_duration(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Duration> {
-    let found = duration(entry, report)?;
-    if found.is_zero() {
-        report.problem(
-            &entry.span(),
-            format!("`{}` is zero; it takes a duration such as `\"1s\"`", entry.key()),
-            None,
-        );
-        return None;
+impl References {
+    /// Reads `process` of a table that leads there; `web` when it does not say.
+    pub(super) fn process(
+        &mut self,
+        table: &mut Table<'_>,
+        at: &Range<usize>,
+        what: &'static str,
+        report: &mut Report<'_>,
+    ) -> ProcessType {
+        let Some(entry) = table.take("process") else {
+            self.processes.push((at.clone(), what, ProcessType::web()));
+            return ProcessType::web();
+        };
+        let Some(process) = entry.parsed(report, "a process type", str::parse::<ProcessType>) else {
+            return ProcessType::web();
+        };
+        self.processes.push((entry.span(), what, process.clone()));
+        process
     }
-    Some(found)
 }

@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::{Command, Manifest, Source};
+use crate::policy::ProxyVersion;
 
 fn check(toml: &str, expected: &Expect) {
     let source = Source { toml: Some(toml.to_owned()), procfile: None };
@@ -143,7 +144,7 @@ fn a_route_leads_to_a_process_that_exists() {
     check(
         "[process.web]\n[[route]]\nprocess = \"wbe\"\n",
         &expect![
-            "minipaas.toml:2: a route leads to process `wbe`, which there is none of; did you mean `web`?"
+            "minipaas.toml:3: a route leads to process `wbe`, which there is none of; did you mean `web`?"
         ],
     );
 }
@@ -177,4 +178,61 @@ fn minipaas_toml_wins_over_the_procfile() {
     let line = |name: &str| manifest.processes[&name.parse().unwrap()].command.as_ref().unwrap().to_string();
     assert_eq!((line("web").as_str(), line("worker").as_str()), ("theirs", "mine"));
     assert_eq!(manifest.processes[&crate::name::ProcessType::web()].replicas, 3);
+}
+
+#[test]
+fn a_canary_has_a_reason() {
+    let canary = |text: &str| {
+        let source = Source { toml: Some(format!("[deploy]\ncanary = {text}\n")), procfile: None };
+        Manifest::parse(&source).map(|(manifest, _)| manifest.deploy.canary.unwrap())
+    };
+    assert_eq!(canary("{ percent = 10 }").unwrap().percent, 10);
+    assert_eq!(canary("{ cookie = \"beta\" }").unwrap().cookie.as_deref(), Some("beta"));
+    let (name, value) = canary("{ header = \"X-Canary: yes\" }").unwrap().header.unwrap();
+    assert_eq!((name.as_str(), value.unwrap().to_str().unwrap()), ("x-canary", "yes"));
+    assert!(canary("{ header = \"x-canary\" }").unwrap().header.unwrap().1.is_none());
+    check(
+        "[deploy]\nwatch_window = \"0s\"\ncanary = { percent = 101, cookie = \"a b\", header = \"a b: c\", coookie = 1 }\n",
+        &expect![[r#"
+            minipaas.toml:2: `watch_window` is zero; it takes a duration such as `"1s"`
+            minipaas.toml:3: `percent` is 101; it takes 0 to 100
+            minipaas.toml:3: `a b` is not a cookie's name; use letters, digits, `-` and `_`
+            minipaas.toml:3: `a b: c` is not a header; write `"x-canary"` or `"x-canary: yes"`
+            minipaas.toml:3: unknown key `coookie` in `canary`; did you mean `cookie`?"#]],
+    );
+    check(
+        "[deploy]\ncanary = {}\n",
+        &expect![[
+            r#"minipaas.toml:2: `canary` takes `percent = 10`, `cookie = "name"` or `header = "x-canary"`"#
+        ]],
+    );
+}
+
+#[test]
+fn a_port_is_listened_at_once_and_leads_to_a_process_that_exists() {
+    let source = Source {
+        toml: Some(
+            "[process.db]\n[[port]]\nport = 5432\nprocess = \"db\"\ntarget = 5433\nproxy_protocol = \"v2\"\n"
+                .to_owned(),
+        ),
+        procfile: None,
+    };
+    let (manifest, _) = Manifest::parse(&source).unwrap();
+    let [rule] = &manifest.ports[..] else { panic!("{:?}", manifest.ports) };
+    assert_eq!((rule.listen, rule.port, rule.process.as_str()), (5432, Some(5433), "db"));
+    assert_eq!((rule.send_proxy, rule.accept_proxy, rule.drain), (Some(ProxyVersion::V2), false, None));
+    check(
+        "[process.db]\n[[port]]\nport = 5432\nprocess = \"bd\"\n[[port]]\nport = 5432\nprocess = \"db\"\n\
+         proxy_protocol = \"v3\"\n[[port]]\nport = 443\ntraget = 1\n[[port]]\ntarget = 0\n",
+        &expect![[r#"
+            minipaas.toml:4: a port leads to process `bd`, which there is none of; did you mean `db`?
+            minipaas.toml:6: port 5432 stands here twice; keep one [[port]]
+            minipaas.toml:8: `proxy_protocol` is `v3`; it takes one of `v1`, `v2`
+            minipaas.toml:9: a port leads to process `web`, which there is none of; there is db
+            minipaas.toml:10: port 443 is kept for http and https; a [[route]] leads there; for plain TCP choose another port
+            minipaas.toml:11: unknown key `traget` in [[port]]; did you mean `target`?
+            minipaas.toml:12: a [[port]] has no `port`; add one, such as `port = 5432`
+            minipaas.toml:12: a port leads to process `web`, which there is none of; there is db
+            minipaas.toml:13: `target` is 0; it takes 1 to 65535"#]],
+    );
 }

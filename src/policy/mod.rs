@@ -7,6 +7,7 @@
 mod access;
 mod balance;
 mod content;
+mod port;
 mod redirect;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::name::{Host, PathPrefix};
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
+pub use port::ProxyVersion;
 pub use redirect::Redirect;
 
 /// How requests of one route are treated.

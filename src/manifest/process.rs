@@ -1,0 +1,93 @@
+//! `[process.NAME]`, with its probes.
+
+use super::read::{Entry, Report, Table};
+use super::{Check, Command, Probe, Process, quantity};
+
+/// More replicas than this of one process type is a typing mistake.
+const REPLICAS_MAX: i64 = 100;
+
+/// Reads the table; what it does not say has its default.
+pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process {
+    let mut process = Process {
+        command: table.take("command").and_then(|entry| command(&entry, report)),
+        port: table.take("port").and_then(|entry| entry.port(report)),
+        ..Process::default()
+    };
+    if let Some(replicas) = table.take("replicas").and_then(|entry| entry.integer(report, (0, REPLICAS_MAX)))
+    {
+        process.replicas = u32::try_from(replicas).expect("checked to be within 0..=100");
+    }
+    process.ready = table.take("ready").and_then(|entry| probe(&entry, true, report));
+    process.live = table.take("live").and_then(|entry| probe(&entry, false, report));
+    process.memory = table
+        .take("memory")
+        .and_then(|entry| entry.parsed(report, "a size such as `\"256M\"`", quantity::memory));
+    process.cpu = table.take("cpu").and_then(|entry| match entry.number() {
+        Some(number) => entry.checked(report, quantity::cores(number)),
+        None => entry.parsed(report, "cores such as `0.5`", quantity::cpu),
+    });
+    table.set("stop_grace", &mut process.stop_grace, |entry| entry.duration(report));
+    table.finish(report);
+    process
+}
+
+fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {
+    let command = if entry.is_array() {
+        Command::Args(entry.strings(report)?)
+    } else {
+        Command::Line(entry.string(report)?)
+    };
+    if command.argv().first().is_none_or(String::is_empty) {
+        report.problem(&entry.span(), format!("`{}` is empty", entry.key()), None);
+        return None;
+    }
+    Some(command)
+}
+
+fn probe(entry: &Entry<'_>, is_ready: bool, report: &mut Report<'_>) -> Option<Probe> {
+    let key = entry.key();
+    let mut table = entry.table(report, format!("`{key}`"))?;
+    let mut checks = Vec::new();
+    let probe_port = table.take("port").and_then(|entry| entry.port(report));
+    if let Some(path) =
+        table.take("http").and_then(|entry| entry.parsed(report, "a path such as `\"/up\"`", http_path))
+    {
+        checks.push(Check::Http { path, port: probe_port });
+    }
+    if table.take("tcp").and_then(|entry| entry.boolean(report)) == Some(true) {
+        checks.push(Check::Tcp { port: probe_port });
+    }
+    if let Some(command) = table.take("command").and_then(|entry| command(&entry, report)) {
+        checks.push(Check::Command(command));
+    }
+    if table.take("docker").and_then(|entry| entry.boolean(report)) == Some(true) {
+        checks.push(Check::Docker);
+    }
+    let mut probe = Probe::new(Check::Docker);
+    probe.interval = table.take("interval").and_then(|entry| entry.positive_duration(report));
+    table.set("timeout", &mut probe.timeout, |entry| entry.positive_duration(report));
+    if is_ready {
+        table.set("deadline", &mut probe.deadline, |entry| entry.positive_duration(report));
+    }
+    if let Some(failures) = table.take("failures").and_then(|entry| entry.integer(report, (1, 100))) {
+        probe.failures = u32::try_from(failures).expect("checked to be within 1..=100");
+    }
+    table.finish(report);
+    if checks.len() > 1 || checks.is_empty() {
+        let message = format!(
+            "`{key}` takes one of `http = \"/path\"`, `tcp = true`, `command = \"…\"`, `docker = true`"
+        );
+        report.problem(&entry.span(), message, None);
+        return None;
+    }
+    probe.check = checks.remove(0);
+    Some(probe)
+}
+
+fn http_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not a path; it starts with `/` and has no spaces"))
+    }
+}

@@ -17,4 +17,5 @@ mod world;
 mod examples;
 mod kill;
 mod load;
+mod operations;
 mod refusals;

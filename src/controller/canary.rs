@@ -15,7 +15,7 @@ use crate::instance::Instance;
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
 use crate::release::{Release, ReleaseState};
-use crate::rollout::{self, Unstored};
+use crate::rollout::{self, NoSwitch, Unswitched};
 use crate::route::Share;
 use crate::store::{AppRecord, StoreError};
 
@@ -73,12 +73,12 @@ impl Task {
         name: &AppName,
         plan: Arc<Plan>,
         instances: Vec<Instance>,
-    ) -> Result<(), Unstored> {
+    ) -> Result<(), Unswitched> {
         let release = plan.release;
         let app = self.apps.get_mut(name).expect("an app is not taken down before its rollout has ended");
         let record = AppRecord { canary: plan.limits.canary.clone(), ..app.record.clone() };
         if let Err(error) = self.deps.store.begin_canary(&record, release).await {
-            return Err((error, instances));
+            return Err((NoSwitch::Store(error), instances));
         }
         tracing::info!(app = %name, %release, "canary begins");
         app.record = record;
@@ -119,7 +119,7 @@ impl Task {
     }
 
     /// Makes the canary the release that serves.
-    async fn promote(&mut self, name: &AppName) -> Result<(), StoreError> {
+    async fn promote(&mut self, name: &AppName) -> Result<(), CanaryError> {
         let app = self.apps.get_mut(name).expect("the caller has found it");
         let Some(Fleet { plan, instances, backoff }) = app.canary.take() else { return Ok(()) };
         let release = plan.release;
@@ -135,11 +135,17 @@ impl Task {
                 });
                 Ok(())
             }
-            Err((error, instances)) => {
+            Err((NoSwitch::Store(error), instances)) => {
                 if let Some(app) = self.apps.get_mut(name) {
                     app.canary = Some(Fleet { backoff, ..Fleet::new(plan, instances) });
                 }
-                Err(error)
+                Err(error.into())
+            }
+            // That was stored as the end of it.
+            Err((NoSwitch::Unready, instances)) => {
+                let gone = Fleet::new(plan, instances);
+                self.retire(name, gone.retirements(&gone.plan.limits)).await;
+                Err(CanaryError::NotReady { app: name.clone(), release })
             }
         }
     }

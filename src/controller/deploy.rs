@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
-use crate::rollout::{self, Abort, Cause, Outcome, Rollout, Unstored, Update, Watched};
+use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
 use crate::route::Mode;
 use crate::store::AppRecord;
 
@@ -253,13 +253,32 @@ impl Task {
         name: &AppName,
         plan: Arc<Plan>,
         instances: Vec<Instance>,
-    ) -> Result<Option<Watched>, Unstored> {
+    ) -> Result<Option<Watched>, Unswitched> {
         let release = plan.release;
         let app = self.apps.get_mut(name).expect("an app is not taken down before its rollout has ended");
         let new = app.releases.get(&release).expect("a rollout's release is stored before it starts").clone();
         let before = app.current().cloned();
         if let Err(error) = self.deps.store.switch(&app.record, &new, before.as_ref()).await {
-            return Err((error, instances));
+            return Err((NoSwitch::Store(error), instances));
+        }
+        // They were ready before the write. If none is any more, a table without the old ones would serve nobody.
+        let takes_requests = |instance: &Instance| instance.upstream().is_some();
+        if let Some(before) = &before
+            && !instances.iter().any(takes_requests)
+            && app.instances.values().any(takes_requests)
+        {
+            let reason = format!("no instance of {release} was ready any more when it was to take over");
+            let failed = Release { state: ReleaseState::Failed { reason }, ..new.clone() };
+            match self.deps.store.flip_back(&app.record, before, &failed).await {
+                Ok(()) => {
+                    app.releases.insert(release, failed);
+                    return Err((NoSwitch::Unready, instances));
+                }
+                // What is stored holds: the new one takes over, and what ended of it is replaced.
+                Err(error) => {
+                    tracing::error!(app = %name, %release, %error, "cannot store that a switch was taken back")
+                }
+            }
         }
         if let Some(before) = before {
             app.releases.insert(before.id, Release { state: ReleaseState::Superseded, ..before });

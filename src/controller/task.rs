@@ -291,14 +291,8 @@ impl Task {
             "removing a container that nothing wants"
         );
         let serving = self.apps.get(&container.labels.app).and_then(|app| app.serving.as_ref());
-        let retirement = Retirement {
-            instance: instance.clone(),
-            slot: container.labels.slot,
-            release: container.labels.release,
-            container: Some(container.id),
-            limits: serving.map_or_else(Limits::default, |plan| plan.limits.clone()),
-            stop_grace: ORPHAN_STOP_GRACE,
-        };
+        let limits = serving.map_or_else(Limits::default, |plan| plan.limits.clone());
+        let retirement = Retirement::of_container(&container, limits, ORPHAN_STOP_GRACE);
         let (deps, events) = (self.deps.clone(), self.events.clone());
         tokio::spawn(async move {
             // Requests may still be on it, by the table that the last process left.

@@ -72,8 +72,17 @@ pub struct RolloutRecord {
     pub phase: Phase,
 }
 
-/// What could not be stored, and the instances that therefore are still the rollout's.
-pub type Unstored = (StoreError, Vec<Instance>);
+/// Why a release did not take over, and its instances, which therefore are still the rollout's.
+pub type Unswitched = (NoSwitch, Vec<Instance>);
+
+/// Why a release did not take over although its instances were ready.
+#[derive(Debug)]
+pub enum NoSwitch {
+    /// The state could not be written.
+    Store(StoreError),
+    /// None of them was any more once it was written, which was taken back.
+    Unready,
+}
 
 /// What a rollout asks of the controller, which alone may change what serves.
 #[derive(Debug)]
@@ -93,9 +102,9 @@ pub enum Request {
         release: ReleaseId,
         /// Its instances, all ready.
         instances: Vec<Instance>,
-        /// Told once the release is stored and the table published, and whether it is to be watched. A store that fails leaves
-        /// the old one serving, and gives the instances back.
-        reply: oneshot::Sender<Result<Option<Watched>, Unstored>>,
+        /// Told once the release is stored and the table published, and whether it is to be watched. If that does not come to
+        /// be, the old one serves on, and the instances are given back.
+        reply: oneshot::Sender<Result<Option<Watched>, Unswitched>>,
     },
     /// Let these instances have a share of the requests, beside those that serve.
     Canary {
@@ -106,7 +115,7 @@ pub enum Request {
         /// Its instances, all ready.
         instances: Vec<Instance>,
         /// Told once that is stored and the table published. A store that fails gives the instances back.
-        reply: oneshot::Sender<Result<(), Unstored>>,
+        reply: oneshot::Sender<Result<(), Unswitched>>,
     },
     /// Let the release before go, or bring it back.
     EndWatch {
@@ -186,18 +195,20 @@ pub async fn run(rollout: Rollout, deps: &Deps) -> Outcome {
         () = cancel.cancelled() => Err((None, Cause::Cancelled)),
         result = until_ready(&plan, found, &mut instances, deps, &updates) => result,
     };
-    let stored = |error| (None, Cause::Store(error));
     let result = match (result, plan.canary()) {
         (Ok(()), Some(_)) => {
             tell("canary", String::new());
-            begin_canary(&plan, &mut instances, deps).await.map(|()| Outcome::Canary).map_err(stored)
+            match begin_canary(&plan, &mut instances, deps).await {
+                Ok(()) => Ok(Outcome::Canary),
+                Err(why) => Err(broken(why, &instances, deps).await),
+            }
         }
         (Ok(()), None) => {
             tell("switch", String::new());
             match switch(&plan, &mut instances, deps).await {
                 Ok(None) => Ok(Outcome::Active),
                 Ok(Some(watched)) => return watch(watched, cancel, updates, deps).await,
-                Err(error) => Err(stored(error)),
+                Err(why) => Err(broken(why, &instances, deps).await),
             }
         }
         (Err(cause), _) => Err(cause),
@@ -207,6 +218,13 @@ pub async fn run(rollout: Rollout, deps: &Deps) -> Outcome {
         Err((slot, cause)) => {
             Outcome::Aborted(Box::new(abort::abort(&plan, slot, cause, &instances, deps).await))
         }
+    }
+}
+
+async fn broken(why: NoSwitch, instances: &[Instance], deps: &Deps) -> Broken {
+    match why {
+        NoSwitch::Store(error) => (None, Cause::Store(error)),
+        NoSwitch::Unready => ready::lost(instances, deps.machinery.engine.as_ref()).await,
     }
 }
 
@@ -262,15 +280,15 @@ async fn stop_old(plan: &Plan, deps: &Deps) -> Result<(), Broken> {
     Ok(())
 }
 
-async fn begin_canary(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Result<(), StoreError> {
+async fn begin_canary(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Result<(), NoSwitch> {
     let (reply, done) = oneshot::channel();
     let (app, release) = (plan.app.clone(), plan.release);
     let request = Request::Canary { app, release, instances: std::mem::take(instances), reply };
     match deps.requests.send(request) {
         // As for a switch.
-        Ok(()) => done.await.unwrap_or(Ok(())).map_err(|(error, back)| {
+        Ok(()) => done.await.unwrap_or(Ok(())).map_err(|(why, back)| {
             *instances = back;
-            error
+            why
         }),
         Err(_) => Ok(()),
     }
@@ -280,7 +298,7 @@ async fn switch(
     plan: &Plan,
     instances: &mut Vec<Instance>,
     deps: &Deps,
-) -> Result<Option<Watched>, StoreError> {
+) -> Result<Option<Watched>, NoSwitch> {
     let (reply, done) = oneshot::channel();
     let request = Request::Switch {
         app: plan.app.clone(),
@@ -290,9 +308,9 @@ async fn switch(
     };
     match deps.requests.send(request) {
         // The daemon is ending when there is no answer; the next start finds the phase on disk and goes on.
-        Ok(()) => done.await.unwrap_or(Ok(None)).map_err(|(error, back)| {
+        Ok(()) => done.await.unwrap_or(Ok(None)).map_err(|(why, back)| {
             *instances = back;
-            error
+            why
         }),
         Err(_) => Ok(None),
     }

@@ -48,6 +48,9 @@
 //! 5. The controller stores the switch, builds the whole table anew and publishes it with [`traffic::Routes::publish`].
 //! 6. The old instances are drained ([`traffic::Upstream::drain`]), stopped and removed; the rollout is forgotten.
 //!
+//! With `canary` in `[deploy]` step 5 waits until somebody says so, and the new release has a share of the requests
+//! meanwhile; with `watch_window` step 6 waits until the new release has proved to fail no more often than the old one.
+//!
 //! Every [`rollout::Phase`] is stored before its effect. After a `kill -9` the controller reads the store, lists the
 //! box's containers by label, and finishes or undoes what was half done.
 //!

@@ -276,7 +276,7 @@ impl Task {
                 }
                 // What is stored holds: the new one takes over, and what ended of it is replaced.
                 Err(error) => {
-                    tracing::error!(app = %name, %release, %error, "cannot store that a switch was taken back")
+                    tracing::error!(app = %name, %release, %error, "cannot store that a switch was taken back");
                 }
             }
         }

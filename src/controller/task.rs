@@ -292,7 +292,7 @@ impl Task {
         );
         let serving = self.apps.get(&container.labels.app).and_then(|app| app.serving.as_ref());
         let limits = serving.map_or_else(Limits::default, |plan| plan.limits.clone());
-        let retirement = Retirement::of_container(&container, limits, ORPHAN_STOP_GRACE);
+        let retirement = Retirement::of_container(container, limits, ORPHAN_STOP_GRACE);
         let (deps, events) = (self.deps.clone(), self.events.clone());
         tokio::spawn(async move {
             // Requests may still be on it, by the table that the last process left.

@@ -64,13 +64,13 @@ impl Gate {
 impl Retirement {
     /// That of a container that nobody looks after.
     #[must_use]
-    pub fn of_container(container: &Container, limits: Deploy, stop_grace: Duration) -> Self {
-        let labels = container.labels.clone();
+    pub fn of_container(container: Container, limits: Deploy, stop_grace: Duration) -> Self {
+        let labels = container.labels;
         Self {
             instance: labels.instance,
             slot: labels.slot,
             release: labels.release,
-            container: Some(container.id.clone()),
+            container: Some(container.id),
             gate: None,
             limits,
             stop_grace,

@@ -35,7 +35,8 @@
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
-//! of static sites. Small helpers: [`clock`], [`port`] (listening on one, and who does), [`random`], [`watch`] (changed files).
+//! of static sites. Small helpers: [`clock`], [`hex`], [`port`] (listening on one, and who does), [`random`], [`watch`] (changed
+//! files).
 //!
 //! # How a deploy happens
 //!
@@ -49,6 +50,9 @@
 //!    Failure or cancellation removes the new ones; the old ones were never touched.
 //! 5. The controller stores the switch, builds the whole table anew and publishes it with [`traffic::Routes::publish`].
 //! 6. The old instances are drained ([`traffic::Upstream::drain`]), stopped and removed; the rollout is forgotten.
+//!
+//! With `canary` in `[deploy]` step 5 waits until somebody says so, and the new release has a share of the requests
+//! meanwhile; with `watch_window` step 6 waits until the new release has proved to fail no more often than the old one.
 //!
 //! Every [`rollout::Phase`] is stored before its effect. After a `kill -9` the controller reads the store, lists the
 //! box's containers by label, and finishes or undoes what was half done.
@@ -90,6 +94,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod engine;
+pub mod hex;
 pub mod http1;
 pub mod instance;
 pub mod logs;

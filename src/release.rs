@@ -52,7 +52,7 @@ pub enum ReleaseState {
     Active,
     /// It served, until another took over.
     Superseded,
-    /// It never served.
+    /// It never served everybody, or was taken back because it failed too often.
     Failed {
         /// Why, in one sentence.
         reason: String,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, ReleaseId};
 use minipaas::release::{Build, Release, ReleaseState};
-use minipaas::route::RouteTable;
+use minipaas::route::{Mode, RouteTable};
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};
@@ -70,7 +70,14 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         state: ReleaseState::Pending,
     };
     let routes = names.iter().map(|name| route::to(name, upstream)).collect::<Result<_, _>>()?;
-    let record = AppRecord { name: app, current: None, last: Some(release.id), origin: "/bench".to_owned() };
+    let record = AppRecord {
+        name: app,
+        current: None,
+        last: Some(release.id),
+        origin: "/bench".to_owned(),
+        mode: Mode::Open,
+        canary: None,
+    };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;
     store.append_release(&record, &release).await?;

@@ -16,6 +16,10 @@
 //! | `POST /v1/apps/{app}/deploys` [`DeployRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
+//! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`TrafficMode`] |
+//! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
+//! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
+//! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
 //! | `GET /v1/traffic?`[`TrafficQuery`] | [`Traffic`] |
 //! | `GET /v1/metrics` | the same and more, as Prometheus reads it |
@@ -25,6 +29,7 @@
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
 pub mod client;
+mod operations;
 pub mod server;
 mod traffic;
 
@@ -32,6 +37,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use operations::{
+    Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
+};
 pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
@@ -91,6 +99,12 @@ pub struct App {
     pub instances: Vec<Instance>,
     /// The deploy that is under way.
     pub deploy: Option<DeployStatus>,
+    /// Whether requests reach it, as an operator wants it.
+    #[serde(default)]
+    pub traffic: TrafficMode,
+    /// The release that gets a share of the requests.
+    #[serde(default)]
+    pub canary: Option<Canary>,
 }
 
 /// What an app does.
@@ -307,6 +321,12 @@ pub enum Progress {
         urls: Vec<String>,
         /// Whether it served already, and nothing was done.
         is_unchanged: bool,
+        /// Whether requests reach it, as an operator wants it.
+        #[serde(default)]
+        traffic: TrafficMode,
+        /// The release as a canary, when it does not serve everybody.
+        #[serde(default)]
+        canary: Option<Canary>,
     },
     /// It did not work.
     Failed {
@@ -320,7 +340,7 @@ pub enum Progress {
 #[serde(rename_all = "kebab-case")]
 #[error("{message}")]
 pub struct Failure {
-    /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `cancelled`,
+    /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `worse`, `cancelled`,
     /// `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
     pub code: String,
     /// What did not work.

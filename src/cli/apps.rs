@@ -3,7 +3,7 @@
 use super::Session;
 use super::failure::Failure;
 use super::output::{Output, OutputResult, Table};
-use crate::api::{App, AppState};
+use crate::api::{App, AppState, TrafficMode};
 
 pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
     let apps = session.client().apps().await?;
@@ -21,16 +21,25 @@ pub(crate) fn print(out: Output, apps: &[App]) -> OutputResult {
     for app in apps {
         let release = app.release.clone().unwrap_or_else(|| "-".to_owned());
         let url = app.urls.first().cloned().unwrap_or_else(|| "-".to_owned());
-        table.row([app.name.clone(), state(app.state).to_owned(), release, url]);
+        table.row([app.name.clone(), state(app), release, url]);
     }
     out.table(&table)
 }
 
-fn state(state: AppState) -> &'static str {
-    match state {
+/// What the app does, and what an operator has its requests do.
+fn state(app: &App) -> String {
+    let state = match app.state {
         AppState::Serving => "serving",
         AppState::Degraded => "degraded",
         AppState::Down => "down",
         AppState::New => "new",
-    }
+    };
+    let traffic = match app.traffic {
+        TrafficMode::Open => None,
+        TrafficMode::Paused { .. } => Some("paused".to_owned()),
+        TrafficMode::Maintenance(_) => Some("maintenance".to_owned()),
+    };
+    let canary = app.canary.as_ref().map(|canary| format!("canary {}", canary.release));
+    let beside: Vec<_> = traffic.into_iter().chain(canary).collect();
+    if beside.is_empty() { state.to_owned() } else { format!("{state} ({})", beside.join(", ")) }
 }

@@ -5,12 +5,17 @@
 //! `config:set`.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use ipnet::IpNet;
 
+use crate::manifest;
 use crate::name::AppName;
+use crate::route::Mode;
 
 /// Global options whose value is the next word.
 const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
@@ -61,6 +66,14 @@ pub(crate) enum Command {
     Metrics(AppArgs),
     /// Show the traffic of this moment, again and again
     Top(AppArgs),
+    /// Answer an app's requests with a page that says it is being worked on, or show whether that is so
+    Maintenance(MaintenanceArgs),
+    /// Have an app's requests wait
+    Pause(PauseArgs),
+    /// Let the requests of a paused app go on
+    Resume(AppArgs),
+    /// Show the release that gets a share of the requests, or decide about it
+    Canary(CanaryArgs),
     /// Show what the box is and does
     Status,
     /// Open the app in a browser
@@ -134,6 +147,66 @@ pub(crate) struct LogsArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct MaintenanceArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<MaintenanceAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MaintenanceAction {
+    /// Begin, or go on in another way
+    On(MaintenanceOnArgs),
+    /// End it
+    Off,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MaintenanceOnArgs {
+    /// Let clients of this network pass, such as `10.0.0.0/8` or an address; may be given more than once
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(crate) allow: Vec<IpNet>,
+    /// Let those pass who have a cookie, whose secret value is printed once
+    #[arg(long)]
+    pub(crate) cookie: bool,
+    /// Show this page instead of minipaas's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
+    /// Ask clients to come back after this time, such as `5m`
+    #[arg(long, value_name = "TIME", value_parser = manifest::duration)]
+    pub(crate) retry_after: Option<Duration>,
+    /// Still answer this path with 200, for a load balancer that asks whether the box is well
+    #[arg(long, value_name = "PATH")]
+    pub(crate) health_path: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    /// For so long at most; then a request is answered with 503. Up to `5m`
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = wait)]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct CanaryArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<CanaryAction>,
+    /// Give it so many of a hundred clients from now on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) percent: Option<u8>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CanaryAction {
+    /// Let it take over
+    Promote,
+    /// Take it away
+    Abort,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// Where to serve plain http, such as `127.0.0.1:8080` [default: port 80, else 8080]
     #[arg(long, value_name = "ADDR")]
@@ -193,6 +266,25 @@ pub(crate) struct StaticServerArgs {
     /// The port
     #[arg(long, env = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| format!("`{text}` is no network; write one such as `10.0.0.0/8`, or an address"))
+}
+
+fn wait(text: &str) -> Result<Duration, String> {
+    let wait = manifest::duration(text)?;
+    if wait > Mode::PAUSE_WAIT_MAX {
+        return Err(format!(
+            "`{text}` is longer than a request may wait, which is {}m",
+            Mode::PAUSE_WAIT_MAX.as_secs() / 60
+        ));
+    }
+    Ok(wait)
 }
 
 /// The arguments, with `a:b` as `a b` in the command's place.

@@ -9,14 +9,17 @@ use super::failure::{Failure, Kind};
 use super::image;
 use super::interrupt::Interrupts;
 use super::progress::ProgressView;
-use crate::api::Progress;
 use crate::api::client::{Client, ClientError, ProgressStream};
+use crate::api::{Canary, Progress, TrafficMode};
 use crate::name::AppName;
 
 /// The daemon's code for a deploy that was taken back.
 const CODE_CANCELLED: &str = "cancelled";
 /// The daemon's code for a deploy that is not under way any more.
 const CODE_NOT_FOUND: &str = "not-found";
+
+/// The daemon's name of the step in which a release serves and may still be taken back.
+const STEP_WATCH: &str = "watch";
 
 /// A release that serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub(crate) struct Deployed {
     pub(crate) urls: Vec<String>,
     /// Whether it served before.
     pub(crate) is_unchanged: bool,
+    /// Whether requests reach the app, as an operator wants it.
+    pub(crate) traffic: TrafficMode,
+    /// The release as a canary, when it does not serve everybody.
+    pub(crate) canary: Option<Canary>,
 }
 
 /// A deploy that the daemon works on.
@@ -35,6 +42,8 @@ struct Following<'a> {
     /// The release, once it is accepted.
     release: Option<String>,
     is_cancelled: bool,
+    /// Whether the release serves already, and is only watched.
+    is_watched: bool,
 }
 
 /// Follows the deploy of `app` to its end.
@@ -45,7 +54,8 @@ pub(crate) async fn follow(
     view: &mut ProgressView,
     interrupts: &mut Interrupts,
 ) -> Result<Deployed, Failure> {
-    let mut following = Following { app, client, view, release: None, is_cancelled: false };
+    let mut following =
+        Following { app, client, view, release: None, is_cancelled: false, is_watched: false };
     loop {
         tokio::select! {
             biased;
@@ -65,7 +75,10 @@ pub(crate) async fn follow(
 impl Following<'_> {
     async fn event(&mut self, event: Progress) -> Result<Option<Deployed>, Failure> {
         match event {
-            Progress::Step { step, detail } => self.view.step(&step, &detail),
+            Progress::Step { step, detail } => {
+                self.is_watched = step == STEP_WATCH;
+                self.view.step(&step, &detail);
+            }
             Progress::Log { line } => self.view.log(&line),
             Progress::Notice { message } => self.view.notice(&message),
             Progress::Accepted { release } => self.release = Some(release),
@@ -77,9 +90,9 @@ impl Following<'_> {
                     self.app
                 )));
             }
-            Progress::Deployed { release, urls, is_unchanged } => {
+            Progress::Deployed { release, urls, is_unchanged, traffic, canary } => {
                 self.view.finish();
-                return Ok(Some(Deployed { release, urls, is_unchanged }));
+                return Ok(Some(Deployed { release, urls, is_unchanged, traffic, canary }));
             }
             Progress::Failed { failure } if self.is_cancelled && failure.code == CODE_CANCELLED => {
                 self.view.abandon();
@@ -108,6 +121,13 @@ impl Following<'_> {
             Failure::interrupted(format!("left release {release} of `{}` to the daemon", self.app))
                 .hint(format!("`minipaas ps {}` shows what became of it", self.app))
         };
+        if self.is_watched {
+            self.view.abandon();
+            return Err(Failure::interrupted(format!(
+                "release {release} of `{}` serves; the daemon goes on watching it",
+                self.app
+            )));
+        }
         if self.is_cancelled {
             self.view.abandon();
             return Err(left());

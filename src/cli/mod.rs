@@ -14,6 +14,7 @@
 
 mod apps;
 mod args;
+mod canary;
 mod completions;
 mod daemon;
 mod deploy;
@@ -24,9 +25,11 @@ mod failure;
 mod image;
 mod interrupt;
 mod logs;
+mod maintenance;
 mod metrics;
 mod open;
 mod output;
+mod pause;
 mod progress;
 mod project;
 mod ps;
@@ -136,6 +139,10 @@ async fn command_run(
         Command::Logs(args) => logs::run(session, args).boxed(),
         Command::Metrics(args) => metrics::run(session, args).boxed(),
         Command::Top(args) => top::run(session, args).boxed(),
+        Command::Maintenance(args) => maintenance::run(session, args).boxed(),
+        Command::Pause(args) => pause::run(session, args).boxed(),
+        Command::Resume(args) => pause::resume(session, args).boxed(),
+        Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),

@@ -246,6 +246,15 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A duration as people write it: `250ms`, `30s`, `5m`.
+pub(crate) fn duration(millis: u64) -> String {
+    match millis {
+        millis if !millis.is_multiple_of(1_000) => format!("{millis}ms"),
+        millis if millis >= 60_000 && millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        millis => format!("{}s", millis / 1_000),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

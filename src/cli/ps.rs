@@ -6,7 +6,7 @@ use super::Session;
 use super::args::AppArgs;
 use super::failure::Failure;
 use super::output::{Table, age, count};
-use super::project;
+use super::{canary, maintenance, project};
 use crate::api::Instance;
 
 pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
@@ -27,6 +27,12 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
             let Instance { slot, release, state, .. } = instance;
             let cells = [&app.name, slot, release, state, &since, &detail(instance)].map(String::clone);
             table.row(cells);
+        }
+        if let Some(said) = maintenance::sentence(&app.name, &app.traffic) {
+            session.out.notice(said);
+        }
+        if let Some(found) = &app.canary {
+            session.out.notice(canary::sentence(&app.name, found, app.release.as_deref()));
         }
         if let Some(deploy) = &app.deploy {
             session.out.notice(format_args!(

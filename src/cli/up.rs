@@ -17,9 +17,9 @@ use super::interrupt::Interrupts;
 use super::output::count;
 use super::progress::ProgressView;
 use super::project::Project;
-use super::{daemon, engine};
+use super::{canary, daemon, engine, maintenance};
 use crate::api::client::Client;
-use crate::api::{DeployRequest, PlanRequest, SourceTexts};
+use crate::api::{Canary, DeployRequest, PlanRequest, SourceTexts};
 use crate::builder::detect::BuildKind;
 use crate::builder::ignore::IgnoreRules;
 use crate::manifest::{MANIFEST_FILE, PROCFILE};
@@ -36,6 +36,8 @@ struct UpResult<'a> {
     release: &'a str,
     urls: &'a [String],
     unchanged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<&'a Canary>,
 }
 
 /// The result of `--plan` with `--json`.
@@ -174,15 +176,21 @@ impl Up<'_> {
 
     fn print(&self, project: &Project, deployed: &Deployed) -> Result<(), Failure> {
         let out = self.session.out;
-        let Deployed { release, urls, is_unchanged } = deployed;
-        if *is_unchanged {
+        let Deployed { release, urls, is_unchanged, traffic, canary } = deployed;
+        if let Some(found) = canary {
+            out.notice(canary::sentence(project.app.as_str(), found, None));
+            out.notice(canary::next());
+        } else if *is_unchanged {
             out.notice(format_args!("nothing has changed: {release} of `{}` serves", project.app));
         } else {
             out.notice(format_args!("{release} of `{}` serves", project.app));
         }
+        if let Some(said) = maintenance::sentence(project.app.as_str(), traffic) {
+            out.notice(said);
+        }
         if out.is_json() {
             let (app, unchanged) = (project.app.as_str(), *is_unchanged);
-            out.json(&UpResult { app, release, urls, unchanged })?;
+            out.json(&UpResult { app, release, urls, unchanged, canary: canary.as_ref() })?;
             return Ok(());
         }
         // The app's own address is the result, for scripts; the others are for people.

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::compare::Samples;
+use super::fleet::Fleet;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
@@ -34,6 +36,12 @@ pub(super) struct App {
     pub(super) rollout: Option<RunningRollout>,
     /// Deploys that wait for it.
     pub(super) queue: VecDeque<Deploy>,
+    /// The new release that gets a share of the requests; which one is in the record.
+    pub(super) canary: Option<Fleet>,
+    /// The release before, while the current one is watched.
+    pub(super) watched: Option<Fleet>,
+    /// What the current release's instances had answered, now and then.
+    pub(super) samples: Samples,
     /// Whether requests wait while there is no instance for them.
     pub(super) hold: Hold,
     /// Who wants the app gone, and waits for its rollout to end first.
@@ -64,6 +72,8 @@ pub(super) struct RunningRollout {
     pub(super) release: ReleaseId,
     pub(super) plan: Arc<Plan>,
     pub(super) cancel: CancellationToken,
+    /// Whether it has taken over, and is watched.
+    pub(super) has_switched: bool,
     /// Where its deploy listens; `None` for one that was resumed.
     pub(super) updates: Option<mpsc::UnboundedSender<DeployUpdate>>,
     /// The step that it last spoke of.
@@ -82,6 +92,9 @@ impl App {
             finishing: Vec::new(),
             rollout: None,
             queue: VecDeque::new(),
+            canary: None,
+            watched: None,
+            samples: Samples::default(),
             hold: Hold::Off,
             leaving: Vec::new(),
         }
@@ -118,7 +131,13 @@ impl App {
 
     /// Every instance that is known, whoever looks after it.
     pub(super) fn knows(&self, id: &InstanceId) -> bool {
-        self.instances.values().any(|instance| instance.id() == id) || self.retiring.contains_key(id)
+        self.all_instances().any(|instance| instance.id() == id) || self.retiring.contains_key(id)
+    }
+
+    /// The instances of the current release, and of those beside it.
+    pub(super) fn all_instances(&self) -> impl Iterator<Item = &Instance> {
+        let beside = self.canary.iter().chain(&self.watched);
+        self.instances.values().chain(beside.flat_map(|fleet| fleet.instances.values()))
     }
 
     /// Releases whose containers belong to a task that still works on them.
@@ -171,6 +190,8 @@ mod tests {
             current: Some(ReleaseId::FIRST),
             last: Some(ReleaseId::FIRST),
             origin: String::new(),
+            mode: crate::route::Mode::Open,
+            canary: None,
         });
         app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
         assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));

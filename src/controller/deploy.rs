@@ -3,19 +3,30 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Hold, RunningRollout};
+use super::fleet::Fleet;
 use super::task::{Event, Task};
 use super::{Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
 use crate::instance::Instance;
 use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
-use crate::plan::Plan;
+use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
-use crate::rollout::{self, Abort, Cause, Outcome, Rollout, Update};
-use crate::store::{AppRecord, StoreError};
+use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
+use crate::route::Mode;
+use crate::store::AppRecord;
+
+/// What a deploy that breaks no rule comes to.
+enum Accepted {
+    /// This release has its content already.
+    Unchanged(ReleaseId),
+    /// This release is to be rolled out.
+    Release(Box<Plan>),
+}
 
 impl Deploy {
     /// Says how it ended; a client that went away does not need to know.
@@ -59,22 +70,18 @@ impl Task {
             return;
         }
         match self.accept(&deploy).await {
-            Ok(None) => {
-                let release = self.apps[&deploy.app].record.current.expect("what is unchanged is there");
-                deploy.end(Ok(Deployed { release, is_unchanged: true }));
-            }
-            Ok(Some((release, plan))) => {
-                let _ = deploy.updates.send(DeployUpdate::Accepted(release));
-                self.roll_out(plan, Vec::new(), Some(deploy.updates));
+            Ok(Accepted::Unchanged(release)) => deploy.end(Ok(Deployed { release, is_unchanged: true })),
+            Ok(Accepted::Release(plan)) => {
+                let _ = deploy.updates.send(DeployUpdate::Accepted(plan.release));
+                self.roll_out(*plan, Vec::new(), Some(deploy.updates));
             }
             Err(error) => deploy.end(Err(error)),
         }
     }
 
-    /// Checks the deploy and stores its release; `None` when it would change nothing.
-    async fn accept(&mut self, deploy: &Deploy) -> Result<Option<(ReleaseId, Plan)>, DeployError> {
-        let known = self.apps.get(&deploy.app);
-        if let Some(app) = known
+    /// Checks the deploy and stores its release, in the place of a canary that there is.
+    async fn accept(&mut self, deploy: &Deploy) -> Result<Accepted, DeployError> {
+        if let Some(app) = self.apps.get(&deploy.app)
             && app.record.origin != deploy.origin
             && !deploy.take_over
         {
@@ -84,8 +91,18 @@ impl Task {
             });
         }
         let planned = self.planned(&deploy.app, deploy.source.clone(), Some(deploy.build.clone()))?;
-        if planned.is_unchanged {
-            return Ok(None);
+        if let Some(canary) = self.apps.get(&deploy.app).and_then(|app| app.canary.as_ref()) {
+            let canary = canary.release();
+            if planned.is_canary {
+                return Ok(Accepted::Unchanged(canary));
+            }
+            let message = format!("{canary} is a canary no longer: this deploy replaces it");
+            let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
+            self.abort_canary(&deploy.app, "another release was deployed while it was a canary").await?;
+        }
+        let known = self.apps.get(&deploy.app);
+        if let Some(current) = known.and_then(|app| app.record.current).filter(|_| planned.is_unchanged) {
+            return Ok(Accepted::Unchanged(current));
         }
         let plan = planned.plan;
         let release = Release {
@@ -101,12 +118,14 @@ impl Task {
             current: known.and_then(|app| app.record.current),
             last: Some(plan.release),
             origin: deploy.origin.clone(),
+            mode: known.map(|app| app.record.mode.clone()).unwrap_or_default(),
+            canary: None,
         };
         self.deps.store.append_release(&record, &release).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
         app.record = record;
         app.releases.insert(release.id, release);
-        Ok(Some((plan.release, plan)))
+        Ok(Accepted::Release(Box::new(plan)))
     }
 
     /// What a deploy would do; changes nothing.
@@ -122,7 +141,14 @@ impl Task {
             None => {
                 // The numbers of an app that was removed are not given again.
                 let last = self.removed.get(name).copied();
-                none = App::new(AppRecord { name: name.clone(), current: None, last, origin: String::new() });
+                none = App::new(AppRecord {
+                    name: name.clone(),
+                    current: None,
+                    last,
+                    origin: String::new(),
+                    mode: Mode::Open,
+                    canary: None,
+                });
                 &none
             }
         };
@@ -145,8 +171,11 @@ impl Task {
         let plan = app.plan(&release, &self.domain)?;
         self.check_conflicts(name, &plan.routes)?;
         self.check_ports(name, &plan.ports)?;
-        let is_unchanged = app.is_unchanged(&release);
-        Ok(Planned { plan, is_unchanged })
+        if plan.limits.canary.is_some() && plan.instances.iter().any(|spec| !spec.volumes.is_empty()) {
+            return Err(DeployError::CanaryWithVolume(name.clone()));
+        }
+        let (is_unchanged, is_canary) = (app.is_unchanged(&release), app.is_canary(&release));
+        Ok(Planned { plan, is_unchanged, is_canary })
     }
 
     /// Starts the rollout of a release that is stored.
@@ -157,6 +186,20 @@ impl Task {
         listener: Option<mpsc::UnboundedSender<DeployUpdate>>,
     ) {
         let (name, release) = (plan.app.clone(), plan.release);
+        let (cancel, updates) = self.begin(Arc::new(plan.clone()), listener);
+        tracing::info!(app = %name, %release, "rollout begins");
+        let deps = self.deps.clone();
+        self.end_with(name, release, async move {
+            rollout::run(Rollout { plan, found, cancel, updates }, &deps).await
+        });
+    }
+
+    /// Notes a rollout that is under way from now on; returns what ends it, and what it speaks through.
+    pub(super) fn begin(
+        &mut self,
+        plan: Arc<Plan>,
+        listener: Option<mpsc::UnboundedSender<DeployUpdate>>,
+    ) -> (CancellationToken, mpsc::UnboundedSender<Update>) {
         let cancel = CancellationToken::new();
         let (updates, mut said) = mpsc::unbounded_channel();
         let (step_tx, step) = watch::channel("start");
@@ -171,39 +214,72 @@ impl Task {
                 }
             }
         });
-        let app = self.apps.get_mut(&name).expect("a release is stored with its app");
+        let app = self.apps.get_mut(&plan.app).expect("a release is stored with its app");
         app.rollout = Some(RunningRollout {
-            release,
-            plan: Arc::new(plan.clone()),
+            release: plan.release,
+            plan,
             cancel: cancel.clone(),
+            has_switched: false,
             updates: listener,
             step,
         });
-        tracing::info!(app = %name, %release, "rollout begins");
-        let (deps, events) = (self.deps.clone(), self.events.clone());
+        (cancel, updates)
+    }
+
+    /// Works on the rollout, and has the loop hear how it ended.
+    pub(super) fn end_with(
+        &self,
+        app: AppName,
+        release: ReleaseId,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let events = self.events.clone();
         tokio::spawn(async move {
-            let outcome = rollout::run(Rollout { plan, found, cancel, updates }, &deps).await;
-            let _ = events.send(Event::RolledOut { app: name, release, outcome });
+            let outcome = work.await;
+            let _ = events.send(Event::RolledOut { app, release, outcome });
         });
     }
 
-    /// Makes these instances the ones that serve: stored first, then published, and only then are the old ones touched.
+    /// Notes that the rollout can no longer be cancelled.
+    pub(super) fn note_switched(&mut self, name: &AppName) {
+        if let Some(rollout) = self.apps.get_mut(name).and_then(|app| app.rollout.as_mut()) {
+            rollout.has_switched = true;
+        }
+    }
+
+    /// Makes these instances the ones that serve: stored first, then published, and only then are the old ones touched. If the
+    /// release is to be watched, they are not yet.
     pub(super) async fn switch(
         &mut self,
         name: &AppName,
-        release: ReleaseId,
+        plan: Arc<Plan>,
         instances: Vec<Instance>,
-    ) -> Result<(), (StoreError, Vec<Instance>)> {
+    ) -> Result<Option<Watched>, Unswitched> {
+        let release = plan.release;
         let app = self.apps.get_mut(name).expect("an app is not taken down before its rollout has ended");
-        let plan = app
-            .rollout
-            .as_ref()
-            .map(|rollout| Arc::clone(&rollout.plan))
-            .expect("it is the rollout that asks");
         let new = app.releases.get(&release).expect("a rollout's release is stored before it starts").clone();
         let before = app.current().cloned();
         if let Err(error) = self.deps.store.switch(&app.record, &new, before.as_ref()).await {
-            return Err((error, instances));
+            return Err((NoSwitch::Store(error), instances));
+        }
+        // They were ready before the write. If none is any more, a table without the old ones would serve nobody.
+        let takes_requests = |instance: &Instance| instance.upstream().is_some();
+        if let Some(before) = &before
+            && !instances.iter().any(takes_requests)
+            && app.instances.values().any(takes_requests)
+        {
+            let reason = format!("no instance of {release} was ready any more when it was to take over");
+            let failed = Release { state: ReleaseState::Failed { reason }, ..new.clone() };
+            match self.deps.store.flip_back(&app.record, before, &failed).await {
+                Ok(()) => {
+                    app.releases.insert(release, failed);
+                    return Err((NoSwitch::Unready, instances));
+                }
+                // What is stored holds: the new one takes over, and what ended of it is replaced.
+                Err(error) => {
+                    tracing::error!(app = %name, %release, %error, "cannot store that a switch was taken back");
+                }
+            }
         }
         if let Some(before) = before {
             app.releases.insert(before.id, Release { state: ReleaseState::Superseded, ..before });
@@ -211,30 +287,44 @@ impl Task {
         let new = Release { state: ReleaseState::Active, ..new };
         app.releases.insert(release, new.clone());
         app.record.current = Some(release);
-        // The old release's own limits: it is its requests that are waited for.
-        let limits = app.serving.as_ref().map_or_else(|| plan.limits.clone(), |old| old.limits.clone());
-        app.serving = Some(plan);
+        let window = plan.limits.watch_window.filter(|_| plan.order == UpdateOrder::StartFirst);
+        let old_plan = app.serving.replace(Arc::clone(&plan));
+        let fleet = Fleet::new(plan, instances);
+        let old = Fleet {
+            plan: old_plan.unwrap_or_else(|| Arc::clone(&fleet.plan)),
+            instances: std::mem::replace(&mut app.instances, fleet.instances),
+            backoff: std::mem::take(&mut app.backoff),
+        };
         app.hold = Hold::Off;
-        app.backoff.clear();
-        let fresh =
-            instances.into_iter().map(|instance| (instance.labels().slot.clone(), instance)).collect();
-        let old: Vec<_> = std::mem::replace(&mut app.instances, fresh)
-            .values()
-            .map(|old| old.retirement(&limits))
-            .collect();
-        app.retiring.extend(old.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
+        let samples = std::mem::take(&mut app.samples);
+        if let Some(window) = window.filter(|_| old.is_ready()) {
+            let ids = old.instances.values().map(|instance| instance.id().clone());
+            let baseline = samples.since(Instant::now(), window, ids, &self.deps.routes);
+            let before = old.release();
+            app.watched = Some(old);
+            self.publish().await;
+            return Ok(Some(Watched { app: name.clone(), release, before, window, baseline }));
+        }
+        // Before the old instances are drained, no table may name them.
         self.publish().await;
+        self.finish(name, release, &old);
+        Ok(None)
+    }
 
-        let (deps, events, app) = (self.deps.clone(), self.events.clone(), name.clone());
+    /// Drains, stops and removes the instances that a release has replaced.
+    pub(super) fn finish(&mut self, name: &AppName, release: ReleaseId, old: &Fleet) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(new) = app.releases.get(&release).cloned() else { return };
+        // The old release's own limits: it is its requests that are waited for.
+        let old = old.retirements(&old.plan.limits);
+        app.retiring.extend(old.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
+        let (deps, events, name) = (self.deps.clone(), self.events.clone(), name.clone());
         let finishing = tokio::spawn(async move {
             rollout::finish(&new, &old, &deps).await;
             let instances = old.into_iter().map(|retirement| retirement.instance).collect();
-            let _ = events.send(Event::Retired { app, instances });
+            let _ = events.send(Event::Retired { app: name, instances });
         });
-        if let Some(app) = self.apps.get_mut(name) {
-            app.finishing.push(finishing.abort_handle());
-        }
-        Ok(())
+        app.finishing.push(finishing.abort_handle());
     }
 
     /// Ends a rollout and starts the deploy that waited for it.
@@ -246,6 +336,7 @@ impl Task {
                 tracing::info!(app = %name, %release, "release serves");
                 Ok(Deployed { release, is_unchanged: false })
             }
+            Outcome::Canary => Ok(Deployed { release, is_unchanged: false }),
             Outcome::Aborted(abort) => {
                 tracing::warn!(app = %name, %release, reason = abort.reason(), "release does not serve");
                 self.fail(name, release, &abort).await;

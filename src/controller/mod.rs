@@ -17,11 +17,15 @@
 //! Dropping the last [`Controller`] handle ends the task; containers keep running.
 
 mod app;
+mod canary;
+mod compare;
 mod deploy;
+mod fleet;
 mod recover;
 mod supervise;
 mod table;
 mod task;
+mod traffic;
 mod view;
 mod watcher;
 
@@ -35,11 +39,13 @@ use crate::plan::Plan;
 use crate::port::ListenError;
 use crate::release::Build;
 use crate::rollout::{Abort, Deps, Update};
-use crate::route::{Conflict, PortConflict};
+use crate::route::{Conflict, Mode, PortConflict};
 use crate::store::{Store, StoreError};
 
+pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use table::last_table;
-pub use view::{AppView, DeployView, EngineView, InstanceView, View};
+pub use traffic::{TrafficChange, TrafficError};
+pub use view::{AppView, CanaryView, DeployView, EngineView, InstanceView, View};
 
 /// How many commands may wait for the controller.
 const COMMANDS_MAX: usize = 256;
@@ -66,6 +72,24 @@ pub enum Command {
         build: Option<Build>,
         /// Receives the plan; `None` when nothing would change.
         reply: oneshot::Sender<Result<Planned, DeployError>>,
+    },
+    /// Change whether requests reach an app.
+    Traffic {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: TrafficChange,
+        /// Told what holds from now on, once it is stored.
+        reply: oneshot::Sender<Result<Mode, TrafficError>>,
+    },
+    /// Decide about an app's canary.
+    Canary {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: CanaryChange,
+        /// Told what became of it.
+        reply: oneshot::Sender<Result<CanaryChanged, CanaryError>>,
     },
     /// Stop an app and forget it.
     Down {
@@ -109,9 +133,9 @@ pub enum DeployUpdate {
 /// A deploy that worked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
-    /// The release that serves.
+    /// The release that serves, or is the canary.
     pub release: ReleaseId,
-    /// Whether it served already, and nothing was done.
+    /// Whether it did already, and nothing was done.
     pub is_unchanged: bool,
 }
 
@@ -122,6 +146,8 @@ pub struct Planned {
     pub plan: Plan,
     /// Whether the plan's release serves already.
     pub is_unchanged: bool,
+    /// Whether it is the canary already.
+    pub is_canary: bool,
 }
 
 /// What went with an app.
@@ -159,6 +185,11 @@ pub enum DeployError {
     /// Its release does not serve.
     #[error(transparent)]
     Aborted(Box<Abort>),
+    /// Two releases would run beside each other on one volume.
+    #[error(
+        "app `{0}` has a volume, which has one writer, and so can have no `canary` beside the release that serves"
+    )]
+    CanaryWithVolume(AppName),
     /// The app was taken down while the deploy waited.
     #[error("app `{0}` was taken down meanwhile")]
     TakenDown(AppName),

@@ -38,6 +38,9 @@ impl Task {
                 }
             }
         }
+        for rollout in snapshot.rollouts.iter().filter(|rollout| rollout.phase == Phase::Canary) {
+            self.recover_canary(&rollout.app, rollout.release);
+        }
         self.interrupted = snapshot.rollouts;
         self.removed = snapshot.removed;
     }
@@ -86,7 +89,7 @@ impl Task {
             }
         }
         // What is about to be stopped may be in the table that the last process left: first a table without it.
-        self.publish().await;
+        self.publish_found().await;
         unwanted.into_iter().for_each(|container| self.sweep(container));
         for rollout in std::mem::take(&mut self.interrupted) {
             match rollout.phase {
@@ -94,7 +97,9 @@ impl Task {
                     let found = found.remove(&rollout.app).unwrap_or_default();
                     self.resume(&rollout.app, rollout.release, found).await;
                 }
-                Phase::Aborted => self.note_interrupted(&rollout.app, rollout.release).await,
+                // Its instances are taken up, and it waits on for somebody to decide.
+                Phase::Canary if self.has_canary(&rollout.app) => {}
+                Phase::Aborted | Phase::Canary => self.note_interrupted(&rollout.app, rollout.release).await,
                 Phase::Switching | Phase::Draining | Phase::Stopping => {
                     if let Err(error) = self.deps.store.finish_rollout(&rollout.app, rollout.release).await {
                         tracing::error!(app = %rollout.app, %error, "cannot store that a rollout ended");
@@ -108,6 +113,17 @@ impl Task {
     fn adopt(&mut self, container: Container, is_ready: bool) -> Option<Container> {
         let labels = container.labels.clone();
         let Some(app) = self.apps.get_mut(&labels.app) else { return Some(container) };
+        if let Some(canary) = app.canary.as_mut().filter(|canary| canary.release() == labels.release) {
+            let spec = canary.plan.instances.iter().find(|spec| spec.slot == labels.slot);
+            let Some(spec) = spec.filter(|_| !canary.instances.contains_key(&labels.slot)) else {
+                return Some(container);
+            };
+            let spec = Arc::new(spec.clone());
+            let instance = Instance::adopt(container, spec, is_ready, &self.deps.machinery);
+            tracing::info!(app = %labels.app, instance = %labels.slot, release = %labels.release, "canary taken up");
+            canary.instances.insert(labels.slot, instance);
+            return None;
+        }
         if app.record.current != Some(labels.release) || app.instances.contains_key(&labels.slot) {
             return Some(container);
         }

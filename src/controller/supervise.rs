@@ -1,14 +1,18 @@
 //! Replacing instances that ended: at once, then ever later.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::app::{App, Hold};
+use super::fleet::Fleet;
 use super::task::Task;
-use crate::instance::{Instance, InstanceState};
-use crate::name::{AppName, ProcessType, Slot};
+use crate::instance::{Instance, InstanceState, Retirement};
+use crate::name::{AppName, InstanceId, ProcessType, Slot};
+use crate::plan::Plan;
+use crate::rollout::Deps;
 
 /// The pause before the second replacement in a row; it doubles from there (Kubernetes' CrashLoopBackOff).
 const PAUSE_FIRST: Duration = Duration::from_secs(10);
@@ -91,36 +95,15 @@ impl Task {
     /// Makes every slot of the app's current release have an instance that may still become something.
     pub(super) fn supervise(&mut self, name: &AppName) {
         let Some(app) = self.apps.get_mut(name) else { return };
-        // During a stop-first swap the old instances are meant to end.
-        let Some(plan) = app.serving.clone().filter(|_| app.hold != Hold::Swapping) else { return };
-        let now = Instant::now();
         let mut ended = Vec::new();
-        for spec in &plan.instances {
-            let slot = &spec.slot;
-            let backoff = app.backoff.entry(slot.clone()).or_insert_with(|| Backoff::new(now));
-            if let Some(instance) = app.instances.get(slot) {
-                if !instance.observed().state.is_over() {
-                    // It may have come back by another way than a replacement; then nothing is due.
-                    backoff.due = None;
-                    continue;
-                }
-                if backoff.ended(now) > now {
-                    continue;
-                }
-                backoff.replaced(now);
-                tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
-                ended.push(instance.retirement(&plan.limits));
-                if !spec.volumes.is_empty() {
-                    // It may still write to its volume: its slot stays empty until it is gone.
-                    app.instances.remove(slot);
-                    continue;
-                }
-            } else if !spec.volumes.is_empty() && app.retiring.values().any(|old| old.slot == *slot) {
-                continue;
-            }
-            let id = (self.deps.ids)();
-            let instance = Instance::start(name, id, Arc::new(spec.clone()), &self.deps.machinery);
-            app.instances.insert(slot.clone(), instance);
+        for fleet in app.canary.iter_mut().chain(&mut app.watched) {
+            let Fleet { plan, instances, backoff } = fleet;
+            ended.extend(fill(name, plan, instances, backoff, &app.retiring, &self.deps));
+        }
+        // During a stop-first swap the old instances are meant to end.
+        if let Some(plan) = app.serving.clone().filter(|_| app.hold != Hold::Swapping) {
+            let (instances, backoff) = (&mut app.instances, &mut app.backoff);
+            ended.extend(fill(name, &plan, instances, backoff, &app.retiring, &self.deps));
         }
         app.retiring.extend(ended.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
         ended.into_iter().for_each(|retirement| self.reap(name, retirement));
@@ -130,10 +113,11 @@ impl Task {
     pub(super) fn next_replacement(&self) -> Option<Instant> {
         let now = Instant::now();
         let is_supervised = |app: &&App| app.hold != Hold::Swapping;
-        self.apps
-            .values()
-            .filter(is_supervised)
-            .flat_map(|app| app.backoff.values())
+        let serving = self.apps.values().filter(is_supervised).map(|app| &app.backoff);
+        let beside = self.apps.values().flat_map(|app| app.canary.iter().chain(&app.watched));
+        serving
+            .chain(beside.map(|fleet| &fleet.backoff))
+            .flat_map(BTreeMap::values)
             .filter_map(|backoff| backoff.next(now))
             .min()
     }
@@ -142,11 +126,6 @@ impl Task {
     pub(super) fn supervise_all(&mut self) {
         let names: Vec<_> = self.apps.keys().cloned().collect();
         names.iter().for_each(|name| self.supervise(name));
-    }
-
-    /// How often the slot was replaced since it was last stable.
-    pub(super) fn restarts(app: &App, slot: &Slot) -> u32 {
-        app.backoff.get(slot).map_or(0, |backoff| backoff.restarts)
     }
 
     /// Why an instance is not ready, for people.
@@ -160,6 +139,47 @@ impl Task {
             InstanceState::Exited(exit) => Some(exit.to_string()),
         }
     }
+}
+
+/// Makes every slot have an instance that may still become something; returns those that ended and were replaced.
+fn fill(
+    name: &AppName,
+    plan: &Plan,
+    instances: &mut BTreeMap<Slot, Instance>,
+    backoffs: &mut BTreeMap<Slot, Backoff>,
+    retiring: &BTreeMap<InstanceId, Retirement>,
+    deps: &Deps,
+) -> Vec<Retirement> {
+    let now = Instant::now();
+    let mut ended = Vec::new();
+    for spec in &plan.instances {
+        let slot = &spec.slot;
+        let backoff = backoffs.entry(slot.clone()).or_insert_with(|| Backoff::new(now));
+        if let Some(instance) = instances.get(slot) {
+            if !instance.observed().state.is_over() {
+                // It may have come back by another way than a replacement; then nothing is due.
+                backoff.due = None;
+                continue;
+            }
+            if backoff.ended(now) > now {
+                continue;
+            }
+            backoff.replaced(now);
+            tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
+            ended.push(instance.retirement(&plan.limits));
+            if !spec.volumes.is_empty() {
+                // It may still write to its volume: its slot stays empty until it is gone.
+                instances.remove(slot);
+                continue;
+            }
+        } else if !spec.volumes.is_empty() && retiring.values().any(|old| old.slot == *slot) {
+            continue;
+        }
+        let id = (deps.ids)();
+        let instance = Instance::start(name, id, Arc::new(spec.clone()), &deps.machinery);
+        instances.insert(slot.clone(), instance);
+    }
+    ended
 }
 
 #[cfg(test)]

@@ -6,18 +6,47 @@ use std::sync::Arc;
 use super::DeployError;
 use super::app::{App, Hold};
 use super::task::Task;
+use crate::instance::Instance;
 use crate::name::{AppName, Host, PathPrefix};
 use crate::plan::{PlannedPort, PlannedRoute};
 use crate::port::{every_interface, listen_at};
-use crate::route::{Conflict, Mode, PortRoute, Route, RouteTable, find_conflict, find_port_conflict};
+use crate::release::ReleaseState;
+use crate::rollout::Phase;
+use crate::route::{
+    Canary, Conflict, Mode, PortRoute, Route, RouteTable, Upstream, find_conflict, find_port_conflict,
+};
 use crate::store::Snapshot;
 
 impl Task {
-    /// Publishes what follows from the state, when it differs from what is published.
+    /// Publishes what follows from the state, when it differs from what is published. Until what runs was taken up, that is
+    /// the table of the last process, as operators want it now.
     pub(super) async fn publish(&mut self) {
+        if self.engine.is_recovered {
+            return self.publish_found().await;
+        }
+        let remembered = self.table.routes().iter().filter_map(|route| {
+            let app = self.apps.get(&route.app)?;
+            let canary = route.canary.clone().zip(app.record.canary.clone());
+            let canary = canary.filter(|_| app.canary.is_some());
+            Some(Route {
+                mode: app.record.mode.clone(),
+                canary: canary.map(|(canary, share)| Canary { share, ..canary }),
+                ..route.clone()
+            })
+        });
+        let (remembered, ports) = (remembered.collect(), self.table.ports().to_vec());
+        self.publish_table(remembered, ports).await;
+    }
+
+    /// Publishes what follows from the instances that are known.
+    pub(super) async fn publish_found(&mut self) {
         self.apps.values_mut().for_each(App::end_return);
-        let routes: Vec<Route> = self.apps.values().flat_map(routes_of).collect();
-        let ports: Vec<PortRoute> = self.apps.values().flat_map(ports_of).collect();
+        let routes = self.apps.values().flat_map(routes_of).collect();
+        let ports = self.apps.values().flat_map(ports_of).collect();
+        self.publish_table(routes, ports).await;
+    }
+
+    async fn publish_table(&mut self, routes: Vec<Route>, ports: Vec<PortRoute>) {
         if routes != self.table.routes() || ports != self.table.ports() {
             self.table = RouteTable::new(self.table.generation() + 1, routes).with_ports(ports);
             self.deps.routes.publish(self.table.clone());
@@ -34,11 +63,12 @@ impl Task {
     pub(super) fn check_conflicts(&self, app: &AppName, wanted: &[PlannedRoute]) -> Result<(), Conflict> {
         let others = self.apps.values().filter(|other| other.record.name != *app).flat_map(|other| {
             let rolling = other.rollout.iter().map(|rollout| &rollout.plan);
-            let plans: Vec<_> = other.serving.iter().chain(rolling).cloned().collect();
+            let beside = other.canary.iter().chain(&other.watched).map(|fleet| &fleet.plan);
+            let plans: Vec<_> = other.serving.iter().chain(rolling).chain(beside).cloned().collect();
             let name = other.record.name.clone();
             plans.into_iter().flat_map(move |plan| {
                 let name = name.clone();
-                plan.routes.iter().map(move |route| empty_route(&name, route)).collect::<Vec<_>>()
+                plan.routes.iter().map(move |route| empty_route(&name, route, Mode::Open)).collect::<Vec<_>>()
             })
         });
         let existing: Vec<_> = others.collect();
@@ -77,18 +107,42 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let releases = snapshot.releases.iter().filter(|release| release.app == record.name);
         let mut app = App::new(record.clone());
         app.releases = releases.map(|release| (release.id, release.clone())).collect();
-        let plan = app.current().and_then(|current| app.plan(current, domain).ok());
-        apps.insert(record.name.clone(), plan);
+        app.serving = app.current().and_then(|current| app.plan(current, domain).ok()).map(Arc::new);
+        apps.insert(record.name.clone(), app);
     }
+    let canaries: BTreeMap<_, _> = snapshot
+        .rollouts
+        .iter()
+        .filter(|rollout| rollout.phase == Phase::Canary)
+        .map(|rollout| (&rollout.app, rollout.release))
+        .collect();
     let routes = saved.routes().iter().filter_map(|route| {
-        let plan = apps.get(&route.app)?.as_ref()?;
+        let app = apps.get(&route.app)?;
+        let plan = app.serving.as_ref()?;
         let planned =
             plan.routes.iter().find(|planned| planned.host == route.host && planned.path == route.path)?;
-        Some(Route { upstreams: route.upstreams.clone(), ..empty_route(&route.app, planned) })
+        let mut upstreams = route.upstreams.clone();
+        // One that was taken back just before the last process ended, unless it was all there was.
+        let has_failed = |upstream: &Upstream| {
+            let release = app.releases.get(&upstream.release);
+            release.is_some_and(|release| matches!(release.state, ReleaseState::Failed { .. }))
+        };
+        if !upstreams.iter().all(has_failed) {
+            upstreams.retain(|upstream| !has_failed(upstream));
+        }
+        let canary = canaries.get(&route.app).filter(|few| upstreams.iter().any(|one| one.release == **few));
+        let canary = canary.zip(app.record.canary.clone());
+        let canary = canary.map(|(release, share)| Canary { release: *release, share });
+        Some(Route { upstreams, canary, ..empty_route(&route.app, planned, app.record.mode.clone()) })
     });
     let ports = saved.ports().iter().filter_map(|port| {
-        let planned =
-            apps.get(&port.app)?.as_ref()?.ports.iter().find(|planned| planned.listen == port.listen)?;
+        let planned = apps
+            .get(&port.app)?
+            .serving
+            .as_ref()?
+            .ports
+            .iter()
+            .find(|planned| planned.listen == port.listen)?;
         Some(PortRoute { upstreams: port.upstreams.clone(), ..empty_port(&port.app, planned) })
     });
     RouteTable::new(saved.generation(), routes.collect()).with_ports(ports.collect())
@@ -112,16 +166,17 @@ fn routes_of(app: &App) -> Vec<Route> {
     plan.routes
         .iter()
         .map(|planned| {
-            let mut route = empty_route(&app.record.name, planned);
+            let mut route = empty_route(&app.record.name, planned, app.record.mode.clone());
             route.is_held = app.hold != Hold::Off;
             if app.hold != Hold::Swapping {
                 let ours = app
                     .instances
                     .values()
                     .filter(|instance| instance.labels().slot.process == planned.process);
-                route.upstreams = ours.filter_map(crate::instance::Instance::upstream).collect();
+                route.upstreams = ours.filter_map(Instance::upstream).collect();
                 route.is_held |= route.upstreams.is_empty() && app.is_returning(&planned.process);
             }
+            add_canary(app, &mut route);
             route
         })
         .collect()
@@ -159,7 +214,18 @@ fn empty_port(app: &AppName, planned: &PlannedPort) -> PortRoute {
     }
 }
 
-fn empty_route(app: &AppName, planned: &PlannedRoute) -> Route {
+/// Adds the ready instances of the app's canary, and says whose they are. Without one, all requests are the others'.
+fn add_canary(app: &App, route: &mut Route) {
+    let Some((canary, share)) = app.canary.as_ref().zip(app.record.canary.clone()) else { return };
+    let few = canary.instances.values().filter(|one| one.labels().slot.process == route.process);
+    let few: Vec<_> = few.filter_map(Instance::upstream).collect();
+    if !few.is_empty() {
+        route.upstreams.extend(few);
+        route.canary = Some(Canary { release: canary.release(), share });
+    }
+}
+
+fn empty_route(app: &AppName, planned: &PlannedRoute, mode: Mode) -> Route {
     Route {
         app: app.clone(),
         process: planned.process.clone(),
@@ -167,7 +233,7 @@ fn empty_route(app: &AppName, planned: &PlannedRoute) -> Route {
         path: planned.path.clone(),
         strip_prefix: planned.strip_prefix,
         policy: Arc::clone(&planned.policy),
-        mode: Mode::Open,
+        mode,
         canary: None,
         is_held: false,
         upstreams: Vec::new(),

@@ -16,6 +16,7 @@ use crate::engine::{Container, EngineError};
 use crate::instance::Retirement;
 use crate::manifest::Deploy as Limits;
 use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::plan::Plan;
 use crate::rollout::{self, Deps, Outcome, Request, RolloutRecord};
 use crate::route::RouteTable;
 use crate::store::Snapshot;
@@ -130,8 +131,10 @@ impl Task {
         match command {
             Command::Deploy(deploy) => self.deploy(deploy).await,
             Command::Cancel { app, release } => {
+                // One that has switched is only watched: it serves, and ends by itself.
                 if let Some(rollout) = self.apps.get(&app).and_then(|app| app.rollout.as_ref())
                     && rollout.release == release
+                    && !rollout.has_switched
                 {
                     rollout.cancel.cancel();
                 }
@@ -139,6 +142,12 @@ impl Task {
             Command::Plan { app, source, build, reply } => {
                 // A client that went away does not need the plan.
                 let _ = reply.send(self.planned(&app, source, build));
+            }
+            Command::Traffic { app, change, reply } => {
+                let _ = reply.send(self.change_traffic(&app, change).await);
+            }
+            Command::Canary { app, change, reply } => {
+                let _ = reply.send(self.change_canary(&app, change).await);
             }
             Command::Down { app, volumes, reply } => self.down(&app, Leave { volumes, reply }).await,
         }
@@ -163,10 +172,27 @@ impl Task {
                 let _ = reply.send(old);
             }
             Request::Switch { app, release, instances, reply } => {
-                let result = self.switch(&app, release, instances).await;
+                let plan = self.rolling_plan(&app, release);
+                let result = self.switch(&app, plan, instances).await;
+                if result.is_ok() {
+                    self.note_switched(&app);
+                }
                 let _ = reply.send(result);
             }
+            Request::Canary { app, release, instances, reply } => {
+                let plan = self.rolling_plan(&app, release);
+                let _ = reply.send(self.begin_canary(&app, plan, instances).await);
+            }
+            Request::EndWatch { app, release, worse, reply } => {
+                let _ = reply.send(self.end_watch(&app, release, worse).await);
+            }
         }
+    }
+
+    fn rolling_plan(&self, name: &AppName, release: ReleaseId) -> Arc<Plan> {
+        let rollout = self.apps.get(name).and_then(|app| app.rollout.as_ref());
+        let plan = rollout.filter(|rollout| rollout.release == release).map(|rollout| &rollout.plan);
+        Arc::clone(plan.expect("it is the rollout that asks, and its app is not taken down before it ends"))
     }
 
     async fn event(&mut self, event: Event) {
@@ -214,7 +240,7 @@ impl Task {
             Observed::Touched(id) => {
                 self.apps
                     .values()
-                    .flat_map(|app| app.instances.values())
+                    .flat_map(App::all_instances)
                     .filter(|i| *i.id() == id)
                     .for_each(crate::instance::Instance::look);
             }
@@ -234,7 +260,8 @@ impl Task {
     fn resync(&mut self, containers: Vec<Container>) {
         let running: BTreeSet<_> =
             containers.iter().filter(|c| c.is_running()).map(|c| c.labels.instance.clone()).collect();
-        for instance in self.apps.values().flat_map(|app| app.instances.values()) {
+        self.sample();
+        for instance in self.apps.values().flat_map(App::all_instances) {
             let observed = instance.observed();
             if !observed.state.is_over() && observed.container.is_some() && !running.contains(instance.id()) {
                 instance.look();
@@ -264,14 +291,8 @@ impl Task {
             "removing a container that nothing wants"
         );
         let serving = self.apps.get(&container.labels.app).and_then(|app| app.serving.as_ref());
-        let retirement = Retirement {
-            instance: instance.clone(),
-            slot: container.labels.slot,
-            release: container.labels.release,
-            container: Some(container.id),
-            limits: serving.map_or_else(Limits::default, |plan| plan.limits.clone()),
-            stop_grace: ORPHAN_STOP_GRACE,
-        };
+        let limits = serving.map_or_else(Limits::default, |plan| plan.limits.clone());
+        let retirement = Retirement::of_container(container, limits, ORPHAN_STOP_GRACE);
         let (deps, events) = (self.deps.clone(), self.events.clone());
         tokio::spawn(async move {
             // Requests may still be on it, by the table that the last process left.
@@ -302,14 +323,42 @@ impl Task {
         }
     }
 
-    /// Drains, stops and removes one instance that was replaced.
+    /// Stops and removes one instance that has ended and was replaced.
     pub(super) fn reap(&mut self, name: &AppName, retirement: Retirement) {
         let deps = self.deps.clone();
-        let events = self.events.clone();
-        let app = name.clone();
-        let task = tokio::spawn(async move {
-            let instances = vec![retirement.instance.clone()];
+        let instances = vec![retirement.instance.clone()];
+        self.until_gone(name, instances, async move {
             rollout::stop_and_remove(&retirement, &deps).await;
+        });
+    }
+
+    /// Takes instances out of the table, and drains, stops and removes them.
+    pub(super) async fn retire(&mut self, name: &AppName, old: Vec<Retirement>) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.retiring.extend(old.iter().map(|retirement| (retirement.instance.clone(), retirement.clone())));
+        // Before they are drained, no table may name them.
+        self.publish().await;
+        let deps = self.deps.clone();
+        let instances = old.iter().map(|retirement| retirement.instance.clone()).collect();
+        self.until_gone(name, instances, async move {
+            let each = old.iter().map(|retirement| async {
+                retirement.drain(&deps.routes).await;
+                rollout::stop_and_remove(retirement, &deps).await;
+            });
+            futures_util::future::join_all(each).await;
+        });
+    }
+
+    /// Has the loop hear when these instances are gone.
+    fn until_gone(
+        &mut self,
+        name: &AppName,
+        instances: Vec<InstanceId>,
+        removal: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (events, app) = (self.events.clone(), name.clone());
+        let task = tokio::spawn(async move {
+            removal.await;
             let _ = events.send(Event::Retired { app, instances });
         });
         if let Some(app) = self.apps.get_mut(name) {
@@ -341,10 +390,9 @@ impl Task {
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(super::DeployError::TakenDown(name.clone()))));
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
         let old: Vec<_> = app
-            .instances
-            .values()
+            .all_instances()
             .map(|instance| instance.retirement(&limits))
-            .chain(std::mem::take(&mut app.retiring).into_values())
+            .chain(app.retiring.values().cloned())
             .collect();
         // No table names them any more; the next listing must not stop them while they drain.
         self.sweeping.extend(old.iter().map(|retirement| (retirement.instance.clone(), name.clone())));

@@ -1,10 +1,15 @@
 //! What is, for whoever asks: published after every change, read without waiting for the controller.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::fleet::Fleet;
+use super::supervise::Backoff;
 use super::task::Task;
 use crate::engine::ContainerId;
+use crate::instance::Instance;
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
+use crate::route::{Mode, Share};
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +50,19 @@ pub struct AppView {
     pub instances: Vec<InstanceView>,
     /// The deploy that is under way.
     pub deploy: Option<DeployView>,
+    /// Whether requests reach it, as an operator wants it.
+    pub mode: Mode,
+    /// The release that gets a share of the requests.
+    pub canary: Option<CanaryView>,
+}
+
+/// A canary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryView {
+    /// Its release.
+    pub release: ReleaseId,
+    /// Which requests it gets.
+    pub share: Share,
 }
 
 /// One instance.
@@ -81,19 +99,14 @@ impl Task {
     /// Publishes the view, when it differs.
     pub(super) fn publish_view(&self) {
         let apps = self.apps.values().map(|app| {
-            let current = app.instances.values().map(|instance| {
-                let observed = instance.observed();
-                InstanceView {
-                    slot: instance.labels().slot.clone(),
-                    release: instance.labels().release,
-                    id: instance.id().clone(),
-                    container: observed.container,
-                    state: observed.state.word(),
-                    since: observed.since,
-                    detail: Self::detail(&observed.state),
-                    restarts: Self::restarts(app, &instance.labels().slot),
-                }
-            });
+            let current = app.instances.values().map(|instance| of_instance(instance, &app.backoff, None));
+            let beside = |fleet: &Option<Fleet>, role: &'static str| {
+                let all =
+                    fleet.iter().flat_map(|fleet| fleet.instances.values().map(|one| (one, &fleet.backoff)));
+                all.map(|(one, backoff)| of_instance(one, backoff, Some(role))).collect::<Vec<_>>()
+            };
+            let canary = beside(&app.canary, "canary");
+            let watched = beside(&app.watched, "kept while the new release is watched");
             let retiring = app.retiring.values().map(|retirement| InstanceView {
                 slot: retirement.slot.clone(),
                 release: retirement.release,
@@ -109,11 +122,17 @@ impl Task {
                 release: app.record.current,
                 origin: app.record.origin.clone(),
                 routes: app.urls(),
-                instances: current.chain(retiring).collect(),
+                instances: current.chain(canary).chain(watched).chain(retiring).collect(),
                 deploy: app
                     .rollout
                     .as_ref()
                     .map(|rollout| DeployView { release: rollout.release, step: *rollout.step.borrow() }),
+                mode: app.record.mode.clone(),
+                canary: app
+                    .canary
+                    .as_ref()
+                    .zip(app.record.canary.clone())
+                    .map(|(canary, share)| CanaryView { release: canary.release(), share }),
             }
         });
         let view =
@@ -125,5 +144,20 @@ impl Task {
             }
             has_changed
         });
+    }
+}
+
+fn of_instance(instance: &Instance, backoff: &BTreeMap<Slot, Backoff>, role: Option<&str>) -> InstanceView {
+    let observed = instance.observed();
+    let slot = instance.labels().slot.clone();
+    InstanceView {
+        release: instance.labels().release,
+        id: instance.id().clone(),
+        container: observed.container,
+        state: observed.state.word(),
+        since: observed.since,
+        detail: Task::detail(&observed.state).or_else(|| role.map(str::to_owned)),
+        restarts: backoff.get(&slot).map_or(0, |backoff| backoff.restarts),
+        slot,
     }
 }

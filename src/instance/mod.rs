@@ -30,6 +30,7 @@ use crate::plan::InstanceSpec;
 use crate::probe::Prober;
 use crate::route;
 
+use retire::Gate;
 pub use retire::Retirement;
 pub(crate) use task::last_lines;
 
@@ -129,6 +130,7 @@ pub struct Instance {
     spec: Arc<InstanceSpec>,
     observed: watch::Receiver<Observation>,
     poke: Arc<Notify>,
+    gate: Gate,
     task: AbortHandle,
 }
 
@@ -192,10 +194,18 @@ impl Instance {
             more_addrs: container.map(|found| found.more_addrs.clone()).unwrap_or_default(),
         });
         let poke = Arc::new(Notify::new());
-        let task =
-            task::Task::new(labels.clone(), Arc::clone(&spec), machinery.clone(), tx, Arc::clone(&poke));
+        let gate = Gate::new(observed.clone());
+        let task = task::Task {
+            host: labels.app.to_string(),
+            labels: labels.clone(),
+            spec: Arc::clone(&spec),
+            machinery: machinery.clone(),
+            observed: tx,
+            poke: Arc::clone(&poke),
+            gate: gate.clone(),
+        };
         let task = tokio::spawn(task.run(origin)).abort_handle();
-        Self { labels, spec, observed, poke, task }
+        Self { labels, spec, observed, poke, gate, task }
     }
 
     /// The instance's id.
@@ -265,6 +275,7 @@ impl Instance {
             slot: self.labels.slot.clone(),
             release: self.labels.release,
             container: self.observed.borrow().container.clone(),
+            gate: Some(self.gate.clone()),
             limits: limits.clone(),
             stop_grace: self.spec.stop_grace,
         }

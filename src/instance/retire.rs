@@ -1,14 +1,30 @@
 //! Taking an instance out of service without losing what it is doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{ContainerId, Engine, EngineError};
+use tokio::sync::{Mutex, MutexGuard, watch};
+
+use super::Observation;
+use crate::engine::{Container, ContainerId, Engine, EngineError};
 use crate::manifest::Deploy;
 use crate::name::{InstanceId, ReleaseId, Slot};
 use crate::traffic::Routes;
 
 /// After SIGTERM an app may say its own goodbye to its WebSockets for so long; then the proxy says it.
 const FAREWELL_PAUSE: Duration = Duration::from_secs(1);
+
+/// What keeps an instance's container from being started once it was told to stop.
+///
+/// The task that makes the container holds the lock from before the engine is asked for it until it runs; whoever stops the
+/// instance closes the gate under that lock. So a container either runs before it is stopped, and its id is known, or it is
+/// never started.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    /// Whether nothing may be started any more.
+    is_closed: Arc<Mutex<bool>>,
+    observed: watch::Receiver<Observation>,
+}
 
 /// An instance that is to go, and how patiently.
 #[derive(Debug, Clone)]
@@ -19,15 +35,48 @@ pub struct Retirement {
     pub slot: Slot,
     /// Its release.
     pub release: ReleaseId,
-    /// Its container; `None` when none was made.
+    /// Its container, if one was made by now.
     pub container: Option<ContainerId>,
+    /// Whether one may still be made; `None` for a container that nobody looks after.
+    pub(super) gate: Option<Gate>,
     /// How long what is in flight may take.
     pub limits: Deploy,
     /// From SIGTERM to SIGKILL.
     pub stop_grace: Duration,
 }
 
+impl Gate {
+    pub(super) fn new(observed: watch::Receiver<Observation>) -> Self {
+        Self { is_closed: Arc::default(), observed }
+    }
+
+    /// Held while a container is made and started; true when that must not happen any more.
+    pub(super) async fn enter(&self) -> MutexGuard<'_, bool> {
+        self.is_closed.lock().await
+    }
+
+    /// Waits for what is being made; after that, nothing is started.
+    async fn close(&self) {
+        *self.is_closed.lock().await = true;
+    }
+}
+
 impl Retirement {
+    /// That of a container that nobody looks after.
+    #[must_use]
+    pub fn of_container(container: Container, limits: Deploy, stop_grace: Duration) -> Self {
+        let labels = container.labels;
+        Self {
+            instance: labels.instance,
+            slot: labels.slot,
+            release: labels.release,
+            container: Some(container.id),
+            gate: None,
+            limits,
+            stop_grace,
+        }
+    }
+
     /// Waits for requests, then for upgraded connections, each up to its limit. No request starts on the instance from the
     /// moment this is first polled.
     pub async fn drain(&self, routes: &Routes) {
@@ -49,8 +98,11 @@ impl Retirement {
     pub async fn stop(&self, engine: &dyn Engine, routes: &Routes) -> Result<(), EngineError> {
         let upstream = routes.upstream(&self.instance);
         let close_upgraded = || upstream.iter().for_each(|upstream| upstream.close_upgraded());
-        if let Some(container) = &self.container {
-            let stop = engine.stop(container, self.stop_grace);
+        if let Some(gate) = &self.gate {
+            gate.close().await;
+        }
+        if let Some(container) = self.made() {
+            let stop = engine.stop(&container, self.stop_grace);
             tokio::pin!(stop);
             tokio::select! {
                 result = &mut stop => result?,
@@ -71,9 +123,15 @@ impl Retirement {
     ///
     /// When the engine does not remove it.
     pub async fn remove(&self, engine: &dyn Engine) -> Result<(), EngineError> {
-        match &self.container {
-            Some(container) => engine.remove(container).await,
+        match self.made() {
+            Some(container) => engine.remove(&container).await,
             None => Ok(()),
         }
+    }
+
+    /// The container, that was made since, too.
+    fn made(&self) -> Option<ContainerId> {
+        let since = self.gate.as_ref().and_then(|gate| gate.observed.borrow().container.clone());
+        since.or_else(|| self.container.clone())
     }
 }

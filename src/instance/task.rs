@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::probing::Rhythm;
+use super::retire::Gate;
 use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin};
 use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
 use crate::manifest::Probe;
@@ -21,12 +22,14 @@ const LOG_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(super) struct Task {
-    labels: Labels,
-    spec: Arc<InstanceSpec>,
-    machinery: Machinery,
-    observed: watch::Sender<Observation>,
-    poke: Arc<Notify>,
-    host: String,
+    pub(super) labels: Labels,
+    pub(super) spec: Arc<InstanceSpec>,
+    pub(super) machinery: Machinery,
+    pub(super) observed: watch::Sender<Observation>,
+    pub(super) poke: Arc<Notify>,
+    pub(super) gate: Gate,
+    /// What an HTTP probe names.
+    pub(super) host: String,
 }
 
 /// One probe with its rhythm and its next time.
@@ -37,17 +40,6 @@ struct Asking<'t> {
 }
 
 impl Task {
-    pub(super) fn new(
-        labels: Labels,
-        spec: Arc<InstanceSpec>,
-        machinery: Machinery,
-        observed: watch::Sender<Observation>,
-        poke: Arc<Notify>,
-    ) -> Self {
-        let host = labels.app.to_string();
-        Self { labels, spec, machinery, observed, poke, host }
-    }
-
     pub(super) async fn run(self, origin: Origin) {
         if let Origin::Found { container, may_start: false, .. } = &origin
             && !container.is_running()
@@ -56,7 +48,12 @@ impl Task {
             return;
         }
         let container = match self.running(origin).await {
-            Ok(container) => container,
+            Ok(Some(container)) => container,
+            Ok(None) => {
+                let why = "it was told to stop before it was started".to_owned();
+                self.become_state(InstanceState::Failed { why });
+                return;
+            }
             Err(error) => {
                 self.become_state(InstanceState::Failed { why: error.to_string() });
                 return;
@@ -69,11 +66,13 @@ impl Task {
         }
     }
 
-    /// Makes, starts and describes the container, or starts the one that was found.
-    async fn running(&self, origin: Origin) -> Result<Container, EngineError> {
+    /// Makes, starts and describes the container, or starts the one that was found; `None` when it is to stop before that.
+    async fn running(&self, origin: Origin) -> Result<Option<Container>, EngineError> {
         let engine = &self.machinery.engine;
+        let is_closed = self.gate.enter().await;
         let id = match origin {
-            Origin::Found { container, .. } if container.is_running() => return Ok(container),
+            Origin::Found { container, .. } if container.is_running() => return Ok(Some(container)),
+            _ if *is_closed => return Ok(None),
             Origin::Found { container, .. } => container.id,
             Origin::New => {
                 let mut volumes = BTreeMap::new();
@@ -85,10 +84,9 @@ impl Task {
         };
         self.observed.send_modify(|observed| observed.container = Some(id.clone()));
         engine.start(&id).await?;
-        engine
-            .container(&id)
-            .await?
-            .ok_or_else(|| EngineError::NotFound { what: format!("the container of `{}`", self.labels.slot) })
+        drop(is_closed);
+        let missing = || EngineError::NotFound { what: format!("the container of `{}`", self.labels.slot) };
+        engine.container(&id).await?.ok_or_else(missing).map(Some)
     }
 
     /// Ready after it has run for `time`.

@@ -32,7 +32,7 @@ use crate::route::Share;
 
 use references::References;
 
-pub use quantity::{Bytes, MilliCpu};
+pub use quantity::{Bytes, MilliCpu, duration};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.

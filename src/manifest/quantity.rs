@@ -18,8 +18,12 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MilliCpu(pub u32);
 
-/// `500ms`, `30s`, `5m`, `1h`: up to a day.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// `500ms`, `30s`, `5m`, `1h`; up to a day.
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let rule =
         || format!("`{text}` is not a duration; write a number with `ms`, `s`, `m` or `h`, such as `30s`");
     match any_duration(text) {

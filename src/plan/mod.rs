@@ -17,6 +17,7 @@ use crate::manifest::{Deploy, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
+use crate::route::Share;
 
 pub use spec::{InstanceSpec, Readiness};
 
@@ -80,6 +81,8 @@ pub enum Step {
         /// How that is asked, for each process type.
         checks: Vec<(ProcessType, Readiness)>,
     },
+    /// The new instances get a share of the requests, until somebody decides about them.
+    Canary(Share),
     /// One new route table is published: no request starts on an old instance after it.
     Switch {
         /// What is routed afterwards.
@@ -87,6 +90,8 @@ pub enum Step {
         /// Which ports lead to it afterwards.
         ports: Vec<PlannedPort>,
     },
+    /// The new release is compared with the old one, whose instances are kept for so long.
+    Watch(Duration),
     /// Requests on the old instances finish.
     Drain {
         /// The limits.
@@ -164,7 +169,9 @@ pub fn plan(
         UpdateOrder::StartFirst => {
             steps.extend(starts);
             steps.push(ready);
+            steps.extend(manifest.deploy.canary.clone().filter(|_| is_swap).map(Step::Canary));
             steps.push(switch);
+            steps.extend(manifest.deploy.watch_window.filter(|_| is_swap).map(Step::Watch));
             steps.extend(drain_and_stop);
         }
         UpdateOrder::StopFirst => {
@@ -185,6 +192,14 @@ pub fn plan(
         ports,
         limits,
         steps,
+    }
+}
+
+impl Plan {
+    /// Which requests the release gets at first, if not all; without one that serves, it gets all.
+    #[must_use]
+    pub fn canary(&self) -> Option<&Share> {
+        self.limits.canary.as_ref().filter(|_| self.replaces.is_some())
     }
 }
 
@@ -234,6 +249,8 @@ impl fmt::Display for Step {
                     checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
                 write!(f, "ready   {}", checks.join("; "))
             }
+            Self::Canary(share) => write!(f, "canary  {share} until `minipaas canary promote`"),
+            Self::Watch(window) => write!(f, "watch   {window:?}, and back if it fails clearly more often"),
             Self::Switch { routes, ports } if routes.is_empty() && ports.is_empty() => {
                 write!(f, "switch  no routes")
             }

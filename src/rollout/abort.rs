@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Deps, Phase, RolloutRecord};
+use super::{Deps, Phase, RolloutRecord, Worse};
 use crate::engine::EngineError;
 use crate::instance::{Exit, Instance, InstanceState, last_lines};
 use crate::name::{AppName, ReleaseId, Slot};
@@ -53,6 +53,8 @@ pub enum Cause {
     NotStarted(String),
     /// The old instance could not be stopped, which a volume requires.
     OldNotStopped(EngineError),
+    /// It served, and failed clearly more often than the release before, which came back.
+    Worse(Worse),
     /// Somebody asked for the end.
     Cancelled,
     /// The state could not be written.
@@ -109,6 +111,9 @@ impl Abort {
             Cause::Exited(_) => format!("release {release} of `{app}` exited before it was ready"),
             Cause::NotStarted(_) => format!("release {release} of `{app}` could not be started"),
             Cause::OldNotStopped(_) => format!("release {release} of `{app}` could not take over its volume"),
+            Cause::Worse(_) => {
+                format!("release {release} of `{app}` failed clearly more often than the one before it")
+            }
             Cause::Cancelled => format!("release {release} of `{app}` was cancelled"),
             Cause::Store(_) => format!("release {release} of `{app}` could not be stored"),
             Cause::ControllerGone => {
@@ -129,6 +134,7 @@ impl Abort {
             Cause::Exited(exit) => Some(format!("{slot} {exit}")),
             Cause::NotStarted(why) => Some(format!("{slot}: {why}")),
             Cause::OldNotStopped(error) => Some(format!("{slot} of the old release: {error}")),
+            Cause::Worse(worse) => Some(worse.to_string()),
             Cause::Store(error) => Some(error.to_string()),
             Cause::Cancelled | Cause::ControllerGone => None,
         }
@@ -160,6 +166,9 @@ impl Abort {
             _ => {}
         }
         match self.still_serving {
+            Some(release) if matches!(self.cause, Cause::Worse(_)) => {
+                hints.push(format!("{release} serves again; `minipaas logs` may say what failed"));
+            }
             Some(release) => hints.push(format!("{release} is still serving")),
             None => hints.push("mend it and run `minipaas up` again".to_owned()),
         }

@@ -6,15 +6,21 @@
 //! new instances and leaves the old ones serving; after it, the old ones are drained and stopped, and another rollout of the
 //! app may begin meanwhile.
 //!
+//! Two things may lie beside that path. A release with a [canary](Plan::canary) stops before the switch, with a share of the
+//! requests, until the controller is told what is to become of it. A release with a `watch_window` is compared with the one
+//! before after the switch ([`watch()`]), whose instances are kept meanwhile, and may be taken back.
+//!
 //! | found on disk at start-up | what was half done | what happens |
 //! |---|---|---|
 //! | `Starting`, `AwaitingReadiness` | new instances, maybe | run again, taking up what is there |
+//! | `Canary` | the new table, maybe | instances of both releases are taken up; the canary goes on |
 //! | `Aborted` | new instances, maybe | they are removed |
 //! | `Switching`, `Draining`, `Stopping` | old instances, maybe | they are stopped and removed |
 
 mod abort;
 mod finish;
 mod ready;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +37,10 @@ use crate::traffic::Routes;
 
 pub use abort::{Abort, Cause};
 pub use finish::{finish, stop_and_remove};
+pub use watch::{Watched, Worse, watch};
+
+/// The step of a rollout that has switched and is compared with the release before.
+pub const WATCH_STEP: &str = "watch";
 
 /// How far a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +49,8 @@ pub enum Phase {
     Starting,
     /// They are asked until they are ready.
     AwaitingReadiness,
+    /// They get a share of the requests, until somebody decides about them.
+    Canary,
     /// The new release is the one that serves; its table is published next.
     Switching,
     /// Old instances finish what is in flight.
@@ -60,6 +72,18 @@ pub struct RolloutRecord {
     pub phase: Phase,
 }
 
+/// Why a release did not take over, and its instances, which therefore are still the rollout's.
+pub type Unswitched = (NoSwitch, Vec<Instance>);
+
+/// Why a release did not take over although its instances were ready.
+#[derive(Debug)]
+pub enum NoSwitch {
+    /// The state could not be written.
+    Store(StoreError),
+    /// None of them was any more once it was written, which was taken back.
+    Unready,
+}
+
 /// What a rollout asks of the controller, which alone may change what serves.
 #[derive(Debug)]
 pub enum Request {
@@ -78,9 +102,31 @@ pub enum Request {
         release: ReleaseId,
         /// Its instances, all ready.
         instances: Vec<Instance>,
-        /// Told once the release is stored and the table published. A store that fails leaves the old one serving, and gives
-        /// the instances back.
-        reply: oneshot::Sender<Result<(), (StoreError, Vec<Instance>)>>,
+        /// Told once the release is stored and the table published, and whether it is to be watched. If that does not come to
+        /// be, the old one serves on, and the instances are given back.
+        reply: oneshot::Sender<Result<Option<Watched>, Unswitched>>,
+    },
+    /// Let these instances have a share of the requests, beside those that serve.
+    Canary {
+        /// The app.
+        app: AppName,
+        /// The new release.
+        release: ReleaseId,
+        /// Its instances, all ready.
+        instances: Vec<Instance>,
+        /// Told once that is stored and the table published. A store that fails gives the instances back.
+        reply: oneshot::Sender<Result<(), Unswitched>>,
+    },
+    /// Let the release before go, or bring it back.
+    EndWatch {
+        /// The app.
+        app: AppName,
+        /// The release that was watched.
+        release: ReleaseId,
+        /// Why the one before is to come back; `None` when it is not.
+        worse: Option<Worse>,
+        /// Told whether it came back.
+        reply: oneshot::Sender<bool>,
     },
 }
 
@@ -130,6 +176,8 @@ pub struct Rollout {
 pub enum Outcome {
     /// The new release serves.
     Active,
+    /// It gets a share of the requests, until somebody decides about it.
+    Canary,
     /// It does not; every instance of it is gone.
     Aborted(Box<Abort>),
 }
@@ -147,18 +195,36 @@ pub async fn run(rollout: Rollout, deps: &Deps) -> Outcome {
         () = cancel.cancelled() => Err((None, Cause::Cancelled)),
         result = until_ready(&plan, found, &mut instances, deps, &updates) => result,
     };
-    let result = match result {
-        Ok(()) => {
-            tell("switch", String::new());
-            switch(&plan, &mut instances, deps).await.map_err(|error| (None, Cause::Store(error)))
+    let result = match (result, plan.canary()) {
+        (Ok(()), Some(_)) => {
+            tell("canary", String::new());
+            match begin_canary(&plan, &mut instances, deps).await {
+                Ok(()) => Ok(Outcome::Canary),
+                Err(why) => Err(broken(why, &instances, deps).await),
+            }
         }
-        Err(cause) => Err(cause),
+        (Ok(()), None) => {
+            tell("switch", String::new());
+            match switch(&plan, &mut instances, deps).await {
+                Ok(None) => Ok(Outcome::Active),
+                Ok(Some(watched)) => return watch(watched, cancel, updates, deps).await,
+                Err(why) => Err(broken(why, &instances, deps).await),
+            }
+        }
+        (Err(cause), _) => Err(cause),
     };
     match result {
-        Ok(()) => Outcome::Active,
+        Ok(outcome) => outcome,
         Err((slot, cause)) => {
             Outcome::Aborted(Box::new(abort::abort(&plan, slot, cause, &instances, deps).await))
         }
+    }
+}
+
+async fn broken(why: NoSwitch, instances: &[Instance], deps: &Deps) -> Broken {
+    match why {
+        NoSwitch::Store(error) => (None, Cause::Store(error)),
+        NoSwitch::Unready => ready::lost(instances, deps.machinery.engine.as_ref()).await,
     }
 }
 
@@ -214,7 +280,25 @@ async fn stop_old(plan: &Plan, deps: &Deps) -> Result<(), Broken> {
     Ok(())
 }
 
-async fn switch(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Result<(), StoreError> {
+async fn begin_canary(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Result<(), NoSwitch> {
+    let (reply, done) = oneshot::channel();
+    let (app, release) = (plan.app.clone(), plan.release);
+    let request = Request::Canary { app, release, instances: std::mem::take(instances), reply };
+    match deps.requests.send(request) {
+        // As for a switch.
+        Ok(()) => done.await.unwrap_or(Ok(())).map_err(|(why, back)| {
+            *instances = back;
+            why
+        }),
+        Err(_) => Ok(()),
+    }
+}
+
+async fn switch(
+    plan: &Plan,
+    instances: &mut Vec<Instance>,
+    deps: &Deps,
+) -> Result<Option<Watched>, NoSwitch> {
     let (reply, done) = oneshot::channel();
     let request = Request::Switch {
         app: plan.app.clone(),
@@ -224,11 +308,11 @@ async fn switch(plan: &Plan, instances: &mut Vec<Instance>, deps: &Deps) -> Resu
     };
     match deps.requests.send(request) {
         // The daemon is ending when there is no answer; the next start finds the phase on disk and goes on.
-        Ok(()) => done.await.unwrap_or(Ok(())).map_err(|(error, back)| {
+        Ok(()) => done.await.unwrap_or(Ok(None)).map_err(|(why, back)| {
             *instances = back;
-            error
+            why
         }),
-        Err(_) => Ok(()),
+        Err(_) => Ok(None),
     }
 }
 
@@ -238,9 +322,10 @@ async fn enter(plan: &Plan, phase: Phase, deps: &Deps) -> Result<(), Broken> {
 }
 
 impl Phase {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Starting,
         Self::AwaitingReadiness,
+        Self::Canary,
         Self::Switching,
         Self::Draining,
         Self::Stopping,
@@ -253,6 +338,7 @@ impl Phase {
         match self {
             Self::Starting => "starting",
             Self::AwaitingReadiness => "awaiting-readiness",
+            Self::Canary => "canary",
             Self::Switching => "switching",
             Self::Draining => "draining",
             Self::Stopping => "stopping",

@@ -67,6 +67,17 @@ pub(super) async fn await_ready(
     }
 }
 
+/// Why instances that were ready take no requests any more.
+pub(super) async fn lost(instances: &[Instance], engine: &dyn Engine) -> Broken {
+    let culprit = instances.iter().find(|instance| !instance.is_ready()).or_else(|| instances.first());
+    let Some(culprit) = culprit else { return (None, Cause::ControllerGone) };
+    let cause = match culprit.observed().state {
+        InstanceState::Exited(exit) => Cause::Exited(exit),
+        _ => not_ready(culprit, engine).await,
+    };
+    (Some(culprit.labels().slot.clone()), cause)
+}
+
 async fn not_ready(instance: &Instance, engine: &dyn Engine) -> Cause {
     let (last_probe, probes) = match instance.observed().state {
         InstanceState::Starting { last_probe, probes } => (last_probe, probes),

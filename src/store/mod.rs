@@ -10,6 +10,7 @@
 
 mod lock;
 mod record;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
-use crate::route::RouteTable;
+use crate::route::{Mode, RouteTable, Share};
 use crate::traffic::StickyKey;
 
 pub use lock::{Lock, LockError};
@@ -80,6 +81,10 @@ pub struct AppRecord {
     pub last: Option<ReleaseId>,
     /// The folder that it was deployed from.
     pub origin: String,
+    /// Whether requests reach it, as an operator wants it.
+    pub mode: Mode,
+    /// Which requests its canary gets, while the rollout of one is in [`Phase::Canary`]; else it means nothing.
+    pub canary: Option<Share>,
 }
 
 /// Everything that the store holds, as a controller reads it at its start.
@@ -196,6 +201,50 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Keeps what changed of an app.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then it is as it was.
+    pub async fn save_app(&self, app: &AppRecord) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        put_app(&mut batch, app);
+        self.apply(batch).await
+    }
+
+    /// Notes that a release is about to be the app's canary, with the share of the requests that is in the app's record.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the release must not get requests then.
+    pub async fn begin_canary(&self, app: &AppRecord, release: ReleaseId) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        put_app(&mut batch, app);
+        put_rollout(&mut batch, &RolloutRecord { app: app.name.clone(), release, phase: Phase::Canary });
+        self.apply(batch).await?;
+        self.halt(Phase::Canary).await;
+        Ok(())
+    }
+
+    /// Takes a switch back: `back` serves again, and `failed` never will.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; the failed one goes on serving then.
+    pub async fn flip_back(
+        &self,
+        app: &AppRecord,
+        back: &Release,
+        failed: &Release,
+    ) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        put_app(&mut batch, &AppRecord { current: Some(back.id), ..app.clone() });
+        put_release(&mut batch, &Release { state: ReleaseState::Active, ..back.clone() });
+        put_release(&mut batch, failed);
+        batch.remove(rollout_key(&app.name, failed.id).as_bytes());
+        self.apply(batch).await
     }
 
     /// Adds a release to its app's ledger, with its rollout about to start. The app is made with its first release.

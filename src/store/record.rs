@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
 use crate::name::{AppName, BoxId, ReleaseId};
@@ -38,6 +39,10 @@ struct AppForm {
     current: Option<u64>,
     last: Option<u64>,
     origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traffic: Option<ModeForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    canary: Option<ShareForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +141,8 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         current: app.current.map(ReleaseId::number),
         last: app.last.map(ReleaseId::number),
         origin: app.origin.clone(),
+        traffic: traffic::from_mode(&app.mode),
+        canary: app.canary.as_ref().map(traffic::from_share),
     })
 }
 
@@ -146,6 +153,8 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         current: form.current.and_then(ReleaseId::from_number),
         last: form.last.and_then(ReleaseId::from_number),
         origin: form.origin,
+        mode: traffic::mode(key, form.traffic)?,
+        canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
     })
 }
 
@@ -332,7 +341,7 @@ fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError>
     serde_json::from_value(form.record).map_err(|error| failed(error.to_string()))
 }
 
-fn parse<T: std::str::FromStr<Err: ToString>>(key: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: std::str::FromStr<Err: ToString>>(key: &str, text: &str) -> Result<T, StoreError> {
     text.parse()
         .map_err(|error: T::Err| StoreError::Record { key: key.to_owned(), reason: error.to_string() })
 }

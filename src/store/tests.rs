@@ -1,10 +1,14 @@
 //! A store in a temporary folder: what is there after a write, and after it was opened again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::{AppRecord, LockError, Store, StoreError};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
+use crate::route::{Maintenance, Mode, Share};
 
 fn app(current: Option<u64>) -> AppRecord {
     AppRecord {
@@ -12,6 +16,8 @@ fn app(current: Option<u64>) -> AppRecord {
         current: current.and_then(ReleaseId::from_number),
         last: ReleaseId::from_number(2),
         origin: "/home/ann/shop".to_owned(),
+        mode: Mode::Open,
+        canary: None,
     }
 }
 
@@ -57,6 +63,44 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
     let phases: Vec<_> =
         snapshot.rollouts.iter().map(|rollout| (rollout.release.number(), rollout.phase)).collect();
     assert_eq!(phases, [(1, Phase::Switching), (2, Phase::Starting)]);
+}
+
+#[tokio::test]
+async fn what_an_operator_wants_of_the_traffic_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = Maintenance {
+        allow: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        cookie: Some(Maintenance::digest(b"secret")),
+        page: Some("<h1>back soon</h1>".into()),
+        retry_after: Some(Duration::from_secs(300)),
+        health_path: Some("/healthz".to_owned()),
+    };
+    let header = ("x-beta".parse().unwrap(), Some("yes".parse().unwrap()));
+    let share = Share { percent: 10, cookie: Some("beta".to_owned()), header: Some(header) };
+    let paused = Mode::Paused { wait: Duration::from_millis(1500) };
+    for mode in [Mode::Maintenance(Arc::new(closed)), paused, Mode::Open] {
+        let record = AppRecord { mode, canary: Some(share.clone()), ..app(Some(1)) };
+        let store = Store::open(dir.path()).unwrap();
+        store.save_app(&record).await.unwrap();
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.snapshot().await.unwrap().apps, [record]);
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_is_taken_back_is_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (old, new) = (release(1, ReleaseState::Superseded), release(2, ReleaseState::Active));
+    store.append_release(&app(Some(1)), &new).await.unwrap();
+    store.switch(&app(Some(1)), &new, Some(&old)).await.unwrap();
+    let failed = release(2, ReleaseState::Failed { reason: "it errs".to_owned() });
+    store.flip_back(&app(Some(2)), &old, &failed).await.unwrap();
+    let snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.apps, [app(Some(1))]);
+    assert_eq!(snapshot.releases, [release(1, ReleaseState::Active), failed]);
+    assert!(snapshot.rollouts.is_empty());
 }
 
 #[tokio::test]
@@ -108,6 +152,9 @@ fn records_of_every_version_there_was_are_read() {
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
     let read = |name: &str| std::fs::read(fixtures.join(name)).unwrap();
     assert_eq!(super::record::app("app/shop", &read("app.v1.json")).unwrap(), app(Some(1)));
+    let closed = super::record::app("app/shop", &read("app.v1.maintenance.json")).unwrap();
+    let Mode::Maintenance(closed) = closed.mode else { panic!("{closed:?}") };
+    assert!(closed.is_passed_by(b"secret"));
     assert_eq!(
         super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
         release(1, ReleaseState::Active)
@@ -124,6 +171,8 @@ fn records_of_every_version_there_was_are_read() {
     assert_eq!(removed, (name(), ReleaseId::from_number(2).unwrap()));
     let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
     assert_eq!(rollout.phase, Phase::AwaitingReadiness);
+    let canary = super::record::rollout("rollout/shop/2", &read("rollout.v1.canary.json")).unwrap();
+    assert_eq!(canary.phase, Phase::Canary);
     assert_eq!(super::record::table("table", &read("table.v1.json")).unwrap().routes().len(), 1);
 }
 

@@ -51,7 +51,7 @@ pub use pick::Refusal;
 pub use rate::{RateLimiter, client_bucket};
 pub use state::RouteState;
 pub use sticky::{STICKY_COOKIE, StickyKey, StickyToken};
-pub use upstream::{Drained, InFlight, Upgraded, Upstream};
+pub use upstream::{Drained, InFlight, Tally, Upgraded, Upstream};
 pub use verified::{Digest, Verified};
 
 /// The published table, shared by both planes; clones are handles on the same one.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -30,6 +30,9 @@ pub struct Upstream {
     /// Upgraded connections: WebSockets and other tunnels. Counted apart, because they have their own limit.
     upgraded: AtomicUsize,
     is_draining: AtomicBool,
+    /// Responses since the upstream was first published, and how many of them were failures.
+    answered: AtomicU64,
+    failed: AtomicU64,
     /// Woken whenever one of the counts falls to zero.
     quiet: Notify,
     /// Cancelled when upgraded connections are to be closed.
@@ -55,11 +58,39 @@ pub struct InFlight {
 #[derive(Debug)]
 pub struct Upgraded(Arc<Upstream>);
 
+/// How often an upstream answered, and how often that was a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Requests that ended one way or the other.
+    pub requests: u64,
+    /// Those that ended with 5xx, a broken answer, or no connection.
+    pub failures: u64,
+}
+
 /// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// How many were still in flight at the limit; 0 when all finished.
     pub cut: usize,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// What came after `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(before.requests),
+            failures: self.failures.saturating_sub(before.failures),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { requests: self.requests + other.requests, failures: self.failures + other.failures }
+    }
 }
 
 // === impl Upstream ===
@@ -80,6 +111,8 @@ impl Upstream {
             requests: AtomicUsize::new(0),
             upgraded: AtomicUsize::new(0),
             is_draining: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             quiet: Notify::new(),
             farewell: CancellationToken::new(),
             idle: IdleConnections::new(),
@@ -119,6 +152,22 @@ impl Upstream {
         self.upgraded.load(Ordering::Relaxed)
     }
 
+    /// What it answered since it was first published.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        Tally {
+            requests: self.answered.load(Ordering::Relaxed),
+            failures: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn record(&self, failed: bool) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether nothing is counted.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -150,6 +199,7 @@ impl Upstream {
 
     /// Tells how an exchange went, where no [`InFlight`] does.
     pub fn report(&self, outcome: Outcome) {
+        self.record(outcome != Outcome::Ok);
         if let Verdict::Ejected(period) = self.health.report(outcome) {
             self.metrics.ejections().inc();
             tracing::warn!(

@@ -4,6 +4,7 @@
 
 mod command;
 mod daemon;
+mod traffic;
 mod up;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -473,3 +473,78 @@ async fn refusal_of_a_deploy_is_printed() {
     "#]]
     .assert_eq(&Folder::with(DOCKERFILE).run(&daemon, "up -q").await.text());
 }
+
+#[tokio::test]
+async fn canary_says_what_to_type_next() {
+    let mut canary = deployed(false);
+    canary["canary"] = json!({"release": "v4", "percent": 10, "cookie": null, "header": null});
+    let daemon = FakeDaemon::start([
+        ("GET /v1/status", status()),
+        builds(),
+        deploys(vec![accepted(), step("start", "web.1"), step("canary", ""), canary]),
+    ]);
+    let run = Folder::with(DOCKERFILE).run(&daemon, "up -q --json").await;
+    let json: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!(json["canary"]["percent"], 10);
+    expect![[r#"
+        => start web.1
+        => canary
+        v4 of `shop` gets 10 % of clients
+        `minipaas canary promote` lets it take over, `minipaas canary abort` takes it away
+        also at https://shop.example.com
+    "#]]
+    .assert_eq(&after_the_build(&Folder::with(DOCKERFILE).run(&daemon, "up").await.stderr));
+}
+
+#[tokio::test]
+async fn deploy_of_an_app_in_maintenance_says_so() {
+    let mut closed = deployed(false);
+    closed["traffic"] = json!({"mode": "maintenance", "allow": [], "has-cookie": true, "has-page": false,
+                               "retry-after-ms": null, "health-path": null});
+    let daemon = FakeDaemon::start([
+        ("GET /v1/status", status()),
+        builds(),
+        deploys(vec![accepted(), step("switch", ""), closed]),
+    ]);
+    expect![[r#"
+        => switch
+        v4 of `shop` serves
+        `shop` is in maintenance for all but who has the cookie; `minipaas maintenance off -a shop` ends it
+        also at https://shop.example.com
+    "#]]
+    .assert_eq(&after_the_build(&Folder::with(DOCKERFILE).run(&daemon, "up").await.stderr));
+}
+
+#[tokio::test]
+async fn interrupt_leaves_the_watch_to_the_daemon() {
+    let daemon = FakeDaemon::start([
+        ("GET /v1/status", status()),
+        builds(),
+        (
+            "POST /v1/apps/shop/deploys",
+            Reply::Gated(
+                vec![accepted(), step("switch", ""), step("watch", "v4 for 30s")],
+                Arc::default(),
+                Vec::new(),
+            ),
+        ),
+    ]);
+    let folder = Folder::with(DOCKERFILE);
+    let mut running = folder.start(daemon.home(), "up", &[]);
+    running.says("=> watch v4 for 30s").await;
+    running.signal(Signal::INT);
+    let run = running.finish().await;
+    assert_eq!(run.code, Some(130));
+    assert!(
+        run.stderr.ends_with("error: release v4 of `shop` serves; the daemon goes on watching it\n"),
+        "{}",
+        run.stderr
+    );
+    assert!(!names(&daemon).iter().any(|request| request.starts_with("DELETE")), "nothing is cancelled");
+}
+
+/// What is said of the deploy alone.
+fn after_the_build(said: &str) -> String {
+    let deploy = said.lines().skip_while(|line| !line.starts_with("   Step")).skip(1);
+    deploy.map(|line| format!("{line}\n")).collect()
+}

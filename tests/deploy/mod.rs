@@ -17,5 +17,6 @@ mod world;
 mod examples;
 mod kill;
 mod load;
+mod operations;
 mod ports;
 mod refusals;

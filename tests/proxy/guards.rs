@@ -45,7 +45,7 @@ async fn an_app_in_maintenance_answers_those_who_may_pass() {
     let maintenance = |allow: &str| {
         Mode::Maintenance(Arc::new(Maintenance {
             allow: vec![allow.parse().unwrap()],
-            cookie: Some("secret".to_owned()),
+            cookie: Some(Maintenance::digest(b"secret")),
             page: Some("<p>back at noon {status}</p>".into()),
             retry_after: Some(Duration::from_secs(600)),
             health_path: Some("/up".to_owned()),

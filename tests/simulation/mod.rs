@@ -6,6 +6,7 @@
 
 mod invariants;
 mod script;
+mod traffic;
 mod world;
 
 use std::time::Duration;

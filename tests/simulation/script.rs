@@ -1,7 +1,9 @@
 //! A story made from a seed: deploys, crashes and an engine that misbehaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use minipaas::controller::{CanaryChange, CanaryError, TrafficChange};
 use minipaas::engine::fake::{Behaviour, Fault, Operation};
 
 use super::world::{Daemon, World, image_of};
@@ -24,7 +26,10 @@ struct Dice(u64);
 /// One step of a story.
 #[derive(Debug)]
 enum Act {
-    Deploy { app: usize, behaviour: Option<Behaviour>, has_volume: bool, replicas: u32, waits: bool },
+    Deploy { app: usize, behaviour: Option<Behaviour>, kind: Kind, replicas: u32, waits: bool },
+    Canary { app: usize, change: CanaryChange },
+    Traffic { app: usize, change: TrafficChange },
+    Answers { app: usize, well: u32, failing: u32 },
     Kill,
     Fault(Operation),
     EngineAway { seconds: u64 },
@@ -32,6 +37,16 @@ enum Act {
     Pass { millis: u64 },
     CrashDaemon,
     Down { app: usize },
+}
+
+/// How a release takes over.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    StartFirst,
+    Volume,
+    Canary,
+    Watched,
+    Both,
 }
 
 impl Script {
@@ -49,6 +64,8 @@ impl Script {
             // From here on everything behaves, and what was started while it did not is started again.
             self.images.iter().for_each(|image| daemon.engine.behave(image.clone(), Behaviour::default()));
             daemon.settle().await;
+            self.decide(daemon).await;
+            daemon.settle().await;
             for container in daemon.containers().await {
                 daemon.engine.kill(&container.labels.instance, 1);
             }
@@ -63,6 +80,17 @@ impl Script {
             let serving: Vec<_> = serving.iter().map(String::as_str).collect();
             daemon.check_settled(&serving).await;
         });
+    }
+
+    /// Has every canary take over, or go.
+    async fn decide(&mut self, daemon: &mut Daemon) {
+        for app in APPS {
+            let change = if self.dice.below(2) == 0 { CanaryChange::Promote } else { CanaryChange::Abort };
+            match daemon.canary(app, change).await {
+                Ok(_) | Err(CanaryError::None(_) | CanaryError::Unknown(_)) => {}
+                Err(error) => panic!("{error}: {:#?}", daemon.engine.log()),
+            }
+        }
     }
 
     async fn act_until_crash(&mut self, daemon: &mut Daemon, mut left: usize) -> usize {
@@ -80,11 +108,17 @@ impl Script {
 
     async fn act(&mut self, daemon: &mut Daemon, act: Act) {
         match act {
-            Act::Deploy { app, behaviour, has_volume, replicas, waits } => {
+            Act::Deploy { app, behaviour, kind, replicas, waits } => {
                 self.change += 1;
-                let volume = if has_volume { "[volume.data]\npath = \"/data\"\n" } else { "" };
+                let kind = match kind {
+                    Kind::StartFirst => "",
+                    Kind::Volume => "[volume.data]\npath = \"/data\"\n",
+                    Kind::Canary => "[deploy]\ncanary = { percent = 10 }\n",
+                    Kind::Watched => "[deploy]\nwatch_window = \"20s\"\n",
+                    Kind::Both => "[deploy]\ncanary = { percent = 10 }\nwatch_window = \"20s\"\n",
+                };
                 let toml =
-                    format!("{volume}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
+                    format!("{kind}[env]\nN = \"{}\"\n[process.web]\nreplicas = {replicas}\n", self.change);
                 let image = image_of(APPS[app], &toml);
                 daemon.engine.behave(image.clone(), behaviour.unwrap_or_default());
                 self.images.push(image);
@@ -92,6 +126,11 @@ impl Script {
                 if waits {
                     let _ = started.ended().await;
                 }
+            }
+            Act::Canary { app, change } => drop(daemon.canary(APPS[app], change).await),
+            Act::Traffic { app, change } => drop(daemon.traffic(APPS[app], change).await),
+            Act::Answers { app, well, failing } => {
+                daemon.answer(&format!("{}.localhost", APPS[app]), well, failing);
             }
             Act::Kill => {
                 let view = daemon.controller.view();
@@ -120,11 +159,11 @@ impl Script {
 
     fn next_act(&mut self) -> Act {
         let dice = &mut self.dice;
-        match dice.below(20) {
+        match dice.below(24) {
             0..=6 => Act::Deploy {
                 app: usize::from(dice.below(2) == 1),
                 behaviour: dice.behaviour(),
-                has_volume: dice.below(3) == 0,
+                kind: dice.kind(),
                 replicas: 1 + u32::try_from(dice.below(3)).unwrap(),
                 waits: dice.below(2) == 0,
             },
@@ -144,6 +183,20 @@ impl Script {
             13 => Act::EngineHangs { seconds: dice.below(90) },
             14..=16 => Act::Pass { millis: dice.below(20_000) },
             17 | 18 => Act::CrashDaemon,
+            19 | 20 => Act::Canary {
+                app: usize::from(dice.below(2) == 1),
+                change: match dice.below(5) {
+                    0 | 1 => CanaryChange::Promote,
+                    2 => CanaryChange::Abort,
+                    _ => CanaryChange::Percent(u8::try_from(dice.below(101)).unwrap()),
+                },
+            },
+            21 => Act::Traffic { app: usize::from(dice.below(2) == 1), change: dice.traffic() },
+            22 => Act::Answers {
+                app: usize::from(dice.below(2) == 1),
+                well: u32::try_from(dice.below(100)).unwrap(),
+                failing: u32::try_from(dice.below(30)).unwrap(),
+            },
             _ => Act::Down { app: usize::from(dice.below(2) == 1) },
         }
     }
@@ -160,6 +213,25 @@ impl Dice {
 
     fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    fn kind(&mut self) -> Kind {
+        match self.below(8) {
+            0..=2 => Kind::StartFirst,
+            3 | 4 => Kind::Volume,
+            5 => Kind::Canary,
+            6 => Kind::Watched,
+            _ => Kind::Both,
+        }
+    }
+
+    fn traffic(&mut self) -> TrafficChange {
+        match self.below(4) {
+            0 => TrafficChange::Maintain(Arc::default()),
+            1 => TrafficChange::EndMaintenance,
+            2 => TrafficChange::Pause { wait: Duration::from_secs(self.below(300)) },
+            _ => TrafficChange::Resume,
+        }
     }
 
     fn behaviour(&mut self) -> Option<Behaviour> {

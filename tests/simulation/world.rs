@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use minipaas::controller::{Command, Controller, Deploy, DeployError, DeployUpdate, Deployed, Parts};
+use minipaas::controller::{
+    CanaryChange, CanaryChanged, CanaryError, Command, Controller, Deploy, DeployError, DeployUpdate,
+    Deployed, Parts, TrafficChange, TrafficError, last_table,
+};
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
 use minipaas::instance::Machinery;
@@ -15,8 +18,9 @@ use minipaas::name::{AppName, BoxId, InstanceId, ReleaseId};
 use minipaas::probe::{ProbeFailure, Prober, Question};
 use minipaas::release::Build;
 use minipaas::rollout::{Deps, Phase, Update};
+use minipaas::route::Mode;
 use minipaas::store::Store;
-use minipaas::traffic::{self, Found, InFlight, Refusal, Routes};
+use minipaas::traffic::{self, Found, InFlight, Outcome, Refusal, Routes};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -127,7 +131,7 @@ impl Daemon {
         let engine = engine.for_box(store.box_id().clone());
         let routes = Routes::new();
         if let Some(table) = store.route_table().unwrap() {
-            routes.publish(table);
+            routes.publish(last_table(&store.snapshot().await.unwrap(), &table, "localhost"));
         }
         let watcher = Watcher::new(&routes, &engine);
         let (changes_tx, changes) = mpsc::unbounded_channel();
@@ -220,6 +224,27 @@ impl Daemon {
     pub(super) async fn cancel(&self, app: &str, release: u64) {
         let release = ReleaseId::from_number(release).unwrap();
         self.controller.send(Command::Cancel { app: app.parse().unwrap(), release }).await.unwrap();
+    }
+
+    pub(super) async fn traffic(&self, app: &str, change: TrafficChange) -> Result<Mode, TrafficError> {
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Traffic { app: app.parse().unwrap(), change, reply }).await.unwrap();
+        done.await.unwrap()
+    }
+
+    pub(super) async fn canary(&self, app: &str, change: CanaryChange) -> Result<CanaryChanged, CanaryError> {
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Canary { app: app.parse().unwrap(), change, reply }).await.unwrap();
+        done.await.unwrap()
+    }
+
+    /// Has every instance behind the host answer so often well and so often with a failure, as the proxy would note it.
+    pub(super) fn answer(&self, host: &str, well: u32, failing: u32) {
+        for instance in self.upstreams(host) {
+            let upstream = self.routes.upstream(&instance).unwrap();
+            (0..well).for_each(|_| upstream.report(Outcome::Ok));
+            (0..failing).for_each(|_| upstream.report(Outcome::ServerError));
+        }
     }
 
     /// Lets everything happen that is going to.

@@ -35,8 +35,9 @@ use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, ImageQuery, LogLine, LogsQuery,
-    PlanReply, PlanRequest, Progress, Status, Traffic, TrafficQuery, VERSION,
+    App, BuildQuery, BuildRef, CanaryReply, CanaryRequest, DeployRequest, DownQuery, DownReply, Failure,
+    ImageQuery, LogLine, LogsQuery, MaintenanceRequest, PauseRequest, PlanReply, PlanRequest, Progress,
+    Status, Traffic, TrafficMode, TrafficQuery, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -273,6 +274,69 @@ impl Client {
         self.send(Method::DELETE, &path, empty(), WORK_TIMEOUT).await?.json(WORK_TIMEOUT).await
     }
 
+    /// `PUT /v1/apps/{app}/maintenance`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn maintain(&self, app: &AppName, to: &MaintenanceRequest) -> Result<TrafficMode, ClientError> {
+        self.change(Method::PUT, &format!("/apps/{app}/maintenance"), json(to)).await
+    }
+
+    /// `DELETE /v1/apps/{app}/maintenance`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn end_maintenance(&self, app: &AppName) -> Result<TrafficMode, ClientError> {
+        self.change(Method::DELETE, &format!("/apps/{app}/maintenance"), empty()).await
+    }
+
+    /// `PUT /v1/apps/{app}/pause`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn pause(&self, app: &AppName, pause: &PauseRequest) -> Result<TrafficMode, ClientError> {
+        self.change(Method::PUT, &format!("/apps/{app}/pause"), json(pause)).await
+    }
+
+    /// `DELETE /v1/apps/{app}/pause`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn resume(&self, app: &AppName) -> Result<TrafficMode, ClientError> {
+        self.change(Method::DELETE, &format!("/apps/{app}/pause"), empty()).await
+    }
+
+    /// `PATCH /v1/apps/{app}/canary`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn share_canary(&self, app: &AppName, to: &CanaryRequest) -> Result<CanaryReply, ClientError> {
+        self.change(Method::PATCH, &format!("/apps/{app}/canary"), json(to)).await
+    }
+
+    /// `POST /v1/apps/{app}/canary/promote`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn promote_canary(&self, app: &AppName) -> Result<CanaryReply, ClientError> {
+        self.change(Method::POST, &format!("/apps/{app}/canary/promote"), empty()).await
+    }
+
+    /// `DELETE /v1/apps/{app}/canary`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn abort_canary(&self, app: &AppName) -> Result<CanaryReply, ClientError> {
+        self.change(Method::DELETE, &format!("/apps/{app}/canary"), empty()).await
+    }
+
     /// `GET /v1/apps/{app}/logs`.
     ///
     /// # Errors
@@ -290,6 +354,15 @@ impl Client {
     /// As [`Client::status`].
     pub async fn ca_pem(&self) -> Result<String, ClientError> {
         self.send(Method::GET, "/ca.pem", empty(), ANSWER_TIMEOUT).await?.text(ANSWER_TIMEOUT).await
+    }
+
+    async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<T, ClientError> {
+        self.send(method, path, body, ANSWER_TIMEOUT).await?.json(ANSWER_TIMEOUT).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -4,10 +4,11 @@ use axum::http::StatusCode;
 
 use crate::api::Failure;
 use crate::builder::image::ImageError;
-use crate::controller::{DeployError, DownError, Stopping, View};
+use crate::controller::{CanaryError, DeployError, DownError, Stopping, TrafficError, View};
 use crate::engine::EngineError;
 use crate::name::AppName;
 use crate::port::ListenError;
+use crate::rollout::Cause;
 
 /// An answer other than 2xx.
 #[derive(Debug)]
@@ -55,6 +56,38 @@ impl Refusal {
             DownError::Store(source) => internal("the app could not be removed", &source),
         }
     }
+
+    pub(super) fn from_traffic(error: TrafficError, view: &View) -> Self {
+        let message = error.to_string();
+        match error {
+            TrafficError::Unknown(app) => Self::no_app(&app, view),
+            TrafficError::InMaintenance(app) => {
+                let failure = Failure::new("in-maintenance", message);
+                let hint = format!("`minipaas maintenance off -a {app}` ends it");
+                Self::new(StatusCode::CONFLICT, failure.hinted(hint))
+            }
+            TrafficError::WaitTooLong(_) => Self::bad_request(message),
+            TrafficError::Store(source) => internal(&message, &source),
+        }
+    }
+
+    pub(super) fn from_canary(error: CanaryError, view: &View) -> Self {
+        let message = error.to_string();
+        match error {
+            CanaryError::Unknown(app) => Self::no_app(&app, view),
+            CanaryError::None(_) => Self::new(
+                StatusCode::CONFLICT,
+                Failure::new("no-canary", message)
+                    .hinted("`canary = { percent = 10 }` in `[deploy]` has the next `minipaas up` make one"),
+            ),
+            CanaryError::Percent(_) => Self::bad_request(message),
+            CanaryError::NotReady { app, .. } => {
+                let hint = format!("`minipaas ps {app}` shows why; `minipaas canary abort` takes it away");
+                Self::new(StatusCode::CONFLICT, Failure::new("not-ready", message).hinted(hint))
+            }
+            CanaryError::Store(source) => internal(&message, &source),
+        }
+    }
 }
 
 impl From<Stopping> for Refusal {
@@ -72,7 +105,7 @@ impl From<ImageError> for Refusal {
 impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
         let status = match &error {
-            DeployError::Manifest(_) => StatusCode::BAD_REQUEST,
+            DeployError::Manifest(_) | DeployError::CanaryWithVolume(_) => StatusCode::BAD_REQUEST,
             DeployError::Conflict(_)
             | DeployError::PortConflict(_)
             | DeployError::Port(_)
@@ -91,6 +124,8 @@ impl From<DeployError> for Failure {
         let message = error.to_string();
         match error {
             DeployError::Manifest(_) => Self::new("manifest", message),
+            DeployError::CanaryWithVolume(_) => Self::new("manifest", message)
+                .hinted("take `canary` out of `[deploy]`, or keep the data in a service instead of a volume"),
             DeployError::Conflict(conflict) => Self::new("conflict", message).hinted(format!(
                 "take the route out of one of the two, or `minipaas down {}`",
                 conflict.owner
@@ -107,10 +142,10 @@ impl From<DeployError> for Failure {
                 .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
                 .hinted(format!("`minipaas down {app}` removes it")),
             DeployError::Aborted(abort) => {
-                let code = if matches!(abort.cause, crate::rollout::Cause::Cancelled) {
-                    "cancelled"
-                } else {
-                    "not-ready"
+                let code = match abort.cause {
+                    Cause::Cancelled => "cancelled",
+                    Cause::Worse(_) => "worse",
+                    _ => "not-ready",
                 };
                 let failure = Self {
                     log: abort.log.clone(),

@@ -6,6 +6,7 @@
 mod failure;
 mod metrics;
 mod stream;
+mod traffic;
 mod wire;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post, put};
 use futures_util::TryStreamExt;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -93,6 +94,10 @@ fn router(api: Api) -> Router {
         .route("/v1/apps/{app}/images", post(image))
         .route("/v1/apps/{app}/deploys", post(deploy))
         .route("/v1/apps/{app}/deploys/{release}", delete(cancel))
+        .route("/v1/apps/{app}/maintenance", put(traffic::maintain).delete(traffic::end_maintenance))
+        .route("/v1/apps/{app}/pause", put(traffic::pause).delete(traffic::resume))
+        .route("/v1/apps/{app}/canary", patch(traffic::share_canary).delete(traffic::abort_canary))
+        .route("/v1/apps/{app}/canary/promote", post(traffic::promote_canary))
         .route("/v1/apps/{app}/logs", get(app_logs))
         .fallback(|| async { Refusal::not_found("there is no such route in this version of the API") })
         .with_state(api)

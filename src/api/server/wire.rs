@@ -1,14 +1,18 @@
 //! Domain values as the wire says them.
 
+use std::time::Duration;
+
 use super::Facts;
 use crate::api::{
-    App, AppState, BuildRef, DeployStatus, EngineStatus, Instance, PlanReply, Progress, SourceTexts, Status,
+    App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, EngineStatus, Instance, Maintenance,
+    PlanReply, Progress, SourceTexts, Status, TrafficMode,
 };
-use crate::controller::{AppView, DeployUpdate, Planned, View};
+use crate::controller::{AppView, CanaryChanged, DeployUpdate, Planned, View};
 use crate::manifest::Source;
-use crate::name::AppName;
+use crate::name::{AppName, ReleaseId};
 use crate::release::Build;
 use crate::rollout::Update;
+use crate::route::{Mode, Share};
 
 pub(super) fn status(view: &View, facts: &Facts) -> Status {
     Status {
@@ -61,6 +65,40 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
             release: deploy.release.to_string(),
             phase: deploy.step.to_owned(),
         }),
+        traffic: traffic(&app.mode),
+        canary: app.canary.as_ref().map(|found| canary(found.release, &found.share)),
+    }
+}
+
+pub(super) fn traffic(mode: &Mode) -> TrafficMode {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    match mode {
+        Mode::Open => TrafficMode::Open,
+        Mode::Paused { wait } => TrafficMode::Paused { wait_ms: millis(*wait) },
+        Mode::Maintenance(maintenance) => TrafficMode::Maintenance(Maintenance {
+            allow: maintenance.allow.iter().map(ToString::to_string).collect(),
+            has_cookie: maintenance.cookie.is_some(),
+            has_page: maintenance.page.is_some(),
+            retry_after_ms: maintenance.retry_after.map(millis),
+            health_path: maintenance.health_path.clone(),
+        }),
+    }
+}
+
+pub(super) fn canary_changed(changed: &CanaryChanged) -> CanaryReply {
+    CanaryReply {
+        release: changed.release.to_string(),
+        serving: changed.serving.map(|serving| serving.to_string()),
+        canary: changed.share.as_ref().map(|share| canary(changed.release, share)),
+    }
+}
+
+fn canary(release: ReleaseId, share: &Share) -> Canary {
+    Canary {
+        release: release.to_string(),
+        percent: share.percent,
+        cookie: share.cookie.clone(),
+        header: share.header.as_ref().map(|(name, _)| name.to_string()),
     }
 }
 
@@ -94,12 +132,15 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
         }
         DeployUpdate::Rollout(Update::Notice(message)) => Progress::Notice { message },
         DeployUpdate::Ended(Ok(deployed)) => {
-            let routes =
-                view.apps.iter().find(|known| known.name == *app).map(|known| known.routes.as_slice());
+            let known = view.apps.iter().find(|known| known.name == *app);
+            let beside = known.and_then(|known| known.canary.as_ref());
+            let beside = beside.filter(|beside| beside.release == deployed.release);
             Progress::Deployed {
                 release: deployed.release.to_string(),
-                urls: urls(routes.unwrap_or_default(), facts),
+                urls: urls(known.map(|known| known.routes.as_slice()).unwrap_or_default(), facts),
                 is_unchanged: deployed.is_unchanged,
+                traffic: known.map(|known| traffic(&known.mode)).unwrap_or_default(),
+                canary: beside.map(|beside| canary(beside.release, &beside.share)),
             }
         }
         DeployUpdate::Ended(Err(error)) => Progress::Failed { failure: error.into() },

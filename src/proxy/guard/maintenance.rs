@@ -5,11 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-use super::auth::is_same;
 use crate::route::Maintenance;
-
-/// The cookie that lets an operator's browser pass.
-const BYPASS_COOKIE: &str = "minipaas_bypass";
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +21,7 @@ pub(super) enum Verdict {
 /// Decides about one request.
 pub(super) fn verdict(maintenance: &Maintenance, client: IpAddr, headers: &HeaderMap, path: &str) -> Verdict {
     if maintenance.allow.iter().any(|net| net.contains(&client))
-        || maintenance.cookie.as_deref().is_some_and(|value| has_cookie(headers, value))
+        || (maintenance.cookie.is_some() && has_cookie(headers, maintenance))
     {
         Verdict::Pass
     } else if maintenance.health_path.as_deref() == Some(path) {
@@ -35,13 +31,13 @@ pub(super) fn verdict(maintenance: &Maintenance, client: IpAddr, headers: &Heade
     }
 }
 
-fn has_cookie(headers: &HeaderMap, value: &str) -> bool {
+fn has_cookie(headers: &HeaderMap, maintenance: &Maintenance) -> bool {
     headers.get_all(COOKIE).iter().flat_map(|cookies| cookies.as_bytes().split(|b| *b == b';')).any(
         |cookie| {
-            let named = cookie.trim_ascii().strip_prefix(BYPASS_COOKIE.as_bytes());
+            let named = cookie.trim_ascii().strip_prefix(Maintenance::COOKIE.as_bytes());
             named
                 .and_then(|rest| rest.strip_prefix(b"="))
-                .is_some_and(|given| is_same(given, value.as_bytes()))
+                .is_some_and(|given| maintenance.is_passed_by(given))
         },
     )
 }
@@ -56,7 +52,7 @@ mod tests {
     fn a_net_or_a_cookie_passes_and_the_health_path_is_well() {
         let maintenance = Maintenance {
             allow: vec!["10.0.0.0/8".parse().unwrap()],
-            cookie: Some("secret".to_owned()),
+            cookie: Some(Maintenance::digest(b"secret")),
             health_path: Some("/up".to_owned()),
             ..Maintenance::default()
         };

@@ -62,12 +62,14 @@ pub(crate) fn handshakes(addr: SocketAddr, seconds: u64) -> anyhow::Result<Answe
 
 /// Connections on each of which one request was answered.
 pub(crate) fn idle(addr: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    // In one write, or Nagle's algorithm waits for an acknowledgement between the pieces.
+    let request = format!("GET /small HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
     (0..count)
         .map(|number| {
             let context = || format!("connection {number}");
             let mut stream = TcpStream::connect(addr).with_context(context)?;
             stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-            write!(stream, "GET /small HTTP/1.1\r\nHost: {HOST}\r\n\r\n").with_context(context)?;
+            stream.write_all(request.as_bytes()).with_context(context)?;
             let mut answer = [0; 4096];
             let read = stream.read(&mut answer).with_context(context)?;
             ensure!(answer[..read].starts_with(b"HTTP/1.1 200"), "connection {number} was not answered");

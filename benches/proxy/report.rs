@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
+
 use super::cases::Case;
 
 /// What one turn of one proxy brought.
@@ -96,7 +98,7 @@ impl Report {
         }
     }
 
-    /// The table of a case: medians, how far the CPU figures lie apart, and the ratios of CPU.
+    /// The table of a case: medians, how far the CPU figures lie apart, and ratios of CPU.
     pub(crate) fn print_case(&self, case: Case) {
         let Some(rows) = self.samples.get(&case) else { return };
         let references: &[&str] = if case == Case::Hosts { &["minipaas 1"] } else { &["nginx", "haproxy"] };
@@ -125,7 +127,7 @@ impl Report {
 
     /// Each goal whose case was measured, with what was reached.
     pub(crate) fn print_goals(&self) {
-        println!("\ngoals (medians; +- in the tables is how far the rounds lie apart)");
+        println!("\ngoals (medians of the rounds; +- in the tables is how far their CPU figures lie apart)");
         for goal in GOALS {
             let reached = match goal.other {
                 Some(other) => self.ratio(goal.case, goal.ours, other, goal.figure),
@@ -133,12 +135,13 @@ impl Report {
             };
             let Some(reached) = reached else { continue };
             let verdict = if reached <= goal.most { "reached" } else { "MISSED" };
-            let case = format!("{:?}", goal.case).to_lowercase();
+            let case = goal.case.to_possible_value().expect("no case is hidden");
             let of = goal.other.map(|other| format!(" of {other}'s")).unwrap_or_default();
             let what = format!("{}{of}", goal.what);
+            let Goal { most, unit, .. } = goal;
             println!(
-                "  {case:<10} {what:<28} {reached:>7.2}{0}  at most {1}{0}  {verdict}",
-                goal.unit, goal.most
+                "  {:<10} {what:<28} {reached:>7.2}{unit}  at most {most}{unit}  {verdict}",
+                case.get_name()
             );
         }
     }
@@ -148,6 +151,7 @@ impl Report {
         median(samples, figure)
     }
 
+    /// The median of the ratios of each round, whose turns were close together and saw the same machine.
     fn ratio(
         &self,
         case: Case,
@@ -155,7 +159,11 @@ impl Report {
         reference: &str,
         figure: impl Fn(&Sample) -> Option<f64>,
     ) -> Option<f64> {
-        Some(self.median(case, name, &figure)? / self.median(case, reference, &figure)?)
+        let samples = |wanted| {
+            let (_, samples) = self.samples.get(&case)?.iter().find(|(name, _)| name == wanted)?;
+            Some(samples.iter().filter_map(&figure))
+        };
+        middle(samples(name)?.zip(samples(reference)?).map(|(ours, other)| ours / other).collect())
     }
 }
 
@@ -163,23 +171,22 @@ fn cpu_of(sample: &Sample) -> Option<f64> {
     Some(sample.cpu?.as_secs_f64())
 }
 
-fn figures(samples: &[Sample], figure: impl Fn(&Sample) -> Option<f64>) -> Vec<f64> {
-    let mut figures: Vec<_> = samples.iter().filter_map(figure).collect();
-    figures.sort_unstable_by(f64::total_cmp);
-    figures
+fn median(samples: &[Sample], figure: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+    middle(samples.iter().filter_map(figure).collect())
 }
 
-/// The middle one; of an even number the mean of the two in the middle.
-fn median(samples: &[Sample], figure: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
-    let figures = figures(samples, figure);
+/// The one in the middle; of an even number the mean of the two in the middle.
+fn middle(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_unstable_by(f64::total_cmp);
     let last = figures.len().checked_sub(1)?;
     Some(f64::midpoint(figures[last / 2], figures[last.div_ceil(2)]))
 }
 
 /// How far the CPU figures of the rounds lie apart, in percent of their median.
 fn spread(samples: &[Sample]) -> Option<f64> {
-    let figures = figures(samples, cpu_of);
-    Some((figures.last()? - figures.first()?) / median(samples, cpu_of)? * 100.0)
+    let figures = || samples.iter().filter_map(cpu_of);
+    let width = figures().reduce(f64::max)? - figures().reduce(f64::min)?;
+    Some(width / median(samples, cpu_of)? * 100.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "memory is not so large")]

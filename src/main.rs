@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use minipaas::config::ServerConfig;
 
+/// A proxy allocates little pieces and frees them on the same thread at once, which is what mimalloc is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     minipaas::cli::run(std::env::args_os(), serve)
 }

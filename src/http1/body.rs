@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::decode::{Chunk, Decoder, Piece};
-use super::{Connection, Error, READ_BYTES, READ_BYTES_MAX, upload};
+use super::{Connection, Error, READ_BYTES, READ_BYTES_MAX, sender};
 
 /// A response's body as it arrives.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl ResponseBody {
         if connection.input.capacity() > 2 * READ_BYTES {
             connection.input = BytesMut::new();
         }
+        connection.upload.shrink();
         Some(connection)
     }
 
@@ -49,7 +50,7 @@ impl ResponseBody {
             && let Poll::Ready(Err(error)) = connection.upload.poll(&mut connection.stream, cx, false)
         {
             connection.is_reusable = false;
-            if let upload::Error::Body(error) = error {
+            if let sender::Error::Body(error) = error {
                 return Poll::Ready(Err(Error::RequestBody(error)));
             }
         }

@@ -133,7 +133,7 @@ impl Decoder {
 }
 
 /// The length that the headers name, once or several times the same.
-fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
+pub(super) fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Error> {
     const BAD: Error = Error::Invalid("bad `Content-Length`");
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(None) };

@@ -6,7 +6,7 @@ use http::{Method, request};
 use hyper::body::Body;
 
 use super::request::RequestBody;
-use super::upload::Framing;
+use super::sender::Framing;
 
 /// Room for an ordinary head.
 const HEAD_BYTES: usize = 1024;

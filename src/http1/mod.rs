@@ -8,22 +8,24 @@
 //! and returns with the response's head. [`ResponseBody`] goes on in the same way, so that an app may answer before it has read
 //! everything. When both directions are complete the connection comes out of the body again, for the next request.
 //!
-//! `encode` writes heads, `head` reads them, `upload` moves a request's body, `decode` finds where a response's body ends.
+//! `encode` writes heads, `head` reads them, `sender` moves a message to a socket, `decode` finds where a response's body ends.
 //!
 //! What this module does not do: it keeps no pool, retries nothing and knows no route. It changes no header but those that
 //! frame the message: `Content-Length` and `Transfer-Encoding` follow from the body.
 
+mod alarm;
 mod body;
 mod decode;
 mod encode;
 mod head;
 mod request;
+mod sender;
+pub mod server;
 mod switched;
 #[cfg(test)]
 mod tests;
-mod upload;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -35,11 +37,12 @@ use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use self::alarm::Alarm;
 use self::decode::Decoder;
-use self::upload::Upload;
+use self::sender::Sender;
 
 pub use body::ResponseBody;
 pub use request::{BodyError, RequestBody};
@@ -62,9 +65,8 @@ pub struct Connection {
     stream: TcpStream,
     /// Read and not yet understood.
     input: BytesMut,
-    upload: Upload,
-    /// Armed once and left alone while it fires early enough: re-arming it for each request costs more than the request.
-    alarm: Option<Pin<Box<Sleep>>>,
+    upload: Sender<RequestBody>,
+    alarm: Alarm,
     /// Whether another exchange may follow.
     is_reusable: bool,
 }
@@ -136,8 +138,8 @@ impl Connection {
         Ok(Box::new(Self {
             stream,
             input: BytesMut::new(),
-            upload: Upload::done(),
-            alarm: None,
+            upload: Sender::new(),
+            alarm: Alarm::default(),
             is_reusable: true,
         }))
     }
@@ -165,7 +167,8 @@ impl Connection {
     ) -> Result<Answer, Error> {
         let framing = encode::request(head, body, &mut self.upload.out);
         let mut waits = head.headers.contains_key(EXPECT) && !body.is_empty();
-        self.upload.start(std::mem::take(body), framing);
+        let taken = std::mem::take(body);
+        self.upload.start((!taken.is_empty()).then_some(taken), framing, true);
         let patience = if waits { CONTINUE_TIME_MAX } else { first_byte };
         let mut deadline = Instant::now() + patience;
         let mut moved = 0;
@@ -173,12 +176,12 @@ impl Connection {
             let parsed = poll_fn(|cx| {
                 if !self.upload.is_done() {
                     match self.upload.poll(&mut self.stream, cx, waits) {
-                        Poll::Ready(Err(upload::Error::Body(error))) => {
+                        Poll::Ready(Err(sender::Error::Body(error))) => {
                             return Poll::Ready(Err(Error::RequestBody(error)));
                         }
-                        Poll::Ready(Err(upload::Error::Io(error))) => {
-                            if let Some(unsent) = self.upload.unsent() {
-                                *body = unsent;
+                        Poll::Ready(Err(sender::Error::Io(error))) => {
+                            if self.upload.is_untouched() {
+                                *body = self.upload.take_body().unwrap_or_default();
                                 return Poll::Ready(Err(Error::Unsent(error)));
                             }
                             // The upstream may have answered before it stopped to listen.
@@ -196,7 +199,7 @@ impl Connection {
                 if let Poll::Ready(parsed) = self.poll_head(cx) {
                     return Poll::Ready(parsed.map(Some));
                 }
-                self.poll_alarm(deadline, cx).map(|()| Ok(None))
+                self.alarm.poll(deadline, cx).map(|()| Ok(None))
             })
             .await?;
             let Some(parsed) = parsed else {
@@ -249,19 +252,5 @@ impl Connection {
     fn poll_read(&mut self, at_most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(at_most);
         poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
-    }
-
-    fn poll_alarm(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if alarm.deadline() > deadline {
-            alarm.as_mut().reset(deadline);
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Pending
     }
 }

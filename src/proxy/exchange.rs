@@ -6,8 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
-use hyper::body::{Body, Incoming};
-use hyper::upgrade::OnUpgrade;
+use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span, warn};
@@ -20,10 +19,12 @@ use super::clients::Place;
 use super::error::{Error, Side};
 use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
+use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
 use super::tunnel::Tunnel;
 use super::{Proxy, inlet, target};
+use crate::http1::server::Takeover;
 use crate::http1::{self, Answer, RequestBody, Switched};
 use crate::metrics::OpenConnection;
 use crate::traffic::InFlight;
@@ -51,12 +52,12 @@ pub(super) struct Peer {
 /// A client's wish to change the protocol.
 struct Upgrade {
     protocol: HeaderValue,
-    downstream: OnUpgrade,
+    downstream: Takeover,
 }
 
 impl Peer {
     /// Answers one request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outbound> {
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Outbound> {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
         let version = request.version();
@@ -108,7 +109,7 @@ impl Peer {
 
     async fn route(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<Inbound>,
         client: &Client,
         entry: &mut Entry,
         visit: &mut Option<Box<Visit>>,
@@ -172,7 +173,8 @@ impl Peer {
         };
         let upgrade = headers::wanted_upgrade(request.version(), request.headers())
             .filter(|_| matches!(request.body(), RequestBody::Empty))
-            .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
+            .and_then(|protocol| Some((protocol, request.extensions_mut().remove()?)))
+            .map(|(protocol, downstream)| Upgrade { protocol, downstream });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
         let (mut head, body) = self.rewritten(request, client, &host_header, claim.strip, protocol, entry);
         let sent = match visit {

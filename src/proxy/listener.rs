@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use hyper::server::conn::{http1, http2};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
@@ -24,8 +26,10 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::client::Client;
 use super::clients::Place;
 use super::exchange::Peer;
+use super::inbound::Inbound;
 use super::proxy_protocol::Addresses;
 use super::{Proxy, limits, proxy_protocol};
+use crate::http1::server::{self, Closing, Limits};
 use crate::metrics::OpenConnection;
 
 /// How ALPN names HTTP/2 (RFC 9113, 3.2).
@@ -167,7 +171,7 @@ impl Accepted {
 }
 
 async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
-    let Some(tls) = tls else { return run_http1(stream, peer).await };
+    let Some(tls) = tls else { return run_http1(stream.into_split(), peer).await };
     let cut = peer.proxy.0.cut.clone();
     let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
     let metrics = peer.proxy.0.routes.metrics();
@@ -187,34 +191,32 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
     if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
         run_http2(stream, peer).await;
     } else {
-        run_http1(stream, peer).await;
+        run_http1(split(stream), peer).await;
     }
 }
 
-async fn run_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
-    let service = {
+async fn run_http1<R, W>((read, write): (R, W), peer: Arc<Peer>)
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let limits =
+        Limits { head_bytes_max: limits::HEADER_BYTES_MAX, head_time_max: peer.proxy.0.config.timeouts.head };
+    let closing = Closing::default();
+    let handler = {
         let peer = Arc::clone(&peer);
-        service_fn(move |request| {
-            let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request).await) }
-        })
+        move |request: Request<_>| Arc::clone(&peer).answer(request.map(Inbound::from))
     };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(peer.proxy.0.config.timeouts.head)
-        .max_header_size(limits::HEADER_BYTES_MAX)
-        .max_buf_size(limits::BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    until_end(connection, http1::UpgradeableConnection::graceful_shutdown, &peer).await;
+    let connection = server::serve(read, write, limits, closing.clone(), handler);
+    until_end(connection, |_| closing.ask(), &peer).await;
 }
 
 async fn run_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
     let service = {
         let peer = Arc::clone(&peer);
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
             let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+            async move { Ok::<_, Infallible>(peer.answer(request.map(Inbound::from)).await) }
         })
     };
     let connection = http2::Builder::new(TokioExecutor::new())

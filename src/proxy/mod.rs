@@ -34,6 +34,7 @@ mod forward;
 mod frames;
 mod guard;
 mod headers;
+mod inbound;
 mod inlet;
 mod listener;
 mod outbound;
@@ -99,8 +100,6 @@ mod limits {
     pub(super) const PROXY_HEADER_TIME_MAX: Duration = Duration::from_secs(5);
     /// Addresses that are read from the end of `X-Forwarded-For`; further ones are as good as not said.
     pub(super) const FORWARDED_HOPS_MAX: usize = 32;
-    /// What is read ahead or not yet written on one HTTP/1 connection.
-    pub(super) const BUFFER_BYTES_MAX: usize = 128 * 1024;
     /// Handshakes that take longer are from a broken client, or not a client at all.
     pub(super) const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
     /// Concurrent streams of one HTTP/2 connection; hyper's default.

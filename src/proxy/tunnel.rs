@@ -20,8 +20,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -32,12 +30,13 @@ use super::exchange::Peer;
 use super::frames::{CLOSE_GOING_AWAY, Frames, masked_close};
 use super::limits::{LAST_WORDS_TIME_MAX, TUNNEL_BUFFER_BYTES};
 use crate::http1::Switched;
+use crate::http1::server::Takeover;
 use crate::traffic::Upgraded;
 
 /// Two connections about to become one.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    pub downstream: OnUpgrade,
+    pub downstream: Takeover,
     pub upstream: Switched,
     pub is_websocket: bool,
     /// Uncounts when the tunnel has ended.
@@ -69,8 +68,8 @@ impl Tunnel {
                 () = self.peer.shutdown.cancelled() => {}
             }
         };
-        let downstream = match proxy.cut.run_until_cancelled(self.downstream).await {
-            Some(Ok(downstream)) => TokioIo::new(downstream),
+        let downstream = match proxy.cut.run_until_cancelled(self.downstream.taken()).await {
+            Some(Ok(downstream)) => downstream,
             Some(Err(error)) => return debug!(error = &error as &dyn std::error::Error, "no tunnel"),
             None => return,
         };

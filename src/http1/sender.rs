@@ -1,0 +1,262 @@
+//! A message on its way: its head, then its body as it comes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::HeaderMap;
+use hyper::body::Body;
+use tokio::io::AsyncWrite;
+
+/// Pieces up to this size are copied behind what is written already: one write costs less than two slices.
+const COPY_BYTES_MAX: usize = 2 * 1024;
+/// What is gathered of small pieces before it is written.
+const GATHER_BYTES_MAX: usize = 16 * 1024;
+/// What an idle connection keeps of its buffer.
+const KEEP_BYTES_MAX: usize = 4 * 1024;
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By `Content-Length`, by the end of the connection, or there is no body.
+    Plain,
+    /// Chunk by chunk (RFC 9112, 7.1).
+    Chunked,
+}
+
+/// What is still to be written of one message.
+#[derive(Debug)]
+pub(super) struct Sender<B> {
+    /// Written first.
+    pub out: BytesMut,
+    /// Written after it.
+    data: Bytes,
+    /// Written last: the end of a chunk, which must not wait for the next one.
+    tail: &'static [u8],
+    body: Option<B>,
+    framing: Framing,
+    /// Whether the other side wants trailers.
+    takes_trailers: bool,
+    state: State,
+    /// How often something was written.
+    moved: u32,
+    /// Whether the body gave a piece.
+    has_begun: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The body goes on.
+    Body,
+    /// Everything is in `out` and `data`.
+    Flush,
+    Done,
+}
+
+/// Why a message ended before its end.
+#[derive(Debug)]
+pub(super) enum Error<E> {
+    Io(io::Error),
+    Body(E),
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
+    pub(super) fn new() -> Self {
+        Self {
+            out: BytesMut::new(),
+            data: Bytes::new(),
+            tail: &[],
+            body: None,
+            framing: Framing::Plain,
+            takes_trailers: true,
+            state: State::Done,
+            moved: 0,
+            has_begun: false,
+        }
+    }
+
+    /// The head is in `out`; the body follows.
+    pub(super) fn start(&mut self, body: Option<B>, framing: Framing, takes_trailers: bool) {
+        self.takes_trailers = takes_trailers;
+        self.state = if body.is_some() { State::Body } else { State::Flush };
+        self.body = body;
+        self.framing = framing;
+        self.moved = 0;
+        self.has_begun = false;
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Changes whenever something was written.
+    pub(super) fn moved(&self) -> u32 {
+        self.moved
+    }
+
+    /// Whether nothing was written and nothing of the body was taken.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.moved == 0 && !self.has_begun
+    }
+
+    /// The body, if there is one and it has not ended.
+    pub(super) fn take_body(&mut self) -> Option<B> {
+        self.body.take()
+    }
+
+    /// Gives up a buffer that grew.
+    pub(super) fn shrink(&mut self) {
+        if self.out.capacity() > KEEP_BYTES_MAX {
+            self.out = BytesMut::new();
+        }
+    }
+
+    /// Writes what there is; the body is left alone while `waits`.
+    pub(super) fn poll<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        waits: bool,
+    ) -> Poll<Result<(), Error<B::Error>>> {
+        loop {
+            let is_waiting = waits || self.gather(cx)?;
+            while !self.out.is_empty() || !self.data.is_empty() || !self.tail.is_empty() {
+                let written = match ready!(self.poll_write(stream, cx)) {
+                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                    other => other,
+                };
+                match written {
+                    Ok(count) => self.advance(count),
+                    Err(error) => return Poll::Ready(Err(self.fail(Error::Io(error)))),
+                }
+            }
+            match self.state {
+                State::Done => return Poll::Ready(Ok(())),
+                // TLS keeps what the socket did not take.
+                State::Flush => match ready!(Pin::new(&mut *stream).poll_flush(cx)) {
+                    Ok(()) => {
+                        self.state = State::Done;
+                        self.body = None;
+                    }
+                    Err(error) => return Poll::Ready(Err(self.fail(Error::Io(error)))),
+                },
+                State::Body if is_waiting => {
+                    return match ready!(Pin::new(&mut *stream).poll_flush(cx)) {
+                        Ok(()) => Poll::Pending,
+                        Err(error) => Poll::Ready(Err(self.fail(Error::Io(error)))),
+                    };
+                }
+                State::Body => {}
+            }
+        }
+    }
+
+    /// Takes what the body has, so that the first pieces go out together with the head. Whether the body has to be waited for.
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<B::Error>> {
+        while self.state == State::Body && self.data.is_empty() && self.out.len() < GATHER_BYTES_MAX {
+            let Some(body) = &mut self.body else { break };
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Pending => return Ok(true),
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.has_begun = true;
+                    let is_last = body.is_end_stream();
+                    match frame.into_data() {
+                        Ok(data) => {
+                            self.push(data);
+                            if is_last {
+                                self.finish(None);
+                            }
+                        }
+                        Err(frame) => self.finish(frame.trailers_ref().filter(|_| self.takes_trailers)),
+                    }
+                }
+                Poll::Ready(None) => self.finish(None),
+                Poll::Ready(Some(Err(error))) => return Err(self.fail(Error::Body(error))),
+            }
+        }
+        Ok(false)
+    }
+
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
+        if self.data.is_empty() && self.tail.is_empty() {
+            return stream.poll_write(cx, &self.out);
+        }
+        if stream.is_write_vectored() {
+            let slices = [IoSlice::new(&self.out), IoSlice::new(&self.data), IoSlice::new(self.tail)];
+            return stream.poll_write_vectored(cx, &slices);
+        }
+        let first = [&self.out[..], &self.data[..], self.tail].into_iter().find(|part| !part.is_empty());
+        stream.poll_write(cx, first.unwrap_or_default())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.moved = self.moved.wrapping_add(1);
+        let of_out = count.min(self.out.len());
+        self.out.advance(of_out);
+        let of_data = (count - of_out).min(self.data.len());
+        self.data.advance(of_data);
+        self.tail = &self.tail[count - of_out - of_data..];
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        if self.framing == Framing::Chunked {
+            let size = format!("{:x}\r\n", data.len());
+            self.out.put_slice(size.as_bytes());
+        }
+        if data.len() <= COPY_BYTES_MAX {
+            self.out.put_slice(&data);
+            if self.framing == Framing::Chunked {
+                self.out.put_slice(b"\r\n");
+            }
+            return;
+        }
+        if self.framing == Framing::Chunked {
+            self.tail = b"\r\n";
+        }
+        self.data = data;
+    }
+
+    fn finish(&mut self, trailers: Option<&HeaderMap>) {
+        if self.framing == Framing::Chunked {
+            // What was gathered before it has to be written first.
+            let mut end = BytesMut::new();
+            end.put_slice(b"0\r\n");
+            for (name, value) in trailers.into_iter().flatten() {
+                end.put_slice(name.as_str().as_bytes());
+                end.put_slice(b": ");
+                end.put_slice(value.as_bytes());
+                end.put_slice(b"\r\n");
+            }
+            end.put_slice(b"\r\n");
+            if self.data.is_empty() {
+                self.out.unsplit(end);
+            } else if trailers.is_none() {
+                self.tail = b"\r\n0\r\n\r\n";
+            } else {
+                let mut data = BytesMut::from(&self.data[..]);
+                data.put_slice(self.tail);
+                data.unsplit(end);
+                (self.data, self.tail) = (data.freeze(), &[]);
+            }
+        }
+        self.state = State::Flush;
+    }
+
+    /// Nothing more will be written.
+    fn fail(&mut self, error: Error<B::Error>) -> Error<B::Error> {
+        self.state = State::Done;
+        self.out.clear();
+        self.data = Bytes::new();
+        self.tail = &[];
+        error
+    }
+}

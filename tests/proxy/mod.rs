@@ -6,6 +6,7 @@ mod balance;
 mod buffer;
 mod canary;
 mod compress;
+mod connection;
 mod cors;
 mod drain;
 mod eject;

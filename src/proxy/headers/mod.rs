@@ -1,10 +1,7 @@
 //! What happens to headers on the way (RFC 9110, 7.6): those that belong to one connection end here, in both directions, and
 //! those that tell the app about its client are ours alone to say ([`Client`]).
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-    UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::client::Client;
@@ -17,8 +14,6 @@ pub(super) static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forw
 pub(super) static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 static X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 
 /// What the app is told about a request.
@@ -60,7 +55,8 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: 
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    headers.insert(HOST, told.host.clone());
+    // One that is there is the same: requests with two different ones were refused.
+    headers.entry(HOST).or_insert_with(|| told.host.clone());
     told.client.tell(headers, told.host, told.prefix);
     headers.insert(&X_REQUEST_ID, told.id);
     headers.insert(&X_REQUEST_START, told.start_ms.into());
@@ -95,17 +91,30 @@ pub(super) fn rewrite_switch(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
+/// Most messages have none of them: looking at the names once costs less than asking for each.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        remove_listed(headers);
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+        if name == CONNECTION {
+            remove_listed(headers);
+        } else {
+            headers.remove(name);
+        }
     }
-    headers.remove(&KEEP_ALIVE);
-    headers.remove(&PROXY_CONNECTION);
-    headers.remove(PROXY_AUTHENTICATE);
-    headers.remove(PROXY_AUTHORIZATION);
-    headers.remove(TE);
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(UPGRADE);
+}
+
+/// Whether a header belongs to one connection (RFC 9110, 7.6.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Removes `Connection` and what it lists. The length stays whatever it lists: without it the body would end elsewhere.

@@ -70,7 +70,8 @@
 //!   keeps it so.
 //! - Domain types are not serialised: the manifest, the wire and the disk each have forms of their own.
 //!
-//! Deliberately absent: `unsafe`; a lock on the request path beyond loading the table; restarts by the engine (the
+//! Deliberately absent: `unsafe`; a lock that a request could wait for (the table is an
+//! atomic pointer, the counters are atomics); restarts by the engine (the
 //! controller restarts); a database server; consensus between machines; anything that a daemon of its own would have to
 //! install on a host; guesses how a language is built without a Dockerfile.
 //!

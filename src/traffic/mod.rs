@@ -35,6 +35,7 @@ mod verified;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::line::Line;
@@ -57,6 +58,9 @@ pub use verified::{Digest, Verified};
 /// The published table, shared by both planes; clones are handles on the same one.
 #[derive(Debug, Clone)]
 pub struct Routes {
+    /// What requests read, without a lock.
+    newest: Arc<ArcSwap<Live>>,
+    /// The same, for those that wait for the next one.
     live: watch::Sender<Arc<Live>>,
     known: Arc<Mutex<Known>>,
     metrics: Metrics,
@@ -124,6 +128,7 @@ impl Routes {
     #[must_use]
     pub fn with_sticky_key(sticky: StickyKey) -> Self {
         Self {
+            newest: Arc::default(),
             live: watch::Sender::new(Arc::default()),
             known: Arc::default(),
             metrics: Metrics::default(),
@@ -159,13 +164,15 @@ impl Routes {
         let old = self.load();
         start_slowly(&old, &targets);
         let guards = Guards::of(table.routes(), old.table.routes(), &old.guards);
-        self.live.send_replace(Arc::new(Live { table, targets, guards }));
+        let live = Arc::new(Live { table, targets, guards });
+        self.newest.store(Arc::clone(&live));
+        self.live.send_replace(live);
     }
 
     /// The table as it is now.
     #[must_use]
     pub fn load(&self) -> Arc<Live> {
-        Arc::clone(&self.live.borrow())
+        self.newest.load_full()
     }
 
     /// A receiver that wakes at every publication; what it holds is always the newest.

@@ -55,8 +55,7 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: 
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    // One that is there is the same: requests with two different ones were refused.
-    headers.entry(HOST).or_insert_with(|| told.host.clone());
+    headers.insert(HOST, told.host.clone());
     told.client.tell(headers, told.host, told.prefix);
     headers.insert(&X_REQUEST_ID, told.id);
     headers.insert(&X_REQUEST_START, told.start_ms.into());

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::outbound::BoxError;
-use crate::{http1, http2};
 use crate::traffic::Outcome;
+use crate::{http1, http2};
 
 /// Why a request was not answered by an app.
 #[derive(Debug, thiserror::Error)]

@@ -54,7 +54,9 @@ pub(super) async fn run(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'st
         loop {
             match timeout(limits::H2_GOODBYE_TIME_MAX, connection.as_mut()).await {
                 Ok(result) => return tell(result),
-                Err(_) if idle.is_now() => return debug!("connection was dropped, its client does not leave"),
+                Err(_) if idle.is_now() => {
+                    return debug!("connection was dropped, its client does not leave");
+                }
                 Err(_) => {}
             }
         }

@@ -30,7 +30,7 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests;
-//! [`proxy`] serves requests; [`http1`] speaks with upstreams;
+//! [`proxy`] serves requests; [`http1`] and [`http2`] speak with upstreams;
 //! [`tls`] is the local CA, its certificates, and the machine's trust in it.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
@@ -97,6 +97,7 @@ pub mod controller;
 pub mod engine;
 pub mod hex;
 pub mod http1;
+pub mod http2;
 pub mod instance;
 pub mod logs;
 pub mod manifest;

@@ -5,7 +5,7 @@ use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use httparse::Status;
 
-use super::{Error, HEADERS_MAX};
+use super::{Error, HEAD_BYTES_MAX, HEADERS_MAX};
 
 const BAD_HEADER: Error = Error::Invalid("bad header");
 
@@ -27,6 +27,9 @@ pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Response<()>>, Error>
         Err(httparse::Error::Status) => return Err(Error::Invalid("bad status")),
         Err(_) => return Err(BAD_HEADER),
     };
+    if length > HEAD_BYTES_MAX {
+        return Err(Error::HeadTooLarge);
+    }
     let mut response = Response::new(());
     let status = head.code.and_then(|code| StatusCode::from_u16(code).ok());
     *response.status_mut() = status.ok_or(Error::Invalid("bad status"))?;

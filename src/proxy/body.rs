@@ -5,15 +5,16 @@
 //! hyper stop polling, and so the upstream stop sending.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tracing::warn;
 
 use super::access::Entry;
-use crate::http1;
+use super::outbound::BoxError;
 use crate::traffic::{InFlight, Outcome};
+use crate::{http1, http2};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -28,7 +29,9 @@ enum Source {
     /// Of the proxy itself; empty when it was sent.
     Page(Bytes),
     /// As it arrives from an upstream. The request is counted as long as it has not ended.
-    Upstream { body: http1::ResponseBody, guard: Option<InFlight> },
+    Http1 { body: http1::ResponseBody, guard: Option<InFlight> },
+    /// The same, on a connection that it shares.
+    Http2 { body: http2::ResponseBody, guard: Option<InFlight> },
 }
 
 impl ResponseBody {
@@ -37,13 +40,19 @@ impl ResponseBody {
         Self { source: Source::Page(bytes), entry: None }
     }
 
-    /// A body that arrives from an upstream.
-    pub(super) fn streaming(mut body: http1::ResponseBody, guard: InFlight) -> Self {
+    /// A body that arrives from an upstream by HTTP/1.
+    pub(super) fn http1(mut body: http1::ResponseBody, guard: InFlight) -> Self {
         let mut guard = Some(guard);
         if body.is_end_stream() {
             end(&mut body, &mut guard);
         }
-        Self { source: Source::Upstream { body, guard }, entry: None }
+        Self { source: Source::Http1 { body, guard }, entry: None }
+    }
+
+    /// A body that arrives from an upstream by HTTP/2.
+    pub(super) fn http2(body: http2::ResponseBody, guard: InFlight) -> Self {
+        let guard = (!body.is_end_stream()).then_some(guard);
+        Self { source: Source::Http2 { body, guard }, entry: None }
     }
 
     /// Lets the entry be written when the body has been sent.
@@ -54,30 +63,34 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = http1::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, http1::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { source, entry } = &mut *self;
         let frame = match source {
             Source::Page(bytes) if bytes.is_empty() => None,
             Source::Page(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Source::Upstream { body, guard } => {
-                let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
-                match &frame {
-                    Some(Err(error)) => {
-                        if let Some(mut guard) = guard.take() {
-                            guard.note(Outcome::Broken);
-                        }
-                        log_broken(entry.as_ref(), error);
+            Source::Http1 { body, guard } => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_ref()))),
+                frame => {
+                    if frame.is_none() || body.is_end_stream() {
+                        end(body, guard);
                     }
-                    Some(Ok(_)) if !body.is_end_stream() => {}
-                    _ => end(body, guard),
+                    frame.map(|frame| frame.map_err(Into::into))
                 }
-                frame
-            }
+            },
+            Source::Http2 { body, guard } => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_ref()))),
+                frame => {
+                    if frame.as_ref().is_none_or(|frame| is_last(frame)) || body.is_end_stream() {
+                        *guard = None;
+                    }
+                    frame.map(|frame| frame.map_err(Into::into))
+                }
+            },
         };
         if let (Some(entry), Some(Ok(frame))) = (entry, &frame) {
             entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -88,14 +101,16 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Page(bytes) => bytes.is_empty(),
-            Source::Upstream { body, .. } => body.is_end_stream(),
+            Source::Http1 { body, .. } => body.is_end_stream(),
+            Source::Http2 { body, .. } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Page(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream { body, .. } => body.size_hint(),
+            Source::Http1 { body, .. } => body.size_hint(),
+            Source::Http2 { body, .. } => body.size_hint(),
         }
     }
 }
@@ -108,8 +123,23 @@ fn end(body: &mut http1::ResponseBody, guard: &mut Option<InFlight>) {
     *guard = None;
 }
 
-fn log_broken(entry: Option<&Entry>, error: &http1::Error) {
-    let Some(entry) = entry else { return };
+/// Whether no frame comes after this one.
+fn is_last<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
+    frame.as_ref().is_ok_and(Frame::is_trailers)
+}
+
+/// Notes that the response ended early, and uncounts the request.
+fn broken(error: BoxError, guard: &mut Option<InFlight>, entry: Option<&Entry>) -> BoxError {
+    if let Some(mut guard) = guard.take() {
+        guard.note(Outcome::Broken);
+    }
+    if let Some(entry) = entry {
+        log_broken(entry, &*error);
+    }
+    error
+}
+
+fn log_broken(entry: &Entry, error: &(dyn std::error::Error + Send + Sync + 'static)) {
     warn!(
         app = entry.app(),
         instance = entry.instance(),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Proxy;
 use super::error::Error;
-use crate::policy::{Balance, Timeouts};
+use crate::policy::{Balance, Protocol, Timeouts};
 use crate::route::{Mode, Route};
 use crate::traffic::{Client, Found, InFlight, Outcome, Place, Refusal, STICKY_COOKIE, Upstream};
 
@@ -28,6 +28,8 @@ pub(super) struct Claim {
     pub timeouts: Timeouts,
     /// How often the request may be sent again.
     pub retries: u32,
+    /// What is spoken with the upstream.
+    pub protocol: Protocol,
     /// What makes the client come back to this upstream, unless it does already.
     cookie: Option<HeaderValue>,
 }
@@ -73,7 +75,14 @@ impl Claim {
         } else {
             None
         };
-        Self { guard, strip: stripped(route), timeouts: policy.timeouts, retries: policy.retries, cookie }
+        Self {
+            guard,
+            strip: stripped(route),
+            timeouts: policy.timeouts,
+            retries: policy.retries,
+            protocol: policy.protocol,
+            cookie,
+        }
     }
 
     /// Notes the response, and tells the client where to come back to.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::outbound::BoxError;
-use crate::http1;
 use crate::traffic::Outcome;
+use crate::{http1, http2};
 
 /// Why a request was not answered by an app.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +59,12 @@ pub(super) enum Error {
     ConnectTimeout,
     #[error("the instance sent no response")]
     Died(#[source] http1::Error),
+    #[error("the instance sent no response")]
+    Aborted(#[source] http2::Error),
     #[error("the instance changed the protocol without being asked")]
     UnwantedUpgrade,
+    #[error("the instance did not open a WebSocket")]
+    DeclinedUpgrade,
     #[error("the instance sent no response in time")]
     Silent,
     #[error("the response of the instance broke off")]
@@ -96,9 +100,12 @@ impl Error {
             Self::LongAddress => StatusCode::URI_TOO_LONG,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unreachable(_) | Self::Died(_) | Self::UnwantedUpgrade | Self::Broken(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Unreachable(_)
+            | Self::Died(_)
+            | Self::Aborted(_)
+            | Self::UnwantedUpgrade
+            | Self::DeclinedUpgrade
+            | Self::Broken(_) => StatusCode::BAD_GATEWAY,
             Self::Maintenance { .. }
             | Self::PasswordsBusy
             | Self::NotReady
@@ -115,7 +122,7 @@ impl Error {
     pub(super) fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Unreachable(_) | Self::ConnectTimeout => Some(Outcome::ConnectError),
-            Self::Died(_) | Self::UnwantedUpgrade | Self::Silent => Some(Outcome::Broken),
+            Self::Died(_) | Self::Aborted(_) | Self::UnwantedUpgrade | Self::Silent => Some(Outcome::Broken),
             _ => None,
         }
     }
@@ -140,7 +147,9 @@ impl Error {
             | Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)
+            | Self::Aborted(_)
             | Self::UnwantedUpgrade
+            | Self::DeclinedUpgrade
             | Self::Silent
             | Self::Broken(_)
             | Self::Expired => Side::Upstream,
@@ -177,12 +186,36 @@ impl Error {
             Self::QueueExpired => "queue-expired",
             Self::Unreachable(_) => "unreachable",
             Self::ConnectTimeout => "connect-timeout",
-            Self::Died(_) => "no-response",
+            Self::Died(_) | Self::Aborted(_) => "no-response",
             Self::UnwantedUpgrade => "unwanted-upgrade",
+            Self::DeclinedUpgrade => "declined-upgrade",
             Self::Silent => "response-timeout",
             Self::Broken(_) => "response-broken",
             Self::Expired => "request-timeout",
             Self::Spool(_) => "spool-failed",
+        }
+    }
+
+    /// What a client of gRPC is told in the place of a status: the names are those of gRPC's own mapping from HTTP, but for what
+    /// it has a better name for.
+    pub(super) fn grpc_status(&self) -> u8 {
+        const UNKNOWN: u8 = 2;
+        const DEADLINE_EXCEEDED: u8 = 4;
+        const PERMISSION_DENIED: u8 = 7;
+        const RESOURCE_EXHAUSTED: u8 = 8;
+        const UNIMPLEMENTED: u8 = 12;
+        const INTERNAL: u8 = 13;
+        const UNAVAILABLE: u8 = 14;
+        const UNAUTHENTICATED: u8 = 16;
+        match self.status().as_u16() {
+            401 => UNAUTHENTICATED,
+            403 => PERMISSION_DENIED,
+            404 | 405 => UNIMPLEMENTED,
+            408 | 504 => DEADLINE_EXCEEDED,
+            413 | 414 | 429 => RESOURCE_EXHAUSTED,
+            400 | 500 => INTERNAL,
+            502 | 503 => UNAVAILABLE,
+            _ => UNKNOWN,
         }
     }
 
@@ -231,7 +264,9 @@ impl Error {
             Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)
+            | Self::Aborted(_)
             | Self::UnwantedUpgrade
+            | Self::DeclinedUpgrade
             | Self::Silent
             | Self::Broken(_)
             | Self::Expired => {

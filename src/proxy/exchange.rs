@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
+use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span, warn};
 
 use super::access::Entry;
+use super::answer::Reply;
 use super::body::ResponseBody;
 use super::claim::{Address, Claim};
 use super::client::{self, Client};
@@ -22,11 +23,12 @@ use super::headers::{self, Told};
 use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
-use super::tunnel::Tunnel;
+use super::tunnel::{Downstream, Tunnel};
+use super::websocket::{self, Handshake};
 use super::{Proxy, inlet, target};
-use crate::http1::server::Takeover;
-use crate::http1::{self, Answer, RequestBody, Switched};
+use crate::http1::{RequestBody, Switched};
 use crate::metrics::OpenConnection;
+use crate::policy::Protocol;
 use crate::traffic::InFlight;
 
 /// Where the local CA's certificate is, on every host, over http.
@@ -52,7 +54,34 @@ pub(super) struct Peer {
 /// A client's wish to change the protocol.
 struct Upgrade {
     protocol: HeaderValue,
-    downstream: Takeover,
+    downstream: Downstream,
+    /// Ours with the upstream, where the client's HTTP has none.
+    handshake: Option<Handshake>,
+}
+
+/// How a request goes on to its upstream.
+struct Onward<'r> {
+    host: &'r HeaderValue,
+    /// How many bytes are taken off the path.
+    strip: usize,
+    version: Version,
+    upgrade: Option<HeaderValue>,
+}
+
+impl Upgrade {
+    /// `None` where the connection cannot be taken over.
+    fn new(protocol: HeaderValue, request: &mut Request<RequestBody>) -> Option<Self> {
+        let downstream = Downstream::Http1(request.extensions_mut().remove()?);
+        Some(Self { protocol, downstream, handshake: None })
+    }
+
+    /// The WebSocket of a client that speaks HTTP/2: the handshake of HTTP/1.1 is ours to make.
+    fn extended(request: &mut Request<RequestBody>) -> Self {
+        let handshake = Handshake::begin(request.headers_mut());
+        let protocol = HeaderValue::from_static(websocket::PROTOCOL);
+        let downstream = Downstream::Http2(hyper::upgrade::on(request));
+        Self { protocol, downstream, handshake: Some(handshake) }
+    }
 }
 
 impl Peer {
@@ -62,6 +91,7 @@ impl Peer {
         let is_head = request.method() == Method::HEAD;
         let version = request.version();
         let accept = request.headers().get(ACCEPT).cloned();
+        let is_grpc = headers::is_grpc(request.method(), version, request.headers());
         let behind =
             self.is_trusted.then(|| Box::new(self.client.behind(request.headers(), &proxy.config.trust)));
         let client = behind.as_deref().unwrap_or(&self.client);
@@ -69,19 +99,26 @@ impl Peer {
         let id = given_id.unwrap_or_else(|| proxy.ids.next());
         let mut entry = Entry::new(&self, client, id, &request);
         let mut visit = None;
-        let answer = self.route(request, client, &mut entry, &mut visit).await;
+        let answer = self.route(request, client, is_grpc, &mut entry, &mut visit).await;
         let mut response = match answer {
             // The entry of a tunnel went with it.
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return response,
+            Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                if version >= Version::HTTP_2 {
+                    // As extended CONNECT has it (RFC 8441, 5).
+                    *response.status_mut() = StatusCode::OK;
+                }
+                return response;
+            }
             Ok(response) => response,
             Err(error) => {
                 log(&error, &entry);
                 entry.failed(&error);
+                entry.status = error.status().as_u16();
                 let accept = HeaderMap::from_iter(accept.map(|accept| (ACCEPT, accept)));
                 let mut page = page::of_error(
                     &error,
                     Setting {
-                        format: Format::preferred(&accept),
+                        format: if is_grpc { Format::Grpc } else { Format::preferred(&accept) },
                         app: entry.app(),
                         domain: &proxy.config.domain,
                         id: &entry.id,
@@ -97,7 +134,9 @@ impl Peer {
         if let Some(visit) = &visit {
             visit.finish(response.headers_mut());
         }
-        entry.status = response.status().as_u16();
+        if entry.status == 0 {
+            entry.status = response.status().as_u16();
+        }
         if is_head && !response.body().is_end_stream() {
             let length = response.body().size_hint().exact().unwrap_or_default();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -111,12 +150,18 @@ impl Peer {
         self: &Arc<Self>,
         mut request: Request<Inbound>,
         client: &Client,
+        is_grpc: bool,
         entry: &mut Entry,
         visit: &mut Option<Box<Visit>>,
     ) -> Result<Response<Outbound>, Error> {
         let proxy = &*self.proxy.0;
-        if request.method() == Method::CONNECT {
-            return Err(Error::Connect);
+        let is_extended = request.method() == Method::CONNECT;
+        if is_extended {
+            if !websocket::is_asked(&request) {
+                return Err(Error::Connect);
+            }
+            // What it is in HTTP/1.1, for the guards and for the app.
+            *request.method_mut() = Method::GET;
         }
         let uri = request.uri().clone();
         if !self.is_tls
@@ -153,7 +198,7 @@ impl Peer {
                 return Ok(answer.map(Outbound::Plain));
             }
         }
-        let (mut request, inlet) = inlet::open(request, visit)?;
+        let (mut request, inlet) = inlet::open(request, visit, is_grpc)?;
         if let Some(visit) = visit
             && let Some(max) = visit.buffered()
         {
@@ -171,12 +216,25 @@ impl Peer {
                 }
             }
         };
-        let upgrade = headers::wanted_upgrade(request.version(), request.headers())
-            .filter(|_| matches!(request.body(), RequestBody::Empty))
-            .and_then(|protocol| Some((protocol, request.extensions_mut().remove()?)))
-            .map(|(protocol, downstream)| Upgrade { protocol, downstream });
-        let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let (mut head, body) = self.rewritten(request, client, &host_header, claim.strip, protocol, entry);
+        let upgrade = if is_extended {
+            Some(Upgrade::extended(&mut request))
+        } else {
+            headers::wanted_upgrade(request.version(), request.headers())
+                .filter(|_| matches!(request.body(), RequestBody::Empty))
+                .and_then(|protocol| Upgrade::new(protocol, &mut request))
+        };
+        let onward = Onward {
+            host: &host_header,
+            strip: claim.strip,
+            version: match claim.protocol {
+                // An upgrade is of HTTP/1.1 alone.
+                Protocol::Http2 if upgrade.is_none() => Version::HTTP_2,
+                Protocol::Auto if is_grpc => Version::HTTP_2,
+                _ => Version::HTTP_11,
+            },
+            upgrade: upgrade.as_ref().map(|upgrade| upgrade.protocol.clone()),
+        };
+        let (mut head, body) = self.rewritten(request, client, onward, entry);
         let sent = match visit {
             None => self.proxy.forward(claim, to, &head, body, entry).await,
             Some(visit) => {
@@ -184,12 +242,17 @@ impl Peer {
                 Box::pin(visit.in_time(self.proxy.forward(claim, to, &head, body, entry))).await
             }
         };
-        match (sent.map_err(|error| inlet.blamed(error))?, visit) {
-            ((Answer::Response(response), guard), None) => Ok(respond(response, guard).map(Outbound::Plain)),
-            ((Answer::Response(response), guard), Some(visit)) => {
-                Box::pin(visit.shape(respond(response, guard))).await
+        let (answer, guard) = sent.map_err(|error| inlet.blamed(error))?;
+        match answer.reply(guard) {
+            // To the client it would say that there is a tunnel.
+            Reply::Response(response) if is_extended && response.status().is_success() => {
+                Err(Error::DeclinedUpgrade)
             }
-            ((Answer::Switched(response, upstream), guard), _) => {
+            Reply::Response(response) => match visit {
+                None => Ok(response.map(Outbound::Plain)),
+                Some(visit) => Box::pin(visit.shape(response)).await,
+            },
+            Reply::Switched(response, upstream, guard) => {
                 let response = self.switch(response, upstream, guard, upgrade, entry)?;
                 Ok(response.map(Outbound::Plain))
             }
@@ -201,15 +264,17 @@ impl Peer {
         &self,
         request: Request<RequestBody>,
         client: &Client,
-        host: &HeaderValue,
-        strip: usize,
-        upgrade: Option<HeaderValue>,
+        onward: Onward<'_>,
         entry: &mut Entry,
     ) -> (request::Parts, RequestBody) {
+        let Onward { host, strip, version, upgrade } = onward;
         let (mut parts, body) = request.into_parts();
         entry.received = body.size_hint().exact().unwrap_or_default();
         let uri = std::mem::take(&mut parts.uri);
-        if parts.version == Version::HTTP_2 {
+        if version == Version::HTTP_2 {
+            // Who asked for it was told to go on as soon as the body is read; nobody behind us waits.
+            parts.headers.remove(EXPECT);
+        } else if parts.version >= Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
         }
         let told = Told {
@@ -221,7 +286,7 @@ impl Peer {
         };
         headers::rewrite_request(&mut parts.headers, told, upgrade);
         parts.uri = target::for_upstream(&uri, strip);
-        parts.version = Version::HTTP_11;
+        parts.version = version;
         // Nothing of the client's connection is of use to the upstream's.
         parts.extensions.clear();
         (parts, body)
@@ -236,9 +301,15 @@ impl Peer {
         upgrade: Option<Upgrade>,
         entry: &mut Entry,
     ) -> Result<Response<ResponseBody>, Error> {
-        let Upgrade { protocol, downstream } = upgrade.ok_or(Error::UnwantedUpgrade)?;
+        let Upgrade { protocol, downstream, handshake } = upgrade.ok_or(Error::UnwantedUpgrade)?;
         let is_websocket = headers::is_websocket(&protocol);
-        headers::rewrite_switch(response.headers_mut(), protocol);
+        match handshake {
+            Some(handshake) if !handshake.ends_with(response.headers_mut()) => {
+                return Err(Error::DeclinedUpgrade);
+            }
+            Some(_) => headers::rewrite_response(response.headers_mut()),
+            None => headers::rewrite_switch(response.headers_mut(), protocol),
+        }
         let mut entry = entry.take();
         entry.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
         let span = debug_span!("tunnel", request_id = entry.id.as_str());
@@ -253,13 +324,6 @@ impl Peer {
         self.proxy.0.tasks.spawn(tunnel.run().instrument(span));
         Ok(response.map(|()| ResponseBody::page(Bytes::new())))
     }
-}
-
-/// The response as the client gets it.
-fn respond(mut response: Response<http1::ResponseBody>, guard: InFlight) -> Response<ResponseBody> {
-    *response.version_mut() = Version::HTTP_11;
-    headers::rewrite_response(response.headers_mut());
-    response.map(|body| ResponseBody::streaming(body, guard))
 }
 
 /// Logs an error that is not the client's.

@@ -6,17 +6,20 @@
 //! if it is idempotent and has no body (RFC 9110, 9.2.2). How many retries a request may have is the policy's to say, how many
 //! all requests of a route may have its budget's; then the client is told.
 
+use std::io;
 use std::sync::Arc;
 
-use http::{Method, request};
+use http::{Method, Version, request};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::Proxy;
 use super::access::Entry;
+use super::answer::Answer;
 use super::claim::{Address, Claim};
 use super::error::Error;
-use crate::http1::{self, Answer, Connection, RequestBody};
+use crate::http1::{self, Connection, RequestBody};
+use crate::http2;
 use crate::policy::Timeouts;
 use crate::traffic::{InFlight, Upstream};
 
@@ -31,7 +34,7 @@ struct How<'t> {
 }
 
 impl Proxy {
-    /// Sends the request to the claimed upstream, or to the one that a retry claims.
+    /// Sends the request to the claimed upstream, or to the one that a retry claims, by the version of HTTP that its head names.
     ///
     /// # Errors
     ///
@@ -60,6 +63,7 @@ impl Proxy {
             let was_seen = match &error {
                 Error::Unreachable(_) | Error::ConnectTimeout => false,
                 Error::Died(error) => !matches!(error, http1::Error::Unsent(_)),
+                Error::Aborted(error) => !matches!(error, http2::Error::Unsent(_)),
                 _ => return Err(error),
             };
             if retries == 0 || (was_seen && !is_repeatable) {
@@ -93,11 +97,14 @@ async fn attempt(
 ) -> Result<Answer, Error> {
     let upstream = guard.upstream();
     entry.upstream = Some(Arc::clone(upstream));
+    if head.version == Version::HTTP_2 {
+        return attempt_http2(upstream, how, head, body, entry).await;
+    }
     let How { may_reuse, is_repeatable, timeouts } = how;
     if let Some(connection) = may_reuse.then(|| upstream.take_connection()).flatten() {
         entry.connected();
         match connection.exchange(head, body, timeouts.first_byte).await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => return Ok(answer.into()),
             // It died of age while nobody looked.
             Err(http1::Error::Unsent(_)) => {}
             Err(http1::Error::Closed) if is_repeatable => {}
@@ -106,7 +113,30 @@ async fn attempt(
     }
     let connection = connect(upstream, timeouts).await?;
     entry.connected();
-    Ok(connection.exchange(head, body, timeouts.first_byte).await?)
+    Ok(connection.exchange(head, body, timeouts.first_byte).await?.into())
+}
+
+async fn attempt_http2(
+    upstream: &Upstream,
+    how: How<'_>,
+    head: &request::Parts,
+    body: &mut RequestBody,
+    entry: &mut Entry,
+) -> Result<Answer, Error> {
+    let How { mut may_reuse, timeouts, .. } = how;
+    loop {
+        let stream = upstream.open_stream(timeouts.connect).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::ConnectTimeout,
+            _ => Error::Unreachable(error),
+        })?;
+        entry.connected();
+        match stream.exchange(head, body, timeouts.first_byte).await {
+            Ok(response) => return Ok(Answer::Http2(response)),
+            // The connection ended while nobody looked; the next one may be well.
+            Err(http2::Error::Unsent(_)) if may_reuse => may_reuse = false,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 async fn connect(upstream: &Upstream, timeouts: &Timeouts) -> Result<Box<Connection>, Error> {
@@ -130,6 +160,17 @@ impl From<http1::Error> for Error {
             http1::Error::Silent => Self::Silent,
             http1::Error::RequestBody(_) => Self::BadBody,
             error => Self::Died(error),
+        }
+    }
+}
+
+impl From<http2::Error> for Error {
+    fn from(error: http2::Error) -> Self {
+        match error {
+            http2::Error::Host => Self::BadHost,
+            http2::Error::Silent => Self::Silent,
+            http2::Error::RequestBody(_) => Self::BadBody,
+            error => Self::Aborted(error),
         }
     }
 }

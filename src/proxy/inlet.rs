@@ -32,8 +32,11 @@ pub(super) struct Inlet {
 pub(super) fn open(
     request: Request<Inbound>,
     visit: Option<&Visit>,
+    is_grpc: bool,
 ) -> Result<(Request<RequestBody>, Inlet), Error> {
-    let (max, idle): (_, Duration) = visit.map_or((None, BODY_IDLE_TIME_MAX), Visit::body_limits);
+    let (max, idle) = visit.map_or((None, None), Visit::body_limits);
+    // Either side of a call may be silent for as long as it likes, as in a tunnel.
+    let idle: Option<Duration> = idle.or((!is_grpc).then_some(BODY_IDLE_TIME_MAX));
     let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
     if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
         || codings.next().is_some()

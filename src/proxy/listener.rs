@@ -1,19 +1,15 @@
 //! Accepts connections, does TLS, and runs HTTP on them until they end or are asked to.
 //!
-//! Which HTTP is spoken is what ALPN agreed on, never guessed from bytes. A connection holds one place of all that there are;
+//! Over TLS ALPN says which HTTP is spoken. Without TLS it is HTTP/1, unless the connection begins as one of HTTP/2 does. A connection holds one place of all that there are;
 //! when none is free nothing is accepted, and clients wait in the kernel's queue.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,7 +24,8 @@ use super::clients::Place;
 use super::exchange::Peer;
 use super::inbound::Inbound;
 use super::proxy_protocol::Addresses;
-use super::{Proxy, limits, proxy_protocol};
+use super::rewind::Rewind;
+use super::{Proxy, http2, limits, proxy_protocol};
 use crate::http1::server::{self, Closing, Limits};
 use crate::metrics::OpenConnection;
 
@@ -51,7 +48,7 @@ struct Accepted {
 }
 
 impl Proxy {
-    /// Serves plain HTTP/1.1 until `shutdown`; connections go on until [`Proxy::finish`].
+    /// Serves HTTP/1.1, and HTTP/2 to clients that know that it is spoken, until `shutdown`; connections go on until [`Proxy::finish`].
     pub async fn serve_http(self, listener: TcpListener, shutdown: CancellationToken) {
         self.serve(listener, None, shutdown).await;
     }
@@ -171,7 +168,7 @@ impl Accepted {
 }
 
 async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
-    let Some(tls) = tls else { return run_http1(stream.into_split(), peer).await };
+    let Some(tls) = tls else { return run_plain(stream, peer).await };
     let cut = peer.proxy.0.cut.clone();
     let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
     let metrics = peer.proxy.0.routes.metrics();
@@ -189,13 +186,28 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
     };
     metrics.handshakes().inc();
     if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-        run_http2(stream, peer).await;
+        http2::run(stream, peer).await;
     } else {
-        run_http1(split(stream), peer).await;
+        run_http1(BytesMut::new(), split(stream), peer).await;
     }
 }
 
-async fn run_http1<R, W>((read, write): (R, W), peer: Arc<Peer>)
+async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
+    let look = timeout(peer.proxy.0.config.timeouts.head, Rewind::look(stream));
+    match peer.shutdown.run_until_cancelled(look).await {
+        Some(Ok(Ok((stream, true)))) => http2::run(stream, peer).await,
+        Some(Ok(Ok((stream, false)))) => {
+            let (ahead, stream) = stream.into_parts();
+            run_http1(ahead, stream.into_split(), peer).await;
+        }
+        Some(Ok(Err(error))) => debug!(error = &error as &dyn std::error::Error, "connection ended"),
+        Some(Err(_)) => debug!("connection said nothing for too long"),
+        None => {}
+    }
+}
+
+/// `ahead` was read already.
+async fn run_http1<R, W>(ahead: BytesMut, (read, write): (R, W), peer: Arc<Peer>)
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -207,29 +219,8 @@ where
         let peer = Arc::clone(&peer);
         move |request: Request<_>| Arc::clone(&peer).answer(request.map(Inbound::from))
     };
-    let connection = server::serve(read, write, limits, closing.clone(), handler);
+    let connection = server::serve(ahead, read, write, limits, closing.clone(), handler);
     until_end(connection, |_| closing.ask(), &peer).await;
-}
-
-async fn run_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
-    let service = {
-        let peer = Arc::clone(&peer);
-        service_fn(move |request: Request<Incoming>| {
-            let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request.map(Inbound::from)).await) }
-        })
-    };
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits::H2_STREAMS_MAX)
-        .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_MAX)
-        .max_local_error_reset_streams(limits::H2_LOCAL_RESETS_MAX)
-        .max_header_list_size(limits::HEADER_BYTES_MAX as u32)
-        .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(limits::H2_SEND_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    until_end(connection, http2::Connection::graceful_shutdown, &peer).await;
 }
 
 /// Runs a connection; from the shutdown on only until its requests are answered, and never beyond the cut.

@@ -22,6 +22,7 @@
 //! and buffers bodies only where a policy says so.
 
 mod access;
+mod answer;
 mod body;
 mod buffer;
 mod claim;
@@ -34,6 +35,7 @@ mod forward;
 mod frames;
 mod guard;
 mod headers;
+mod http2;
 mod inbound;
 mod inlet;
 mod listener;
@@ -41,10 +43,12 @@ mod outbound;
 mod page;
 pub mod proxy_protocol;
 mod request_id;
+mod rewind;
 mod target;
 mod tcp;
 mod timed;
 mod tunnel;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +118,8 @@ mod limits {
     pub(super) const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
     /// What waits to be written for one stream.
     pub(super) const H2_SEND_BYTES_MAX: usize = 64 * 1024;
+    /// From a GOAWAY until an idle client has left.
+    pub(super) const H2_GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
     /// After accepting failed for want of file descriptors or memory.
     pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
     /// Silence after which the kernel asks whether the client is still there; without it a vanished WebSocket stays for ever.
@@ -162,6 +168,8 @@ pub struct Timeouts {
     pub hold: Duration,
     /// For a client to send a request's head, and on a kept connection the next one; 30 s.
     pub head: Duration,
+    /// For a client to send a request on an HTTP/2 connection that has none; 3 min.
+    pub idle: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
     /// For either side of a connection to a TCP port to say something; 1 h.
@@ -214,6 +222,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             hold: Duration::from_secs(60),
             head: Duration::from_secs(30),
+            idle: Duration::from_secs(3 * 60),
             close: Duration::from_secs(2),
             port_idle: Duration::from_secs(60 * 60),
         }

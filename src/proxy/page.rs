@@ -1,16 +1,20 @@
 //! Pages that the proxy itself answers with: errors, redirects, the CA's certificate.
 //!
 //! An error is told as the client prefers: JSON for programs that ask for it, HTML for browsers, one line of text for `curl`.
-//! The HTML loads nothing and works without scripts.
+//! The HTML loads nothing and works without scripts. A client of gRPC is told in its own way: a response of nothing but
+//! headers, with `grpc-status`.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::body::ResponseBody;
 use super::error::{Error, whole_seconds};
 use super::headers::X_REQUEST_ID;
 use super::request_id::RequestId;
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// The form that a client prefers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +22,7 @@ pub(super) enum Format {
     Html,
     Json,
     Text,
+    Grpc,
 }
 
 /// What a page for an error is made of, beside the error.
@@ -40,6 +45,7 @@ pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<Response
         None => error.to_string(),
     };
     let (content_type, body) = match (format, custom) {
+        (Format::Grpc, _) => return grpc(error, &message, id),
         (Format::Json, _) => ("application/json", json(status, error.code(), &message, id)),
         (_, Some(page)) => ("text/html; charset=utf-8", filled(page, status, id)),
         (Format::Html, None) => {
@@ -66,6 +72,30 @@ pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<Response
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+/// An error for gRPC, whose clients look at `grpc-status` alone, and expect 200 whatever it is.
+fn grpc(error: &Error, message: &str, id: &RequestId) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::page(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(&GRPC_STATUS, u16::from(error.grpc_status()).into());
+    let message = HeaderValue::try_from(percent_encoded(message)).expect("visible ASCII is a header value");
+    headers.insert(&GRPC_MESSAGE, message);
+    headers.insert(&X_REQUEST_ID, id.into());
+    response
+}
+
+/// Text as `grpc-message` has it: visible ASCII and spaces, without `%`.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// A redirect, with nothing to read.
@@ -182,7 +212,7 @@ mod tests {
     use http::header::ACCEPT;
     use http::{HeaderMap, HeaderValue};
 
-    use super::{Format, marked_up};
+    use super::{Format, marked_up, percent_encoded};
 
     #[test]
     fn the_form_is_the_one_the_client_prefers() {
@@ -207,5 +237,9 @@ mod tests {
     #[test]
     fn what_a_client_sent_is_not_markup() {
         assert_eq!(marked_up("no <app> at `a&b`"), "No &lt;app&gt; at <code>a&amp;b</code>");
+    }
+    #[test]
+    fn a_message_for_grpc_is_visible_ascii() {
+        assert_eq!(percent_encoded("100 % of `café`\n"), "100 %25 of `caf%C3%A9`%0A");
     }
 }

@@ -20,6 +20,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +38,7 @@ use crate::traffic::Upgraded;
 /// Two connections about to become one.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    pub downstream: Takeover,
+    pub downstream: Downstream,
     pub upstream: Switched,
     pub is_websocket: bool,
     /// Uncounts when the tunnel has ended.
@@ -45,6 +47,20 @@ pub(super) struct Tunnel {
     /// Written to the log when the tunnel has ended.
     pub entry: Entry,
 }
+
+/// A client's connection, once its protocol was changed.
+#[derive(Debug)]
+pub(super) enum Downstream {
+    /// A whole connection.
+    Http1(Takeover),
+    /// One stream of a connection.
+    Http2(OnUpgrade),
+}
+
+/// Whatever carries bytes both ways.
+trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<C: AsyncRead + AsyncWrite + Unpin + Send> Carrier for C {}
 
 /// When the two directions of a tunnel are to end.
 #[derive(Debug, Default)]
@@ -83,6 +99,15 @@ impl Tunnel {
             &mut self.entry.bytes,
         );
         proxy.cut.run_until_cancelled(carry).await;
+    }
+}
+
+impl Downstream {
+    async fn taken(self) -> io::Result<Box<dyn Carrier>> {
+        Ok(match self {
+            Self::Http1(takeover) => Box::new(takeover.taken().await?),
+            Self::Http2(upgrade) => Box::new(TokioIo::new(upgrade.await.map_err(io::Error::other)?)),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! One upstream's live state: what is in flight on it, whether it still takes requests, and how it has fared with them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,6 +16,7 @@ use super::pick::Refusal;
 use super::random;
 use super::sticky::StickyToken;
 use crate::http1::Connection;
+use crate::http2;
 use crate::metrics::UpstreamMetrics;
 use crate::name::InstanceId;
 use crate::policy::Ejection;
@@ -38,6 +40,8 @@ pub struct Upstream {
     /// Cancelled when upgraded connections are to be closed.
     farewell: CancellationToken,
     idle: IdleConnections,
+    /// For requests that share a connection.
+    shared: http2::Connections,
     health: Health,
     /// What the cookie of a client says that is to come back here.
     token: StickyToken,
@@ -116,6 +120,7 @@ impl Upstream {
             quiet: Notify::new(),
             farewell: CancellationToken::new(),
             idle: IdleConnections::new(),
+            shared: http2::Connections::new(),
             health: Health::new(),
             token,
             line,
@@ -285,6 +290,7 @@ impl Upstream {
     pub async fn drain(&self, timeout: Duration) -> Drained {
         self.is_draining.store(true, Ordering::SeqCst);
         self.idle.clear();
+        self.shared.clear();
         self.wait_for_zero(&self.requests, timeout).await
     }
 
@@ -318,6 +324,20 @@ impl Upstream {
         if self.is_draining.load(Ordering::SeqCst) {
             self.idle.clear();
         }
+    }
+
+    /// A stream of HTTP/2 for one request; `limit` is for a connection that has to be opened first.
+    ///
+    /// # Errors
+    ///
+    /// As [`http2::Connections::open`].
+    pub async fn open_stream(&self, limit: Duration) -> io::Result<http2::Stream> {
+        let stream = self.shared.open(self.addr, limit).await;
+        // As above: a request that was counted before the drain may open one after it.
+        if self.is_draining.load(Ordering::SeqCst) {
+            self.shared.clear();
+        }
+        stream
     }
 
     async fn wait_for_zero(&self, count: &AtomicUsize, timeout: Duration) -> Drained {

@@ -10,8 +10,11 @@ mod connection;
 mod cors;
 mod drain;
 mod eject;
+mod events;
 mod forward;
+mod grpc;
 mod guards;
+mod h2;
 mod headers;
 mod identity;
 mod metrics;
@@ -25,7 +28,10 @@ mod routing;
 mod smuggling;
 mod tcp;
 mod tls;
+mod trailers;
 mod upgrade;
+mod upstream_h2;
+mod websocket_h2;
 
 use std::sync::Arc;
 

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::stream;
 use http::{HeaderMap, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Whatever body an answer has.
@@ -77,6 +79,25 @@ impl Backend {
         Builder { seen, ..Self::speaking(script) }
     }
 
+    /// An app that speaks HTTP/2 alone, with prior knowledge, and answers each request as its head has come.
+    pub fn http2<F>(answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static) -> Builder
+    where
+        F: Future<Output = Response<AnyBody>> + Send + 'static,
+    {
+        Self::speaking(move |stream| {
+            let answer = answer.clone();
+            let service = service_fn(move |request| {
+                let answer = answer(request);
+                async { Ok::<_, Infallible>(answer.await) }
+            });
+            async move {
+                let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            }
+        })
+    }
+
     /// An app that does what `script` says with every connection.
     pub fn speaking<F>(script: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Builder
     where
@@ -134,4 +155,11 @@ impl Seen {
 /// A body that is known from the start.
 pub fn full(text: impl Into<Bytes>) -> AnyBody {
     Full::new(text.into()).boxed()
+}
+
+/// A body that is sent piece by piece, and ends when the sender is dropped.
+pub fn streaming() -> (mpsc::UnboundedSender<Frame<Bytes>>, AnyBody) {
+    let (sender, mut frames) = mpsc::unbounded_channel();
+    let frames = stream::poll_fn(move |cx| frames.poll_recv(cx).map(|frame| frame.map(Ok)));
+    (sender, StreamBody::new(frames).boxed())
 }

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::backend::AnyBody;
 use super::soon;
 
 /// A whole response.
@@ -22,6 +24,7 @@ pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: String,
+    pub trailers: HeaderMap,
 }
 
 /// A connection that is written and read byte by byte.
@@ -30,8 +33,9 @@ pub struct Raw(pub TcpStream);
 /// A keep-alive connection for whole requests.
 pub struct Client(http1::SendRequest<Full<Bytes>>);
 
-/// An HTTP/2 connection over TLS.
-pub struct Client2(http2::SendRequest<Full<Bytes>>);
+/// An HTTP/2 connection.
+#[derive(Clone)]
+pub struct Client2(http2::SendRequest<AnyBody>);
 
 /// A request with a host and no body.
 pub fn get(host: &str, target: &str) -> Request<Full<Bytes>> {
@@ -87,7 +91,14 @@ impl Client {
 }
 
 impl Client2 {
-    pub async fn over(stream: TlsStream<TcpStream>) -> Self {
+    /// Without TLS, knowing that HTTP/2 is spoken.
+    pub async fn connect(addr: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(addr).await.unwrap()).await
+    }
+
+    pub async fn over(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -95,7 +106,13 @@ impl Client2 {
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+        let request = request.map(BodyExt::boxed);
         soon(async { Reply::read(self.0.send_request(request).await?).await }).await.unwrap()
+    }
+
+    /// Sends a request whose body may go on, and returns with the head of its response.
+    pub async fn open(&mut self, request: Request<AnyBody>) -> Response<Incoming> {
+        soon(self.0.send_request(request)).await.unwrap()
     }
 
     /// Resolves when the server has said that it takes no more.
@@ -112,13 +129,18 @@ impl Client2 {
 impl Reply {
     async fn read(response: http::Response<hyper::body::Incoming>) -> hyper::Result<Self> {
         let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        Ok(Self { status: parts.status, headers: parts.headers, body })
+        let body = body.collect().await?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        Ok(Self { status: parts.status, headers: parts.headers, body, trailers })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        self.trailers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 

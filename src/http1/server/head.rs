@@ -53,12 +53,12 @@ impl Refusal {
     }
 }
 
-/// Takes a head off the front of `input`; `None` when it is not complete.
+/// Takes a head of at most `bytes_max` off the front of `input`; `None` when it is not complete.
 ///
 /// # Errors
 ///
 /// [`Refusal`]; nothing that follows may be read.
-pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Head>, Refusal> {
+pub(super) fn parse(input: &mut BytesMut, bytes_max: usize) -> Result<Option<Head>, Refusal> {
     // An empty line before a request is passed over (RFC 9112, 2.2).
     while input.starts_with(b"\r\n") {
         input.advance(2);
@@ -71,6 +71,9 @@ pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Head>, Refusal> {
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TOO_LARGE),
         Err(_) => return Err(Refusal::bad("a line of the head is malformed")),
     };
+    if length > bytes_max {
+        return Err(Refusal::TOO_LARGE);
+    }
     let is_lone = |at: usize| at == 0 || input[at - 1] != b'\r';
     if memchr::memchr_iter(b'\n', &input[..length]).any(is_lone) {
         return Err(Refusal::bad("a line ends with LF alone"));

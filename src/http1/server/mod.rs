@@ -97,13 +97,14 @@ impl Closing {
 
 /// Serves one connection until it ends.
 ///
-/// The handler's request has an extension of type [`Takeover`] when it asks for another protocol; a handler that answers 101
+/// `ahead` was read from the connection already. The handler's request has an extension of type [`Takeover`] when it asks for another protocol; a handler that answers 101
 /// gets both halves of the connection through it.
 ///
 /// # Errors
 ///
 /// See [`Error`]; a client that leaves between two requests, or before it is answered, is none.
 pub async fn serve<R, W, H, F, B>(
+    ahead: BytesMut,
     read: R,
     mut write: W,
     limits: Limits,
@@ -117,7 +118,7 @@ where
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
-    let reader = Some(Box::new(Reader { read, input: BytesMut::new() }));
+    let reader = Some(Box::new(Reader { read, input: ahead }));
     let mut connection = Connection { reader, alarm: Alarm::default(), limits, closing };
     let mut sender = Sender::<B>::new();
     loop {
@@ -180,7 +181,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             };
             loop {
                 if !input.is_empty()
-                    && let Some(head) = head::parse(input)?
+                    && let Some(head) = head::parse(input, self.limits.head_bytes_max)?
                 {
                     return Poll::Ready(Ok(Some(head)));
                 }

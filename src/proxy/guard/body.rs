@@ -28,7 +28,7 @@ pub(in crate::proxy) struct Metered<B> {
     /// How many bytes may still come, if there is a limit.
     left: Option<u64>,
     max: u64,
-    idle: Duration,
+    idle: Option<Duration>,
     /// Runs since the next piece was asked for and has not come.
     wait: Option<Pin<Box<Sleep>>>,
     fault: Fault,
@@ -58,7 +58,7 @@ impl Fault {
 
 impl<B> Metered<B> {
     /// A body of at most `max` bytes, each piece of which comes within `idle`.
-    pub(in crate::proxy) fn new(body: B, max: Option<u64>, idle: Duration, fault: Fault) -> Self {
+    pub(in crate::proxy) fn new(body: B, max: Option<u64>, idle: Option<Duration>, fault: Fault) -> Self {
         Self { body, left: max, max: max.unwrap_or_default(), idle, wait: None, fault }
     }
 
@@ -81,7 +81,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            let idle = this.idle;
+            let Some(idle) = this.idle else { return Poll::Pending };
             let wait = this.wait.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
             this.fault.set(AWAITED);
             ready!(wait.as_mut().poll(cx));

@@ -172,9 +172,9 @@ impl Visit {
         edits::apply(&self.policy.request_headers, headers);
     }
 
-    /// How large the request's body may be, and for how long it may pause.
-    pub(super) fn body_limits(&self) -> (Option<u64>, Duration) {
-        (self.policy.body_max, self.policy.timeouts.idle.unwrap_or(limits::BODY_IDLE_TIME_MAX))
+    /// How large the request's body may be, and for how long it may pause, where the policy says so.
+    pub(super) fn body_limits(&self) -> (Option<u64>, Option<Duration>) {
+        (self.policy.body_max, self.policy.timeouts.idle)
     }
 
     /// How much of a request's body is collected before an upstream is claimed, if it is.

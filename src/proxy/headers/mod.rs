@@ -1,8 +1,8 @@
 //! What happens to headers on the way (RFC 9110, 7.6): those that belong to one connection end here, in both directions, and
 //! those that tell the app about its client are ours alone to say ([`Client`]).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TE, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::client::Client;
 
@@ -44,6 +44,16 @@ pub(super) fn is_websocket(protocol: &HeaderValue) -> bool {
     protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
 }
 
+/// Whether a request is a call of gRPC; what only begins alike (`application/grpc-web`) is ordinary HTTP.
+pub(super) fn is_grpc(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    if version < Version::HTTP_2 || *method != Method::POST {
+        return false;
+    }
+    let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
 /// Rewrites a request's headers for the upstream.
 pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: Option<HeaderValue>) {
     let takes_trailers = headers.contains_key(TE) && lists(headers, &TE, "trailers");
@@ -64,18 +74,14 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: 
 /// Makes an HTTP/2 request's headers those of HTTP/1.1: cookies come in crumbs there (RFC 9113, 8.2.3).
 pub(super) fn join_cookies(headers: &mut HeaderMap) {
     let mut crumbs = headers.get_all(COOKIE).iter();
-    let Some(first) = crumbs.next() else { return };
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
     let mut joined = first.as_bytes().to_vec();
-    let mut is_whole = true;
-    for crumb in crumbs {
-        is_whole = false;
+    for crumb in std::iter::once(second).chain(crumbs) {
         joined.extend_from_slice(b"; ");
         joined.extend_from_slice(crumb.as_bytes());
     }
-    if !is_whole {
-        let joined = HeaderValue::from_bytes(&joined).expect("values joined by `; ` are a value");
-        headers.insert(COOKIE, joined);
-    }
+    let joined = HeaderValue::from_bytes(&joined).expect("values joined by `; ` are a value");
+    headers.insert(COOKIE, joined);
 }
 
 /// Rewrites a response's headers for the client.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH};
+use http::header::{ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use super::clients::Place;
 use super::error::{Error, Side};
 use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
+use super::inbound::Inbound;
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
 use super::tunnel::Tunnel;
@@ -56,7 +57,14 @@ struct Upgrade {
 
 impl Peer {
     /// Answers one request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outbound> {
+    pub(super) fn answer(
+        self: Arc<Self>,
+        request: Request<impl Into<Inbound>>,
+    ) -> impl Future<Output = Response<Outbound>> + Send {
+        self.answer_any(request.map(Into::into))
+    }
+
+    async fn answer_any(self: Arc<Self>, request: Request<Inbound>) -> Response<Outbound> {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
         let version = request.version();
@@ -96,6 +104,14 @@ impl Peer {
         if let Some(visit) = &visit {
             visit.finish(response.headers_mut());
         }
+        // Where a proxy in front of us serves the clients, ours is nothing that they could reach.
+        if let Some(alt_svc) = &proxy.alt_svc
+            && self.is_tls
+            && !self.is_trusted
+            && version < Version::HTTP_3
+        {
+            response.headers_mut().insert(ALT_SVC, alt_svc.clone());
+        }
         entry.status = response.status().as_u16();
         if is_head && !response.body().is_end_stream() {
             let length = response.body().size_hint().exact().unwrap_or_default();
@@ -108,7 +124,7 @@ impl Peer {
 
     async fn route(
         self: &Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<Inbound>,
         client: &Client,
         entry: &mut Entry,
         visit: &mut Option<Box<Visit>>,
@@ -207,7 +223,7 @@ impl Peer {
         let (mut parts, body) = request.into_parts();
         entry.received = body.size_hint().exact().unwrap_or_default();
         let uri = std::mem::take(&mut parts.uri);
-        if parts.version == Version::HTTP_2 {
+        if parts.version >= Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
         }
         let told = Told {

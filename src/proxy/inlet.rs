@@ -5,11 +5,12 @@ use std::time::Duration;
 use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use super::buffer::{self, Collected};
 use super::error::Error;
 use super::guard::{Fault, Metered, Visit};
+use super::inbound::Inbound;
 use super::limits::BODY_IDLE_TIME_MAX;
 use super::outbound::any;
 use crate::http1::RequestBody;
@@ -29,7 +30,7 @@ pub(super) struct Inlet {
 /// [`Error::Coding`] for a transfer coding other than `chunked`, once: we would have to undo it, and what we do not know we
 /// cannot pass on, since the coding ends here.
 pub(super) fn open(
-    request: Request<Incoming>,
+    request: Request<Inbound>,
     visit: Option<&Visit>,
 ) -> Result<(Request<RequestBody>, Inlet), Error> {
     let (max, idle): (_, Duration) = visit.map_or((None, BODY_IDLE_TIME_MAX), Visit::body_limits);

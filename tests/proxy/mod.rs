@@ -12,6 +12,7 @@ mod eject;
 mod forward;
 mod guards;
 mod headers;
+mod http3;
 mod identity;
 mod metrics;
 mod pages;

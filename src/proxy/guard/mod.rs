@@ -29,7 +29,6 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ORIGIN};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::maintenance::Verdict;
@@ -37,6 +36,7 @@ use super::body::ResponseBody;
 use super::buffer::{self, Collected};
 use super::compress;
 use super::error::Error;
+use super::inbound::Inbound;
 use super::outbound::{AnyBody, Outbound, any};
 use super::timed::Timed;
 use super::{limits, page};
@@ -81,7 +81,7 @@ impl Visit {
     pub(super) fn begin(
         found: Found<'_>,
         arrival: Arrival<'_>,
-        request: &Request<Incoming>,
+        request: &Request<Inbound>,
     ) -> Option<Box<Self>> {
         if found.guards.is_plain {
             return None;
@@ -115,7 +115,7 @@ impl Visit {
     /// [`Error::Maintenance`].
     pub(super) fn maintained(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<Inbound>,
     ) -> Result<Option<Response<ResponseBody>>, Error> {
         let Some(maintenance) = &self.maintenance else { return Ok(None) };
         match maintenance::verdict(maintenance, self.client, request.headers(), request.uri().path()) {
@@ -132,7 +132,7 @@ impl Visit {
     /// [`Error::Denied`], [`Error::RateLimited`], [`Error::Unauthorized`], [`Error::PasswordsBusy`], [`Error::TooLarge`].
     pub(super) async fn admit(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<Inbound>,
         uri: &Uri,
         host: &str,
         passwords: &PasswordChecks,

@@ -16,7 +16,7 @@ use super::BLOG;
 use super::drain::halting;
 use crate::support::backend::{AnyBody, Backend, Seen, full};
 use crate::support::client::{Client, Client2, Raw, get, tls};
-use crate::support::http3::{Client3, code, quic};
+use crate::support::http3::{Client3, Exchange, code, quic};
 use crate::support::proxy::TestProxy;
 use crate::support::{SOON, eventually, soon};
 
@@ -226,7 +226,7 @@ async fn a_client_that_cancels_is_uncounted() {
     exchange.0.finish().await.unwrap();
     exchange.head().await.unwrap();
     assert_eq!(exchange.data().await.unwrap().unwrap(), "half");
-    exchange.cancel();
+    drop(exchange);
     eventually("the request is uncounted", || proxy.upstream().is_idle()).await;
 
     let mut upload = client.begin(Request::post(URI).body(()).unwrap()).await;
@@ -235,7 +235,8 @@ async fn a_client_that_cancels_is_uncounted() {
     upload.0.stop_stream(Code::H3_REQUEST_CANCELLED);
     eventually("the upload is uncounted", || proxy.upstream().is_idle()).await;
     let ended = || proxy.routes.snapshot().routes[0].ended;
-    eventually("they are told of as gone", || ended()[4] >= 2).await;
+    // The second had its status already; what the third is told as depends on which of its ends is heard of first.
+    eventually("all are told of", || ended()[4] >= 1 && ended().iter().sum::<u64>() == 3).await;
 }
 
 #[tokio::test]
@@ -294,10 +295,13 @@ async fn large_headers_are_refused() {
     let large = |bytes: usize| Request::get(URI).header("x-large", "x".repeat(bytes)).body(()).unwrap();
     let mut exchange = client.begin(large(70_000)).await;
     exchange.0.finish().await.unwrap();
-    let mut larger = client.begin(large(300_000)).await;
+    // It may be stopped before all of it is sent.
+    let larger = soon(client.requests.send_request(large(300_000))).await;
     let mut client = client.driven(driver);
     assert_eq!(exchange.head().await.unwrap().status(), 431);
-    assert!(larger.head().await.is_err());
+    if let Ok(larger) = larger {
+        assert!(Exchange(larger).head().await.is_err());
+    }
     assert_eq!(client.get(URI).await.body, "app", "the connection goes on");
     assert_eq!(app.seen().len(), 1);
 }
@@ -402,7 +406,7 @@ async fn a_shutdown_cuts_what_does_not_end() {
     assert_eq!(proxy.stop(Duration::from_millis(20)).await.cut, 1);
     assert!(exchange.rest().await.is_err());
     eventually("the request is uncounted", || proxy.upstream().is_idle()).await;
-    assert!(UdpSocket::bind(proxy.https).is_ok(), "the socket is closed");
+    eventually("the socket is closed", || UdpSocket::bind(proxy.https).is_ok()).await;
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ impl quic::OpenStreams<Bytes> for Transport {
 
     fn poll_open_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<SendStream, StreamErrorIncoming>> {
         let stream = ready!(self.opened.poll_next_unpin(cx)).expect("it is made without an end");
-        Poll::Ready(stream.map(|stream| SendStream { stream, writing: None }).map_err(|error| lost(error)))
+        Poll::Ready(stream.map(|stream| SendStream { stream, writing: None }).map_err(lost))
     }
 
     fn close(&mut self, reason: Code, text: &[u8]) {

@@ -214,6 +214,9 @@ pub(crate) struct ServerArgs {
     /// Where to serve https [default: port 443, else 8443]
     #[arg(long, value_name = "ADDR")]
     pub(crate) https: Option<String>,
+    /// Serve HTTP/3, too, on the UDP port of https's number
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) http3: Option<String>,
     /// Apps are at `<app>.<domain>` [default: localhost]
     #[arg(long)]
     pub(crate) domain: Option<String>,
@@ -237,7 +240,7 @@ pub(crate) struct ServerArgs {
     pub(crate) access_log: Option<String>,
     /// Stop the daemon; apps go on running in Docker, but are not reachable
     #[arg(long, conflicts_with_all = [
-        "http", "https", "domain", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
+        "http", "https", "http3", "domain", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
     ])]
     pub(crate) stop: bool,
     /// Leave the terminal's session first: set by `up` when it starts a daemon in the background

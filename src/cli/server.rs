@@ -26,6 +26,7 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
         home: args.home.clone(),
         http: args.http.clone(),
         https: args.https.clone(),
+        http3: args.http3.clone(),
         domain: args.domain.clone(),
         metrics: args.metrics.clone(),
         access_log: args.access_log.clone(),

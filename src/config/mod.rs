@@ -41,9 +41,10 @@ const LOG: &str = "info";
 /// Gives a value of the file as the text that a variable would have.
 type Reader = fn(&Entry<'_>, &mut Report<'_>) -> Option<String>;
 /// Every key of the file.
-const READERS: [(&str, Reader); 9] = [
+const READERS: [(&str, Reader); 10] = [
     ("http", |entry, report| entry.string(report)),
     ("https", |entry, report| entry.string(report)),
+    ("http3", |entry, report| Some(entry.boolean(report)?.to_string())),
     ("domain", |entry, report| entry.string(report)),
     ("trusted_proxies", |entry, report| Some(entry.strings(report)?.join(","))),
     ("client_ip_header", |entry, report| entry.string(report)),
@@ -71,6 +72,8 @@ pub struct ServerFlags {
     pub http: Option<String>,
     /// `--https`.
     pub https: Option<String>,
+    /// `--http3`.
+    pub http3: Option<String>,
     /// `--domain`.
     pub domain: Option<String>,
     /// `--metrics`.
@@ -94,6 +97,8 @@ pub struct ServerConfig {
     pub http: ListenChoice,
     /// Where https is served. Default: port 443, else 8443.
     pub https: ListenChoice,
+    /// Whether HTTP/3 is served, too, on the UDP port of https's number. Default false.
+    pub http3: bool,
     /// Apps are at `<app>.<domain>`; lower case. Default `localhost`.
     pub domain: String,
     /// Proxies in front of the box, which are believed what they say of their clients. Default none.
@@ -262,6 +267,7 @@ impl ServerConfig {
         };
         let http = setting("http", flags.http.as_ref());
         let https = setting("https", flags.https.as_ref());
+        let http3 = setting("http3", flags.http3.as_ref());
         let domain = setting("domain", flags.domain.as_ref());
         let proxies = setting("trusted_proxies", flags.trusted_proxies.as_ref());
         let client_ip_header = setting("client_ip_header", flags.client_ip_header.as_ref());
@@ -279,6 +285,7 @@ impl ServerConfig {
                 .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTP_PORTS.to_vec())), listen::choice)?,
             https: https
                 .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTPS_PORTS.to_vec())), listen::choice)?,
+            http3: http3.map_or(Ok(false), switch)?,
             domain: domain.map_or_else(|| Ok(DOMAIN.to_owned()), checked_domain)?,
             trusted_proxies,
             client_ip_header: client_ip_header
@@ -321,6 +328,10 @@ pub fn home(flag: Option<&Path>, env: &Env) -> Result<PathBuf, ConfigError> {
         }
     };
     std::path::absolute(&path).map_err(|source| ConfigError::Home { path, source })
+}
+
+fn switch(Setting { from, text }: Setting) -> Result<bool, ConfigError> {
+    text.parse().map_err(|_| ConfigError::Switch { from, text })
 }
 
 /// A relative path is one in the home.

@@ -49,6 +49,24 @@ fn every_setting_comes_from_every_place() {
 }
 
 #[test]
+fn http3_is_off_unless_it_is_said() {
+    let http3 = |flag: Option<&str>, variables: &[_], file| {
+        let flags = ServerFlags { http3: flag.map(str::to_owned), ..ServerFlags::default() };
+        resolve(flags, variables, file).expect("valid").http3
+    };
+    assert!(!http3(None, &[], ""));
+    assert!(http3(None, &[], "http3 = true"));
+    assert!(http3(None, &[("MINIPAAS_HTTP3", "true")], "http3 = false"));
+    assert!(!http3(Some("false"), &[("MINIPAAS_HTTP3", "true")], ""));
+    check_error(
+        ServerFlags::default(),
+        &[("MINIPAAS_HTTP3", "on")],
+        "",
+        &expect!["`MINIPAAS_HTTP3` is `on`; it takes `true` or `false`"],
+    );
+}
+
+#[test]
 fn metrics_are_nowhere_unless_it_is_said_where() {
     let metrics = |text| resolve(ServerFlags::default(), &[], text).expect("valid").metrics;
     assert_eq!(metrics(""), None);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::{ConfigError, Setting};
+use super::{ConfigError, Setting, switch};
 
 /// Addresses and CIDRs, separated by commas or spaces. Bits below a prefix's length are ignored.
 pub(super) fn networks(Setting { from, text }: Setting) -> Result<Vec<IpNet>, ConfigError> {
@@ -29,13 +29,10 @@ pub(super) fn header(Setting { from, text }: Setting, is_trusting: bool) -> Resu
 }
 
 /// Whether the PROXY protocol is spoken.
-pub(super) fn proxy_protocol(
-    Setting { from, text }: Setting,
-    is_trusting: bool,
-) -> Result<bool, ConfigError> {
-    match text.parse() {
-        Ok(true) if !is_trusting => Err(ConfigError::NobodyTrusted { from }),
-        Ok(is_spoken) => Ok(is_spoken),
-        Err(_) => Err(ConfigError::Switch { from, text }),
+pub(super) fn proxy_protocol(setting: Setting, is_trusting: bool) -> Result<bool, ConfigError> {
+    let from = setting.from.clone();
+    match switch(setting)? {
+        true if !is_trusting => Err(ConfigError::NobodyTrusted { from }),
+        is_spoken => Ok(is_spoken),
     }
 }

@@ -1,7 +1,7 @@
 //! Listening on a port of this machine, and why that may not be possible.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -24,6 +24,12 @@ pub enum ListenError {
     /// Only root may have it.
     #[error("no permission to listen on port {}", addr.port())]
     Forbidden {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// Somebody has the UDP port.
+    #[error("UDP port {}, which HTTP/3 needs, is taken", addr.port())]
+    UdpTaken {
         /// The address.
         addr: SocketAddr,
     },
@@ -66,6 +72,19 @@ pub fn listen_at(attempts: &[SocketAddr]) -> Result<(SocketAddr, TcpListener), L
     let (addr, source) = first.expect("there is at least one address to try");
     Err(match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::Taken { addr, by: owner(addr.port()) },
+        io::ErrorKind::PermissionDenied => ListenError::Forbidden { addr },
+        _ => ListenError::Refused { addr, source },
+    })
+}
+
+/// Receives UDP at this address.
+///
+/// # Errors
+///
+/// When it cannot be had.
+pub fn receive_at(addr: SocketAddr) -> Result<UdpSocket, ListenError> {
+    UdpSocket::bind(addr).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::UdpTaken { addr },
         io::ErrorKind::PermissionDenied => ListenError::Forbidden { addr },
         _ => ListenError::Refused { addr, source },
     })

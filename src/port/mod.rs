@@ -1,4 +1,4 @@
-//! Ports of this machine: listening on one ([`listen_at`]), and who does already ([`owner`]).
+//! Ports of this machine: listening on one ([`listen_at`], for UDP [`receive_at`]), and who does already ([`owner`]).
 //!
 //! The owner is read from `/proc/net/tcp`, `/proc/net/tcp6` and the processes' own lists of open
 //! files. Only root sees those of other users' processes; for anybody else such a port is taken by somebody. Linux only:
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-pub use listen::{ListenError, every_interface, listen_at};
+pub use listen::{ListenError, every_interface, listen_at, receive_at};
 
 /// `TCP_LISTEN` in the tables' column of states.
 const LISTEN: &str = "0A";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT};
+use http::header::{ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
@@ -86,7 +86,14 @@ impl Upgrade {
 
 impl Peer {
     /// Answers one request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Inbound>) -> Response<Outbound> {
+    pub(super) fn answer(
+        self: Arc<Self>,
+        request: Request<impl Into<Inbound>>,
+    ) -> impl Future<Output = Response<Outbound>> + Send {
+        self.answer_any(request.map(Into::into))
+    }
+
+    async fn answer_any(self: Arc<Self>, request: Request<Inbound>) -> Response<Outbound> {
         let proxy = &self.proxy.0;
         let is_head = request.method() == Method::HEAD;
         let version = request.version();
@@ -133,6 +140,14 @@ impl Peer {
         };
         if let Some(visit) = &visit {
             visit.finish(response.headers_mut());
+        }
+        // Where a proxy in front of us serves the clients, ours is nothing that they could reach.
+        if let Some(alt_svc) = &proxy.alt_svc
+            && self.is_tls
+            && !self.is_trusted
+            && version < Version::HTTP_3
+        {
+            response.headers_mut().insert(ALT_SVC, alt_svc.clone());
         }
         if entry.status == 0 {
             entry.status = response.status().as_u16();

@@ -19,7 +19,6 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::exchange::Peer;
-use super::inbound::Inbound;
 use super::limits;
 
 /// Serves a connection until it ends or is asked to.
@@ -30,7 +29,7 @@ pub(super) async fn run(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'st
         service_fn(move |request: Request<Incoming>| {
             requests.fetch_add(1, Ordering::Relaxed);
             let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request.map(Inbound::from)).await) }
+            async move { Ok::<_, Infallible>(peer.answer(request).await) }
         })
     };
     let connection = http2::Builder::new(TokioExecutor::new())

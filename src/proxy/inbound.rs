@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::http3;
 use crate::http1::{BodyError, server};
 
 /// The body of a request as it arrives.
@@ -17,11 +18,19 @@ pub(super) enum Inbound {
     Http1(server::RequestBody),
     /// Of an HTTP/2 stream.
     Http2(Incoming),
+    /// Of an HTTP/3 stream. Boxed, so that other requests carry no room for it.
+    Http3(Box<http3::Body>),
 }
 
 impl From<Incoming> for Inbound {
     fn from(body: Incoming) -> Self {
         if body.is_end_stream() { Self::Empty } else { Self::Http2(body) }
+    }
+}
+
+impl From<http3::Body> for Inbound {
+    fn from(body: http3::Body) -> Self {
+        Self::Http3(Box::new(body))
     }
 }
 
@@ -45,6 +54,9 @@ impl Body for Inbound {
             Self::Http2(body) => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }
+            Self::Http3(body) => {
+                Pin::new(&mut **body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
         }
     }
 
@@ -53,6 +65,7 @@ impl Body for Inbound {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Http3(body) => body.is_end_stream(),
         }
     }
 
@@ -61,6 +74,7 @@ impl Body for Inbound {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Http3(body) => body.size_hint(),
         }
     }
 }
@@ -71,6 +85,7 @@ impl fmt::Debug for Inbound {
             Self::Empty => "Empty",
             Self::Http1(_) => "Http1",
             Self::Http2(_) => "Http2",
+            Self::Http3(_) => "Http3",
         })
     }
 }

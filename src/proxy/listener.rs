@@ -22,7 +22,6 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::client::Client;
 use super::clients::Place;
 use super::exchange::Peer;
-use super::inbound::Inbound;
 use super::proxy_protocol::Addresses;
 use super::rewind::Rewind;
 use super::{Proxy, http2, limits, proxy_protocol};
@@ -217,7 +216,7 @@ where
     let closing = Closing::default();
     let handler = {
         let peer = Arc::clone(&peer);
-        move |request: Request<_>| Arc::clone(&peer).answer(request.map(Inbound::from))
+        move |request: Request<_>| Arc::clone(&peer).answer(request)
     };
     let connection = server::serve(ahead, read, write, limits, closing.clone(), handler);
     until_end(connection, |_| closing.ask(), &peer).await;

@@ -8,6 +8,8 @@
 //! handed on or the client went away. A connection that changes its protocol becomes a `tunnel`, counted apart, which knows
 //! just enough of WebSocket framing (`frames`) to say goodbye in its language.
 //!
+//! `http3` does what `listener` does, over QUIC; `inbound` is the body of a request, of whatever version.
+//!
 //! `client` knows who asks: the other end of the connection, or whom a trusted proxy there speaks for.
 //!
 //! `tcp` serves the ports that lead to apps without HTTP.
@@ -36,6 +38,7 @@ mod frames;
 mod guard;
 mod headers;
 mod http2;
+mod http3;
 mod inbound;
 mod inlet;
 mod listener;
@@ -53,6 +56,7 @@ mod websocket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +70,7 @@ use crate::traffic::{Drained, Routes};
 
 pub use self::access::AccessLog;
 pub use self::client::Trust;
+pub use self::http3::{Http3, Http3Error};
 
 /// What bounds the proxy. Times that an operator may one day set are in [`Timeouts`].
 mod limits {
@@ -120,6 +125,34 @@ mod limits {
     pub(super) const H2_SEND_BYTES_MAX: usize = 64 * 1024;
     /// From a GOAWAY until an idle client has left.
     pub(super) const H2_GOODBYE_TIME_MAX: Duration = Duration::from_secs(5);
+    /// Concurrent requests of one HTTP/3 connection; as for HTTP/2.
+    pub(super) const H3_STREAMS_MAX: u32 = 200;
+    /// Streams of one direction that a client may have: three are needed (RFC 9114, 6.2), the others try what we ignore.
+    pub(super) const H3_ONE_WAY_STREAMS_MAX: u32 = 8;
+    /// What one stream may send ahead of the upstream's reading; as for HTTP/2.
+    pub(super) const H3_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+    /// What all streams of one connection may send ahead; as for HTTP/2.
+    pub(super) const H3_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+    /// What is sent and not yet acknowledged on one connection: a second of 16 Mbit/s; the kernel keeps up to 4 MiB for TCP.
+    pub(super) const H3_SEND_BYTES_MAX: u64 = 2 * 1024 * 1024;
+    /// A frame that is kept until it is complete, which is any but of data: headers of [`HEADER_BYTES_MAX`], and some more, so
+    /// that a little too much is answered with 431.
+    pub(super) const H3_FRAME_BYTES_MAX: u64 = 2 * HEADER_BYTES_MAX as u64;
+    /// Requests of one connection that broke, most likely because its client cancelled them, until it is closed: it may open
+    /// another one. A thousand as for HTTP/2's errors.
+    pub(super) const H3_BROKEN_REQUESTS_MAX: u32 = 1000;
+    /// Handshakes with clients that have not proved their address, at the same time; the next ones have to (RFC 9000, 8.1).
+    pub(super) const H3_UNPROVED_HANDSHAKES_MAX: usize = 100;
+    /// Connections that wait to be accepted.
+    pub(super) const H3_INCOMING_MAX: usize = 1024;
+    /// What each of them may have sent until then, 64 of them together at the most.
+    pub(super) const H3_INCOMING_BYTES_MAX: u64 = 64 * 1024;
+    /// Silence after which a client is gone; pings see to it that one that is there is not silent.
+    pub(super) const H3_SILENCE_MAX: Duration = Duration::from_secs(60);
+    /// Between two pings; shorter than routers remember a UDP peer, commonly 30 s.
+    pub(super) const H3_PING_INTERVAL: Duration = Duration::from_secs(15);
+    /// For how long a browser remembers that there is HTTP/3, in seconds: a day, as is usual.
+    pub(super) const ALT_SVC_SECONDS: u32 = 24 * 60 * 60;
     /// After accepting failed for want of file descriptors or memory.
     pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
     /// Silence after which the kernel asks whether the client is still there; without it a vanished WebSocket stays for ever.
@@ -143,6 +176,8 @@ mod limits {
 pub struct ProxyConfig {
     /// The port of https as browsers see it, for redirects and `X-Forwarded-Port`.
     pub https_port: u16,
+    /// Whether responses over https say that there is HTTP/3 at that port. Default no.
+    pub http3: bool,
     /// The domain under which apps get their hosts, for the error pages.
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
@@ -185,12 +220,16 @@ struct Inner {
     routes: Routes,
     config: ProxyConfig,
     ids: RequestIds,
+    /// `Alt-Svc` (RFC 7838), when there is HTTP/3.
+    alt_svc: Option<HeaderValue>,
     connections: Arc<Semaphore>,
     clients: Arc<Clients>,
     held: Semaphore,
     passwords: PasswordChecks,
     /// Connections and tunnels.
     tasks: TaskTracker,
+    /// UDP sockets, until the last words of their connections were sent.
+    endpoints: TaskTracker,
     /// Cancelled when the grace is over.
     cut: CancellationToken,
 }
@@ -203,6 +242,7 @@ impl ProxyConfig {
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
             https_port: 443,
+            http3: false,
             domain: domain.into(),
             ca_pem: None,
             client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
@@ -236,7 +276,12 @@ impl Proxy {
     #[must_use]
     pub fn new(routes: Routes, config: ProxyConfig) -> Self {
         let unlimited = config.unlimited_clients.clone();
+        let alt_svc = config.http3.then(|| {
+            let text = format!("h3=\":{}\"; ma={}", config.https_port, limits::ALT_SVC_SECONDS);
+            HeaderValue::try_from(text).expect("numbers are ASCII")
+        });
         Self(Arc::new(Inner {
+            alt_svc,
             clients: Clients::new(config.client_connections_max, unlimited),
             routes,
             config,
@@ -245,6 +290,7 @@ impl Proxy {
             held: Semaphore::new(limits::HELD_REQUESTS_MAX),
             passwords: PasswordChecks::new(),
             tasks: TaskTracker::new(),
+            endpoints: TaskTracker::new(),
             cut: CancellationToken::new(),
         }))
     }
@@ -262,13 +308,16 @@ impl Proxy {
         let tasks = &self.0.tasks;
         tasks.close();
         info!(connections = tasks.len(), "finishing connections");
-        if tokio::time::timeout(grace, tasks.wait()).await.is_ok() {
-            return Drained { cut: 0 };
+        let mut cut = 0;
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            cut = tasks.len();
+            warn!(connections = cut, "cutting connections, the grace is over");
+            self.0.cut.cancel();
+            tasks.wait().await;
         }
-        let cut = tasks.len();
-        warn!(connections = cut, "cutting connections, the grace is over");
-        self.0.cut.cancel();
-        tasks.wait().await;
+        // TCP's last words are the kernel's to send; those of QUIC are ours.
+        self.0.endpoints.close();
+        let _ = tokio::time::timeout(limits::LAST_WORDS_TIME_MAX, self.0.endpoints.wait()).await;
         Drained { cut }
     }
 }

@@ -28,9 +28,9 @@ use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
-use crate::port::{ListenError, listen_at};
+use crate::port::{ListenError, listen_at, receive_at};
 use crate::probe::NetworkProber;
-use crate::proxy::{AccessLog, Proxy, ProxyConfig, Trust};
+use crate::proxy::{AccessLog, Http3, Http3Error, Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
@@ -55,6 +55,9 @@ pub enum ServerError {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// There can be no HTTP/3 on its port.
+    #[error("cannot serve HTTP/3")]
+    Http3(#[from] Http3Error),
     /// The home or the socket in it cannot be made.
     #[error("cannot {action} `{}`", path.display())]
     Path {
@@ -108,7 +111,7 @@ pub async fn run(
     let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
     let plain = CancellationToken::new();
     let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, log.clone(), &plain)?;
-    tracing::info!(http = %listeners.http.0, https = %proxy.https, domain = config.domain, "serving");
+    tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
 
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let engine = engine(store.box_id().clone(), find_endpoints(&env, &user_home));
@@ -182,6 +185,7 @@ fn serve_traffic(
         ProxyConfig {
             unlimited_clients: [plain.unlimited_clients.as_slice(), &config.trusted_proxies].concat(),
             https_port: https.port(),
+            http3: config.http3,
             ca_pem: Some(ca.certificate_pem().into()),
             access_log,
             trust: Trust {
@@ -193,7 +197,12 @@ fn serve_traffic(
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
-    tokio::spawn(proxy.clone().serve_https(https_listener, server_config(resolver), shutdown.clone()));
+    let tls = server_config(resolver);
+    if config.http3 {
+        let http3 = Http3::new(receive_at(https)?, &tls)?;
+        tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));
+    }
+    tokio::spawn(proxy.clone().serve_https(https_listener, tls, shutdown.clone()));
     tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
     Ok(Serving { proxy, https })
 }

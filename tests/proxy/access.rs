@@ -12,6 +12,7 @@ use super::BLOG;
 use crate::support::backend::Backend;
 use crate::support::client::{Client2, Raw, get, post, tls};
 use crate::support::eventually;
+use crate::support::http3::Client3;
 use crate::support::proxy::TestProxy;
 
 /// What the access log wrote.
@@ -80,9 +81,14 @@ fn check(fields: &Fields, expected: &[(&str, &str)]) {
 }
 
 async fn logging_proxy() -> (TestProxy, Lines) {
+    logging_proxy_with(|_| ()).await
+}
+
+async fn logging_proxy_with(change: impl FnOnce(&mut ProxyConfig)) -> (TestProxy, Lines) {
     let lines = Lines::default();
     let log = AccessLog::to(lines.clone(), &Metrics::default()).unwrap();
-    let config = ProxyConfig { access_log: Some(log), ..ProxyConfig::new("localhost") };
+    let mut config = ProxyConfig { access_log: Some(log), ..ProxyConfig::new("localhost") };
+    change(&mut config);
     (TestProxy::start(config).await, lines)
 }
 
@@ -90,6 +96,24 @@ async fn logging_proxy() -> (TestProxy, Lines) {
 fn logged(proxy: &TestProxy, backend: &Backend, logging: Logging) -> Route {
     let policy = Policy { https_redirect: false, logging, ..Policy::default() };
     Route { policy: Arc::new(policy), ..proxy.route(BLOG, &[backend]) }
+}
+
+#[tokio::test]
+async fn http3_is_logged_like_the_others() {
+    let (proxy, lines) = logging_proxy_with(|config| config.http3 = true).await;
+    let app = Backend::replying("app").start().await;
+    proxy.publish([proxy.route(BLOG, &[&app])]);
+    Client3::connect(proxy.https, &proxy.root, BLOG).await.get("https://blog.localhost/x").await;
+    let line = lines.last_of(1).await;
+    let expected = [
+        ("path", "/x"),
+        ("host", BLOG),
+        ("status", "200"),
+        ("bytes", "3"),
+        ("protocol", "h3"),
+        ("tls", "true"),
+    ];
+    check(&line, &expected);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::support::proxy::TestProxy;
 use crate::support::{SOON, eventually, soon};
 
 /// An app that sends half of its answer, and the rest once it is told to.
-async fn halting() -> (Backend, Arc<Notify>) {
+pub(super) async fn halting() -> (Backend, Arc<Notify>) {
     let go_on = Arc::new(Notify::new());
     let told = Arc::clone(&go_on);
     let app = Backend::speaking(move |stream| {

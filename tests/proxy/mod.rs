@@ -16,6 +16,7 @@ mod grpc;
 mod guards;
 mod h2;
 mod headers;
+mod http3;
 mod identity;
 mod metrics;
 mod pages;

@@ -1,6 +1,6 @@
 //! A proxy on ports of its own, whose routes a test changes as the controller would.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::Full;
 use minipaas::name::{InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use minipaas::policy::Policy;
-use minipaas::proxy::{Proxy, ProxyConfig};
+use minipaas::proxy::{Http3, Proxy, ProxyConfig};
 use minipaas::route::{Mode, PortRoute, Route, RouteTable, Upstream};
 use minipaas::traffic::{self, Drained, Routes};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -47,12 +47,13 @@ impl TestProxy {
         proxy
     }
 
-    /// Starts with an empty table.
+    /// Starts with an empty table, and with HTTP/3 if the configuration says that there is.
     pub async fn start(config: ProxyConfig) -> Self {
         let routes = Routes::new();
+        let has_http3 = config.http3;
         let proxy = Proxy::new(routes.clone(), config);
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (https, udp) = https_sockets(has_http3).await;
         let shutdown = CancellationToken::new();
         let (root, tls) = tls_config();
         let started = Self {
@@ -64,6 +65,10 @@ impl TestProxy {
             shutdown: shutdown.clone(),
             instances: AtomicU32::new(1),
         };
+        if let Some(udp) = udp {
+            let http3 = Http3::new(udp, &tls).unwrap();
+            tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));
+        }
         tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
         tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
         tokio::spawn(proxy.serve_https(https, tls, shutdown));
@@ -145,6 +150,20 @@ impl TestProxy {
 impl Drop for TestProxy {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// A port for TCP, and for UDP if that is wanted.
+async fn https_sockets(has_udp: bool) -> (TcpListener, Option<UdpSocket>) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if !has_udp {
+            return (tcp, None);
+        }
+        // Some client may have the UDP port of this number.
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            return (tcp, Some(udp));
+        }
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) fn rewrite_request(headers: &mut HeaderMap, told: Told<'_>, upgrade: 
     headers.insert(&X_REQUEST_START, told.start_ms.into());
 }
 
-/// Makes an HTTP/2 request's headers those of HTTP/1.1: cookies come in crumbs there (RFC 9113, 8.2.3).
+/// Makes the headers of an HTTP/2 or HTTP/3 request those of HTTP/1.1: cookies come in crumbs there (RFC 9113, 8.2.3; RFC
+/// 9114, 4.2.1).
 pub(super) fn join_cookies(headers: &mut HeaderMap) {
     let mut crumbs = headers.get_all(COOKIE).iter();
     let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };

@@ -22,6 +22,7 @@ mod compare;
 mod deploy;
 mod fleet;
 mod recover;
+mod removal;
 mod supervise;
 mod table;
 mod task;

@@ -128,9 +128,11 @@ impl Task {
         self.removed.extend(app.record.last.map(|last| (name.clone(), last)));
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(DeployError::TakenDown(name.clone()))));
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
+        let is_external = app.record.external.is_some();
         let old: Vec<_> = app
             .all_instances()
             .map(|instance| instance.retirement(&limits))
+            .chain(app.externals.retirements())
             .chain(app.retiring.values().cloned())
             .collect();
         // No table names them any more; the next listing must not stop them while they drain.
@@ -139,12 +141,26 @@ impl Task {
         self.publish().await;
         let (deps, events, name) = (self.deps.clone(), self.events.clone(), name.clone());
         tokio::spawn(async move {
-            let result = clear(&name, &old, volumes, &deps).await;
+            let result = if is_external {
+                Ok(let_go(&old, &deps).await)
+            } else {
+                clear(&name, &old, volumes, &deps).await
+            };
             let instances = old.into_iter().map(|gone| gone.instance).collect();
             let _ = events.send(Event::Cleared { app: name, instances });
             let _ = reply.send(result.map_err(DownError::from));
         });
     }
+}
+
+/// Drains the upstreams of an app that was only a route. The engine has no part in it.
+async fn let_go(old: &[Retirement], deps: &Deps) -> Downed {
+    let each = old.iter().map(|retirement| async {
+        retirement.drain(&deps.routes).await;
+        rollout::stop_and_remove(retirement, deps).await;
+    });
+    futures_util::future::join_all(each).await;
+    Downed { instances: 0, upstreams: old.len(), volumes: Vec::new() }
 }
 
 /// Removes everything of an app from the engine.
@@ -168,5 +184,5 @@ async fn clear(
     }
     engine.remove_images(name).await?;
     let volumes = if volumes { engine.remove_volumes(name).await? } else { Vec::new() };
-    Ok(Downed { instances: old.len(), volumes })
+    Ok(Downed { instances: old.len(), upstreams: 0, volumes })
 }

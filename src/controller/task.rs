@@ -13,6 +13,7 @@ use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
 use super::{Command, Deploy, Parts};
 use crate::engine::Container;
+use crate::external::Surroundings;
 use crate::manifest::Deploy as Limits;
 use crate::name::{AppName, InstanceId, ReleaseId};
 use crate::plan::Plan;
@@ -38,6 +39,7 @@ pub(super) enum Event {
 pub(super) struct Task {
     pub(super) deps: Deps,
     pub(super) domain: String,
+    pub(super) surroundings: Surroundings,
     pub(super) apps: BTreeMap<AppName, App>,
     /// The highest release number of apps that were removed.
     pub(super) removed: BTreeMap<AppName, ReleaseId>,
@@ -71,7 +73,7 @@ impl Task {
         table: RouteTable,
         view: watch::Sender<Arc<View>>,
     ) -> Self {
-        let Parts { deps, requests, changes, domain } = parts;
+        let Parts { deps, requests, changes, domain, surroundings } = parts;
         let (events, events_rx) = mpsc::unbounded_channel();
         let (observed_tx, observed) = mpsc::unbounded_channel();
         tokio::spawn(watcher::watch(Arc::clone(&deps.machinery.engine), observed_tx));
@@ -79,6 +81,7 @@ impl Task {
         let mut task = Self {
             deps,
             domain,
+            surroundings,
             apps: BTreeMap::new(),
             removed: BTreeMap::new(),
             table,
@@ -98,6 +101,9 @@ impl Task {
 
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>, shutdown: CancellationToken) {
         let mut inbox = self.inbox.take().expect("set in `new`, taken here alone");
+        // Nothing need happen before these are served.
+        self.tend_all().await;
+        self.publish().await;
         loop {
             let replacement = self.next_replacement().unwrap_or_else(|| Instant::now() + FAR);
             tokio::select! {
@@ -117,10 +123,9 @@ impl Task {
             }
             if self.engine.is_recovered {
                 self.supervise_all();
-                self.publish().await;
-            } else {
-                self.publish_view();
             }
+            self.tend_all().await;
+            self.publish().await;
         }
     }
 
@@ -145,6 +150,9 @@ impl Task {
             }
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
+            }
+            Command::Upstreams { app, wanted, reply } => {
+                let _ = reply.send(self.change_upstreams(&app, wanted).await);
             }
             Command::Down { app, volumes, reply } => self.down(&app, Leave { volumes, reply }).await,
         }

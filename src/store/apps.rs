@@ -1,6 +1,7 @@
 //! Apps, apart from their releases.
 
 use super::{Store, StoreError, record};
+use crate::external::External;
 use crate::name::{AppName, ReleaseId};
 use crate::route::{Mode, Share};
 
@@ -19,6 +20,8 @@ pub struct AppRecord {
     pub mode: Mode,
     /// Which requests its canary gets, while the rollout of one is in [`Phase::Canary`]; else it means nothing.
     pub canary: Option<Share>,
+    /// Where it leads, if it is only a route; then it has no release.
+    pub external: Option<External>,
 }
 
 impl Store {

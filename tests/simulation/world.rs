@@ -31,6 +31,8 @@ use super::invariants::Watcher;
 
 /// Longer than every deadline, back-off and drain: what has not happened by then does not happen.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
+/// To a server that runs elsewhere and back.
+const ROUND_TRIP: Duration = Duration::from_millis(10);
 /// Where apps come from unless a test says otherwise.
 const ORIGIN: &str = "/home/ann/project";
 
@@ -493,6 +495,7 @@ impl Prober for FakeProber {
     async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
         let addr = question.addr.ok_or(ProbeFailure::NoAddress)?;
         if question.container.is_empty() {
+            tokio::time::sleep(ROUND_TRIP).await;
             let answers = self.1.0.lock().unwrap().answers.get(&addr).copied();
             return if answers == Some(true) {
                 Ok(())

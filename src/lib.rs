@@ -26,7 +26,7 @@
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
-//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
+//! [`probe`] asks an instance whether it is ready; [`external`] is for upstreams that run elsewhere; [`builder`] makes images of folders; [`logs`] merges what instances write.
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests;
@@ -95,6 +95,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod engine;
+pub mod external;
 pub mod hex;
 pub mod http1;
 pub mod http2;

@@ -20,6 +20,7 @@
 //! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
+//! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
 //! | `GET /v1/traffic?`[`TrafficQuery`] | [`Traffic`] |
 //! | `GET /v1/metrics` | the same and more, as Prometheus reads it |
@@ -29,6 +30,7 @@
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
 pub mod client;
+mod external;
 mod operations;
 pub mod server;
 mod traffic;
@@ -37,6 +39,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
@@ -105,6 +108,9 @@ pub struct App {
     /// The release that gets a share of the requests.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// Where it leads, if it is only a route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
 }
 
 /// What an app does.
@@ -131,7 +137,10 @@ pub struct Instance {
     pub release: String,
     /// The instance's id.
     pub id: String,
-    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`.
+    /// Where it is, if it runs elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addr: Option<String>,
+    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `probing` of one that runs elsewhere and was not asked yet.
     pub state: String,
     /// Since when, in milliseconds since the Unix epoch.
     pub since: u64,
@@ -249,6 +258,9 @@ pub struct DownQuery {
 pub struct DownReply {
     /// How many instances were stopped.
     pub instances: usize,
+    /// How many addresses of upstreams get no requests any more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub upstreams: usize,
     /// The volumes that were removed.
     pub volumes: Vec<String>,
 }
@@ -341,7 +353,7 @@ pub enum Progress {
 #[error("{message}")]
 pub struct Failure {
     /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `worse`, `cancelled`,
-    /// `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
+    /// `external`, `deployed`, `own-address`, `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
     pub code: String,
     /// What did not work.
     pub message: String,
@@ -354,6 +366,11 @@ pub struct Failure {
     /// What to do next.
     #[serde(default)]
     pub hints: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+pub(crate) fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Failure {

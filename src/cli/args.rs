@@ -13,8 +13,9 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
+use crate::external::{Address, Health};
 use crate::manifest;
-use crate::name::AppName;
+use crate::name::{AppName, Host, PathPrefix};
 use crate::route::Mode;
 
 /// Global options whose value is the next word.
@@ -58,8 +59,8 @@ pub(crate) enum Command {
     Down(DownArgs),
     /// List instances
     Ps(AppArgs),
-    /// List apps
-    Apps,
+    /// List apps; make one that is only a route, look at one, or remove one
+    Apps(AppsArgs),
     /// Print what the instances wrote
     Logs(LogsArgs),
     /// Show how much traffic there was, and how it went
@@ -113,6 +114,43 @@ pub(crate) struct UpArgs {
     /// Go on and deploy again whenever a file changes
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AppsArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<AppsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppsAction {
+    /// Make an app that is only a route to servers that run elsewhere, or have it lead somewhere else
+    Create(CreateArgs),
+    /// Show an app and what answers for it
+    Info(AppArgs),
+    /// Stop an app and forget it, after asking
+    Destroy(DownArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    /// A server that answers for it, such as `http://10.0.0.5:8080`; may be given more than once
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Vec<Address>,
+    /// A host besides `<app>.<domain>`; may be given more than once
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<Host>,
+    /// Route only what is below this path [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<PathPrefix>,
+    /// When a server is ready: `tcp`, when it accepts connections, or a path that it answers with 2xx [default: tcp]
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) health: Option<Health>,
+    /// Take [proxy] and [[route]] from this manifest
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -7,13 +7,16 @@ use super::args::DownArgs;
 use super::failure::Failure;
 use super::output::{Answer, count};
 use super::project;
-use crate::api::DownQuery;
+use crate::api::{self, DownQuery, DownReply};
+use crate::name::AppName;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct DownResult<'a> {
     app: &'a str,
     instances: usize,
+    #[serde(skip_serializing_if = "api::is_zero")]
+    upstreams: usize,
     volumes: &'a [String],
 }
 
@@ -37,9 +40,23 @@ pub(crate) async fn run(session: &Session, args: &DownArgs) -> Result<(), Failur
         }
     }
     let reply = client.down(&app, &DownQuery { volumes: args.volumes }).await?;
+    print(session, &app, &reply)
+}
+
+/// What went with the app.
+pub(crate) fn print(session: &Session, app: &AppName, reply: &DownReply) -> Result<(), Failure> {
+    let out = session.out;
     if out.is_json() {
-        let (instances, volumes) = (reply.instances, &reply.volumes[..]);
-        out.json(&DownResult { app: app.as_str(), instances, volumes })?;
+        let DownReply { instances, upstreams, volumes } = reply;
+        let (app, instances, upstreams) = (app.as_str(), *instances, *upstreams);
+        out.json(&DownResult { app, instances, upstreams, volumes })?;
+        return Ok(());
+    }
+    if reply.upstreams > 0 {
+        out.line(format_args!(
+            "`{app}` is gone: {} no requests any more",
+            if reply.upstreams == 1 { "its upstream gets" } else { "its upstreams get" }
+        ))?;
         return Ok(());
     }
     out.line(format_args!("`{app}` is down: {} stopped", count(reply.instances, "instance")))?;

@@ -135,7 +135,7 @@ async fn command_run(
         Command::Up(args) => return up::run(session, args, interrupts).await,
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
-        Command::Apps => apps::run(session).boxed(),
+        Command::Apps(args) => apps::run(session, args).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
         Command::Metrics(args) => metrics::run(session, args).boxed(),
         Command::Top(args) => top::run(session, args).boxed(),

@@ -163,8 +163,18 @@ impl Output {
         }
     }
 
+    /// Asks for a word, and takes it for a yes; as [`Self::ask`] else. Blocks.
+    pub(crate) fn ask_for(&self, question: &str, word: &str) -> Answer {
+        self.answer(question, |answer| answer == word)
+    }
+
     /// Asks a question; yes by `--yes`, and nobody is asked where there is no terminal. Blocks.
     pub(crate) fn ask(&self, question: &str) -> Answer {
+        let is_yes = |answer: &str| matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes");
+        self.answer(&format!("{question} [y/N]"), is_yes)
+    }
+
+    fn answer(&self, question: &str, is_yes: impl Fn(&str) -> bool) -> Answer {
         if self.is_yes {
             return Answer::Yes;
         }
@@ -173,12 +183,12 @@ impl Output {
         }
         // Prompts stay on the line; the answer is what makes the next one.
         let mut stderr = io::stderr().lock();
-        if write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).is_err() {
+        if write!(stderr, "{question} ").and_then(|()| stderr.flush()).is_err() {
             return Answer::Nobody;
         }
         let mut answer = String::new();
         match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => Answer::Yes,
+            Ok(_) if is_yes(answer.trim()) => Answer::Yes,
             Ok(_) => Answer::No,
             Err(_) => Answer::Nobody,
         }

@@ -98,6 +98,26 @@ pub(crate) fn named_app(session: &Session, args: &AppArgs) -> Option<AppName> {
     args.name.clone().or_else(|| session.globals.app.clone())
 }
 
+/// The texts of a manifest for an app that is only a route, checked.
+pub(crate) fn read_routes(file: &Path) -> Result<SourceTexts, Failure> {
+    let unreadable = |error: io::Error| {
+        let error = anyhow::Error::new(error).context(format!("cannot read `{}`", file.display()));
+        Failure::new(Kind::Usage, error)
+    };
+    let path = file.canonicalize().map_err(unreadable)?;
+    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+    let mut source = Source { toml: Some(text), ..Source::default() };
+    let mut problems = path.parent().map(|dir| add_named_files(dir, &mut source)).unwrap_or_default();
+    if let Err(error) = Manifest::of_routes(&source) {
+        problems.extend(error.problems);
+    }
+    if !problems.is_empty() {
+        return Err(ManifestError::new(problems).into());
+    }
+    let Source { toml, procfile, files } = source;
+    Ok(SourceTexts { toml, procfile, files })
+}
+
 fn app_name(flag: Option<&AppName>, manifest: Option<&AppName>, dir: &Path) -> AppName {
     flag.or(manifest).cloned().unwrap_or_else(|| {
         AppName::from_folder(&dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default())
@@ -117,6 +137,12 @@ fn read_source(dir: &Path) -> Result<(Source, Vec<Problem>), Failure> {
         }
     };
     let mut source = Source { toml: read(MANIFEST_FILE)?, procfile: read(PROCFILE)?, ..Source::default() };
+    let problems = add_named_files(dir, &mut source);
+    Ok((source, problems))
+}
+
+/// Adds the files that the manifest names; returns what is wrong with them.
+fn add_named_files(dir: &Path, source: &mut Source) -> Vec<Problem> {
     let mut problems = Vec::new();
     for WantedFile { path, line } in source.wanted_files() {
         let text = match read_named(dir, &path) {
@@ -131,7 +157,7 @@ fn read_source(dir: &Path) -> Result<(Source, Vec<Problem>), Failure> {
         };
         source.files.insert(path, text);
     }
-    Ok((source, problems))
+    problems
 }
 
 /// The text of a file in the folder; `None` when it is not there. The error is a sentence.

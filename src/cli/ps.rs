@@ -31,6 +31,11 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
         if let Some(said) = maintenance::sentence(&app.name, &app.traffic) {
             session.out.notice(said);
         }
+        for upstream in app.external.iter().flat_map(|external| &external.upstreams) {
+            if let Some(problem) = &upstream.problem {
+                session.out.warning(format_args!("{} of `{}`: {problem}", upstream.slot, app.name));
+            }
+        }
         if let Some(found) = &app.canary {
             session.out.notice(canary::sentence(&app.name, found, app.release.as_deref()));
         }
@@ -50,7 +55,8 @@ fn detail(instance: &Instance) -> String {
         0 => None,
         number => Some(format!("({})", count(number as usize, "restart"))),
     };
-    instance.detail.clone().into_iter().chain(restarts).collect::<Vec<_>>().join(" ")
+    let parts = instance.addr.clone().into_iter().chain(instance.detail.clone());
+    parts.chain(restarts).collect::<Vec<_>>().join(" ")
 }
 
 fn now_millis() -> u64 {

@@ -8,6 +8,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::Samples;
+use super::external::Externals;
 use super::fleet::Fleet;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
@@ -42,6 +43,8 @@ pub(super) struct App {
     pub(super) watched: Option<Fleet>,
     /// What the current release's instances had answered, now and then.
     pub(super) samples: Samples,
+    /// What looks after its upstreams, if it is only a route.
+    pub(super) externals: Externals,
     /// Whether requests wait while there is no instance for them.
     pub(super) hold: Hold,
     /// Who wants the app gone, and waits for its rollout to end first.
@@ -95,6 +98,7 @@ impl App {
             canary: None,
             watched: None,
             samples: Samples::default(),
+            externals: Externals::default(),
             hold: Hold::Off,
             leaving: Vec::new(),
         }
@@ -131,7 +135,9 @@ impl App {
 
     /// Every instance that is known, whoever looks after it.
     pub(super) fn knows(&self, id: &InstanceId) -> bool {
-        self.all_instances().any(|instance| instance.id() == id) || self.retiring.contains_key(id)
+        self.all_instances().any(|instance| instance.id() == id)
+            || self.retiring.contains_key(id)
+            || self.externals.knows(id)
     }
 
     /// The instances of the current release, and of those beside it.
@@ -192,6 +198,7 @@ mod tests {
             origin: String::new(),
             mode: crate::route::Mode::Open,
             canary: None,
+            external: None,
         });
         app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
         assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));

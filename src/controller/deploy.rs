@@ -82,6 +82,7 @@ impl Task {
     /// Checks the deploy and stores its release, in the place of a canary that there is.
     async fn accept(&mut self, deploy: &Deploy) -> Result<Accepted, DeployError> {
         if let Some(app) = self.apps.get(&deploy.app)
+            && app.record.external.is_none()
             && app.record.origin != deploy.origin
             && !deploy.take_over
         {
@@ -120,6 +121,7 @@ impl Task {
             origin: deploy.origin.clone(),
             mode: known.map(|app| app.record.mode.clone()).unwrap_or_default(),
             canary: None,
+            external: None,
         };
         self.deps.store.append_release(&record, &release).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
@@ -137,6 +139,7 @@ impl Task {
     ) -> Result<Planned, DeployError> {
         let none;
         let app = match self.apps.get(name) {
+            Some(app) if app.record.external.is_some() => return Err(DeployError::External(name.clone())),
             Some(app) => app,
             None => {
                 // The numbers of an app that was removed are not given again.
@@ -148,6 +151,7 @@ impl Task {
                     origin: String::new(),
                     mode: Mode::Open,
                     canary: None,
+                    external: None,
                 });
                 &none
             }

@@ -20,8 +20,10 @@ mod app;
 mod canary;
 mod compare;
 mod deploy;
+mod external;
 mod fleet;
 mod recover;
+mod removal;
 mod supervise;
 mod table;
 mod task;
@@ -33,6 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
+use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
@@ -43,9 +46,10 @@ use crate::route::{Conflict, Mode, PortConflict};
 use crate::store::{Store, StoreError};
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
+pub use external::UpstreamsError;
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
-pub use view::{AppView, CanaryView, DeployView, EngineView, InstanceView, View};
+pub use view::{AppView, CanaryView, DeployView, EngineView, ExternalView, InstanceView, UpstreamView, View};
 
 /// How many commands may wait for the controller.
 const COMMANDS_MAX: usize = 256;
@@ -90,6 +94,15 @@ pub enum Command {
         change: CanaryChange,
         /// Told what became of it.
         reply: oneshot::Sender<Result<CanaryChanged, CanaryError>>,
+    },
+    /// Make an app that is only a route, or have it lead somewhere else.
+    Upstreams {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        wanted: Wanted,
+        /// Told once it is stored and published; nobody was asked by then.
+        reply: oneshot::Sender<Result<(), UpstreamsError>>,
     },
     /// Stop an app and forget it.
     Down {
@@ -155,6 +168,8 @@ pub struct Planned {
 pub struct Downed {
     /// How many instances were stopped.
     pub instances: usize,
+    /// How many addresses of upstreams get no requests any more.
+    pub upstreams: usize,
     /// The volumes that were removed.
     pub volumes: Vec<String>,
 }
@@ -182,6 +197,9 @@ pub enum DeployError {
         /// Where the one of this name came from.
         origin: String,
     },
+    /// The name is that of an app that is only a route.
+    #[error("app `{0}` is only a route to upstreams, and nothing can be deployed to it")]
+    External(AppName),
     /// Its release does not serve.
     #[error(transparent)]
     Aborted(Box<Abort>),
@@ -237,6 +255,8 @@ pub struct Parts {
     pub changes: mpsc::UnboundedReceiver<crate::name::InstanceId>,
     /// Apps are at `<app>.<domain>`.
     pub domain: String,
+    /// What upstreams that run elsewhere are found with.
+    pub surroundings: Surroundings,
 }
 
 impl Controller {

@@ -29,6 +29,8 @@ impl Task {
                 app.releases.insert(release.id, release);
             }
         }
+        let names: Vec<_> = self.apps.keys().cloned().collect();
+        names.iter().for_each(|name| self.take_up_upstreams(name));
         for app in self.apps.values_mut() {
             let Some(current) = app.current() else { continue };
             match app.plan(current, &self.domain) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::DeployError;
 use super::app::{App, Hold};
+use super::external::is_current;
 use super::task::Task;
 use crate::instance::Instance;
 use crate::name::{AppName, Host, PathPrefix};
-use crate::plan::{PlannedPort, PlannedRoute};
+use crate::plan::{self, PlannedPort, PlannedRoute};
 use crate::port::{every_interface, listen_at};
 use crate::release::ReleaseState;
 use crate::rollout::Phase;
@@ -24,18 +25,28 @@ impl Task {
         if self.engine.is_recovered {
             return self.publish_found().await;
         }
-        let remembered = self.table.routes().iter().filter_map(|route| {
-            let app = self.apps.get(&route.app)?;
+        // Apps that are only routes need no engine, and none is waited for.
+        let routes = self.apps.values().flat_map(|app| match app.record.external {
+            Some(_) => routes_of(app),
+            None => self.remembered(app),
+        });
+        let (routes, ports) = (routes.collect(), self.table.ports().to_vec());
+        self.publish_table(routes, ports).await;
+    }
+
+    /// The app's routes in the table of the last process.
+    fn remembered(&self, app: &App) -> Vec<Route> {
+        let theirs = self.table.routes().iter().filter(|route| route.app == app.record.name);
+        let remembered = theirs.map(|route| {
             let canary = route.canary.clone().zip(app.record.canary.clone());
             let canary = canary.filter(|_| app.canary.is_some());
-            Some(Route {
+            Route {
                 mode: app.record.mode.clone(),
                 canary: canary.map(|(canary, share)| Canary { share, ..canary }),
                 ..route.clone()
-            })
+            }
         });
-        let (remembered, ports) = (remembered.collect(), self.table.ports().to_vec());
-        self.publish_table(remembered, ports).await;
+        remembered.collect()
     }
 
     /// Publishes what follows from the instances that are known.
@@ -107,7 +118,11 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let releases = snapshot.releases.iter().filter(|release| release.app == record.name);
         let mut app = App::new(record.clone());
         app.releases = releases.map(|release| (release.id, release.clone())).collect();
-        app.serving = app.current().and_then(|current| app.plan(current, domain).ok()).map(Arc::new);
+        let plan = match &app.record.external {
+            Some(external) => plan::external(&record.name, external, domain).ok(),
+            None => app.current().and_then(|current| app.plan(current, domain).ok()),
+        };
+        app.serving = plan.map(Arc::new);
         apps.insert(record.name.clone(), app);
     }
     let canaries: BTreeMap<_, _> = snapshot
@@ -122,6 +137,10 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let planned =
             plan.routes.iter().find(|planned| planned.host == route.host && planned.path == route.path)?;
         let mut upstreams = route.upstreams.clone();
+        let external = app.record.external.as_ref();
+        if let Some(external) = external {
+            upstreams.retain(|upstream| is_current(external, upstream));
+        }
         // One that was taken back just before the last process ended, unless it was all there was.
         let has_failed = |upstream: &Upstream| {
             let release = app.releases.get(&upstream.release);
@@ -133,7 +152,10 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let canary = canaries.get(&route.app).filter(|few| upstreams.iter().any(|one| one.release == **few));
         let canary = canary.zip(app.record.canary.clone());
         let canary = canary.map(|(release, share)| Canary { release: *release, share });
-        Some(Route { upstreams, canary, ..empty_route(&route.app, planned, app.record.mode.clone()) })
+        // Its upstreams are asked in a moment, and need no engine.
+        let is_held = external.is_some() && upstreams.is_empty();
+        let empty = empty_route(&route.app, planned, app.record.mode.clone());
+        Some(Route { upstreams, canary, is_held, ..empty })
     });
     let ports = saved.ports().iter().filter_map(|port| {
         let planned = apps
@@ -168,7 +190,10 @@ fn routes_of(app: &App) -> Vec<Route> {
         .map(|planned| {
             let mut route = empty_route(&app.record.name, planned, app.record.mode.clone());
             route.is_held = app.hold != Hold::Off;
-            if app.hold != Hold::Swapping {
+            if app.record.external.is_some() {
+                route.upstreams = app.externals.ready();
+                route.is_held |= route.upstreams.is_empty() && app.externals.is_undecided();
+            } else if app.hold != Hold::Swapping {
                 let ours = app
                     .instances
                     .values()

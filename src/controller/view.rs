@@ -1,12 +1,14 @@
 //! What is, for whoever asks: published after every change, read without waiting for the controller.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::fleet::Fleet;
 use super::supervise::Backoff;
 use super::task::Task;
 use crate::engine::ContainerId;
+use crate::external::{Address, Health};
 use crate::instance::Instance;
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
 use crate::route::{Mode, Share};
@@ -54,6 +56,30 @@ pub struct AppView {
     pub mode: Mode,
     /// The release that gets a share of the requests.
     pub canary: Option<CanaryView>,
+    /// Where it leads, if it is only a route.
+    pub external: Option<ExternalView>,
+}
+
+/// Where an app leads that is only a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalView {
+    /// Its upstreams, in the order of their numbers.
+    pub upstreams: Vec<UpstreamView>,
+    /// When one of them is ready.
+    pub health: Health,
+    /// Whether all of them were asked by now.
+    pub is_decided: bool,
+}
+
+/// An upstream, which has any number of addresses; those are among the app's instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamView {
+    /// What its addresses are called.
+    pub slot: Slot,
+    /// Where it is.
+    pub address: Address,
+    /// Why its name was not looked up.
+    pub problem: Option<String>,
 }
 
 /// A canary.
@@ -76,6 +102,8 @@ pub struct InstanceView {
     pub id: InstanceId,
     /// Its container, once there is one.
     pub container: Option<ContainerId>,
+    /// Where it is, if it runs elsewhere.
+    pub addr: Option<SocketAddr>,
     /// One word.
     pub state: &'static str,
     /// Since when, in milliseconds since the Unix epoch; 0 when that is not known.
@@ -112,6 +140,7 @@ impl Task {
                 release: retirement.release,
                 id: retirement.instance.clone(),
                 container: retirement.container.clone(),
+                addr: None,
                 state: "draining",
                 since: 0,
                 detail: None,
@@ -122,7 +151,12 @@ impl Task {
                 release: app.record.current,
                 origin: app.record.origin.clone(),
                 routes: app.urls(),
-                instances: current.chain(canary).chain(watched).chain(retiring).collect(),
+                instances: current
+                    .chain(canary)
+                    .chain(watched)
+                    .chain(app.remote_views())
+                    .chain(retiring)
+                    .collect(),
                 deploy: app
                     .rollout
                     .as_ref()
@@ -133,6 +167,7 @@ impl Task {
                     .as_ref()
                     .zip(app.record.canary.clone())
                     .map(|(canary, share)| CanaryView { release: canary.release(), share }),
+                external: app.external_view(),
             }
         });
         let view =
@@ -154,6 +189,7 @@ fn of_instance(instance: &Instance, backoff: &BTreeMap<Slot, Backoff>, role: Opt
         release: instance.labels().release,
         id: instance.id().clone(),
         container: observed.container,
+        addr: None,
         state: observed.state.word(),
         since: observed.since,
         detail: Task::detail(&observed.state).or_else(|| role.map(str::to_owned)),

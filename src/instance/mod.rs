@@ -30,6 +30,7 @@ use crate::plan::InstanceSpec;
 use crate::probe::Prober;
 use crate::route;
 
+pub(crate) use probing::Rhythm;
 use retire::Gate;
 pub use retire::Retirement;
 pub(crate) use task::last_lines;

@@ -10,7 +10,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(20);
 
 /// The rhythm of one probe: how long to wait, and how many failures in a row there were.
 #[derive(Debug)]
-pub(super) struct Rhythm {
+pub(crate) struct Rhythm {
     interval_starting: Duration,
     interval_running: Duration,
     failures_max: u32,
@@ -20,7 +20,7 @@ pub(super) struct Rhythm {
 }
 
 impl Rhythm {
-    pub(super) fn new(probe: &Probe, was_ready: bool) -> Self {
+    pub(crate) fn new(probe: &Probe, was_ready: bool) -> Self {
         let interval_starting = probe.interval.unwrap_or(Probe::INTERVAL_STARTING);
         Self {
             interval_starting,
@@ -33,13 +33,13 @@ impl Rhythm {
     }
 
     /// Notes a success: until the next probe, wait [`Self::pause`].
-    pub(super) fn passed(&mut self) {
+    pub(crate) fn passed(&mut self) {
         self.failures = 0;
         self.was_ready = true;
     }
 
     /// Notes a failure; true when it makes an instance unready that was ready.
-    pub(super) fn failed(&mut self) -> bool {
+    pub(crate) fn failed(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
         if !self.was_ready {
             self.pause = (self.pause * 3 / 2).min(self.interval_starting);
@@ -48,7 +48,7 @@ impl Rhythm {
     }
 
     /// How long to wait before the next probe.
-    pub(super) fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         match (self.was_ready, self.failures) {
             (false, _) => self.pause,
             (true, 0) => self.interval_running,

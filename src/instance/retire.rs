@@ -9,6 +9,7 @@ use super::Observation;
 use crate::engine::{Container, ContainerId, Engine, EngineError};
 use crate::manifest::Deploy;
 use crate::name::{InstanceId, ReleaseId, Slot};
+use crate::route;
 use crate::traffic::Routes;
 
 /// After SIGTERM an app may say its own goodbye to its WebSockets for so long; then the proxy says it.
@@ -74,6 +75,20 @@ impl Retirement {
             gate: None,
             limits,
             stop_grace,
+        }
+    }
+
+    /// That of an upstream that runs elsewhere: it is drained, and there is nothing to stop.
+    #[must_use]
+    pub fn of_upstream(upstream: &route::Upstream, limits: Deploy) -> Self {
+        Self {
+            instance: upstream.instance.clone(),
+            slot: upstream.slot.clone(),
+            release: upstream.release,
+            container: None,
+            gate: None,
+            limits,
+            stop_grace: Duration::ZERO,
         }
     }
 

@@ -245,6 +245,21 @@ impl Manifest {
         schema::check_references(&manifest, &references, toml, &mut problems);
         if problems.is_empty() { Ok((manifest, warnings)) } else { Err(ManifestError::new(problems)) }
     }
+
+    /// Reads the texts of an app that is only a route: they may say how requests are treated, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::parse`], and for every table that is about what runs.
+    pub fn of_routes(source: &Source) -> Result<Self, ManifestError> {
+        let mut problems = Vec::new();
+        schema::check_routes_alone(source.toml.as_deref().unwrap_or(""), &mut problems);
+        match Self::parse(source) {
+            Ok((manifest, _)) if problems.is_empty() => Ok(manifest),
+            Ok(_) => Err(ManifestError::new(problems)),
+            Err(error) => Err(ManifestError::new([problems, error.problems].concat())),
+        }
+    }
 }
 
 impl ManifestError {

@@ -17,6 +17,9 @@ use crate::policy::Policy;
 /// Environment variables that minipaas sets itself.
 const ENV_RESERVED: [&str; 1] = ["PORT"];
 
+/// Tables that are about what runs.
+const RUNNING_TABLES: [&str; 6] = ["build", "deploy", "env", "port", "process", "volume"];
+
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
 pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &mut Vec<Problem>) -> Manifest {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
@@ -95,6 +98,20 @@ pub(super) fn check_references(
             let message = format!("volumes `{other}` and `{name}` are both mounted at `{}`", volume.path);
             report.problem(&line_of(&format!("[volume.{name}]")), message, None);
         }
+    }
+}
+
+/// An app that is only a route has no use for tables about what runs.
+pub(super) fn check_routes_alone(text: &str, problems: &mut Vec<Problem>) {
+    // What is no TOML is told when it is read.
+    let Ok(document) = DeTable::parse(text) else { return };
+    let mut report = Report::new(MANIFEST_FILE, text, problems);
+    for key in document.get_ref().keys().filter(|key| RUNNING_TABLES.contains(&&**key.get_ref())) {
+        let message = format!(
+            "`{}` means nothing to an app that is only a route; keep [proxy] and [[route]]",
+            key.get_ref()
+        );
+        report.problem(&key.span(), message, None);
     }
 }
 

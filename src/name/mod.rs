@@ -135,6 +135,12 @@ impl ProcessType {
         Self("web".to_owned())
     }
 
+    /// The process type of upstreams that run elsewhere.
+    #[must_use]
+    pub fn upstream() -> Self {
+        Self("upstream".to_owned())
+    }
+
     /// The type as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

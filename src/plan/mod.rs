@@ -7,6 +7,7 @@
 //! - **In which order**: start-first, so that the old release serves until the new one is ready; stop-first when the app has
 //!   a volume, because two releases must not write to it at once. Then the proxy holds requests instead of failing them.
 
+mod external;
 mod spec;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
 use crate::route::Share;
 
+pub use external::external;
 pub use spec::{InstanceSpec, Readiness};
 
 /// What is known of the app before the deploy.
@@ -206,13 +208,7 @@ impl Plan {
 /// The app's routes: `<app>.<domain>` to `web` when there is one and no rule says otherwise, then the rules.
 fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute> {
     let own = Host::Exact(format!("{app}.{domain}"));
-    let planned = |rule: &RouteRule| PlannedRoute {
-        host: rule.host.clone().unwrap_or_else(|| own.clone()),
-        path: rule.path.clone(),
-        process: rule.process.clone(),
-        strip_prefix: rule.strip_prefix,
-        policy: Arc::clone(&rule.policy),
-    };
+    let planned = |rule: &RouteRule| planned_route(rule, &own);
     let mut routes: Vec<_> = manifest.routes.iter().map(planned).collect();
     let is_taken = routes.iter().any(|route| route.host == own && route.path == PathPrefix::root());
     if manifest.processes.contains_key(&ProcessType::web()) && !is_taken {
@@ -226,6 +222,16 @@ fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute>
         routes.insert(0, planned(&default));
     }
     routes
+}
+
+fn planned_route(rule: &RouteRule, own: &Host) -> PlannedRoute {
+    PlannedRoute {
+        host: rule.host.clone().unwrap_or_else(|| own.clone()),
+        path: rule.path.clone(),
+        process: rule.process.clone(),
+        strip_prefix: rule.strip_prefix,
+        policy: Arc::clone(&rule.policy),
+    }
 }
 
 impl fmt::Display for Plan {

@@ -26,6 +26,7 @@ use crate::controller::{Controller, Parts, last_table};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
+use crate::external::{Surroundings, SystemResolver};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
 use crate::port::{ListenError, listen_at, receive_at};
@@ -116,7 +117,8 @@ pub async fn run(
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let engine = engine(store.box_id().clone(), find_endpoints(&env, &user_home));
     let doors = CancellationToken::new();
-    let controller = start_controller(&config, &store, &routes, &engine, &doors).await?;
+    let own = [listeners.http.0, proxy.https];
+    let controller = start_controller(&config, &store, &routes, &engine, &own, &doors).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -221,6 +223,7 @@ async fn start_controller(
     store: &Store,
     routes: &Routes,
     engine: &Arc<dyn Engine>,
+    own: &[std::net::SocketAddr],
     shutdown: &CancellationToken,
 ) -> Result<Controller, StoreError> {
     let (changes_tx, changes) = mpsc::unbounded_channel();
@@ -237,7 +240,8 @@ async fn start_controller(
         ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
         requests: requests_tx,
     };
-    let parts = Parts { deps, requests, changes, domain: config.domain.clone() };
+    let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own: own.into() };
+    let parts = Parts { deps, requests, changes, domain: config.domain.clone(), surroundings };
     Controller::start(parts, shutdown.clone()).await
 }
 

@@ -8,8 +8,11 @@
 //!
 //! This is the only module that knows sled.
 
+mod apps;
+mod external;
 mod lock;
 mod record;
+mod releases;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -17,11 +20,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::name::{AppName, BoxId, ReleaseId};
-use crate::release::{Release, ReleaseState};
+use crate::release::Release;
 use crate::rollout::{Phase, RolloutRecord};
-use crate::route::{Mode, RouteTable, Share};
+use crate::route::RouteTable;
 use crate::traffic::StickyKey;
 
+pub use apps::AppRecord;
 pub use lock::{Lock, LockError};
 
 /// The page cache: the whole database of a large box fits, and an idle daemon stays small.
@@ -68,23 +72,6 @@ pub struct Store {
     /// Where a test wants the process to be killed: nothing goes on after this phase is stored.
     #[cfg(any(test, feature = "testing"))]
     halt_at: std::sync::Arc<std::sync::Mutex<Option<Phase>>>,
-}
-
-/// An app, apart from its releases.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppRecord {
-    /// Its name.
-    pub name: AppName,
-    /// The release that serves; `None` until one did.
-    pub current: Option<ReleaseId>,
-    /// The highest number that a release ever had, so that none is given twice.
-    pub last: Option<ReleaseId>,
-    /// The folder that it was deployed from.
-    pub origin: String,
-    /// Whether requests reach it, as an operator wants it.
-    pub mode: Mode,
-    /// Which requests its canary gets, while the rollout of one is in [`Phase::Canary`]; else it means nothing.
-    pub canary: Option<Share>,
 }
 
 /// Everything that the store holds, as a controller reads it at its start.
@@ -203,158 +190,6 @@ impl Store {
         .await
     }
 
-    /// Keeps what changed of an app.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; then it is as it was.
-    pub async fn save_app(&self, app: &AppRecord) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
-        self.apply(batch).await
-    }
-
-    /// Notes that a release is about to be the app's canary, with the share of the requests that is in the app's record.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; the release must not get requests then.
-    pub async fn begin_canary(&self, app: &AppRecord, release: ReleaseId) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
-        put_rollout(&mut batch, &RolloutRecord { app: app.name.clone(), release, phase: Phase::Canary });
-        self.apply(batch).await?;
-        self.halt(Phase::Canary).await;
-        Ok(())
-    }
-
-    /// Takes a switch back: `back` serves again, and `failed` never will.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; the failed one goes on serving then.
-    pub async fn flip_back(
-        &self,
-        app: &AppRecord,
-        back: &Release,
-        failed: &Release,
-    ) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_app(&mut batch, &AppRecord { current: Some(back.id), ..app.clone() });
-        put_release(&mut batch, &Release { state: ReleaseState::Active, ..back.clone() });
-        put_release(&mut batch, failed);
-        batch.remove(rollout_key(&app.name, failed.id).as_bytes());
-        self.apply(batch).await
-    }
-
-    /// Adds a release to its app's ledger, with its rollout about to start. The app is made with its first release.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; then nothing was.
-    pub async fn append_release(&self, app: &AppRecord, release: &Release) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
-        put_release(&mut batch, release);
-        put_rollout(
-            &mut batch,
-            &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Starting },
-        );
-        self.apply(batch).await?;
-        self.halt(Phase::Starting).await;
-        Ok(())
-    }
-
-    /// Notes the phase that a rollout is about to enter. A rollout that was ended meanwhile stays ended.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; the phase must not be entered then.
-    pub async fn set_phase(&self, rollout: &RolloutRecord) -> Result<(), StoreError> {
-        let key = rollout_key(&rollout.app, rollout.release);
-        let bytes = record::from_rollout(rollout);
-        self.blocking(move |store| {
-            let failed = |error| store.failed("write", error);
-            store.db.update_and_fetch(key, |old| old.map(|_| bytes.clone())).map_err(failed)?;
-            store.db.flush().map_err(failed)?;
-            Ok(())
-        })
-        .await?;
-        self.halt(rollout.phase).await;
-        Ok(())
-    }
-
-    /// Makes `release` the one that serves, in one step with what that makes of the releases before.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; the old release serves then.
-    pub async fn switch(
-        &self,
-        app: &AppRecord,
-        release: &Release,
-        before: Option<&Release>,
-    ) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_app(&mut batch, &AppRecord { current: Some(release.id), ..app.clone() });
-        put_release(&mut batch, &Release { state: ReleaseState::Active, ..release.clone() });
-        if let Some(before) = before {
-            put_release(&mut batch, &Release { state: ReleaseState::Superseded, ..before.clone() });
-        }
-        put_rollout(
-            &mut batch,
-            &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Switching },
-        );
-        self.apply(batch).await?;
-        self.halt(Phase::Switching).await;
-        Ok(())
-    }
-
-    /// Ends the rollout of a release that serves, or served.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub async fn finish_rollout(&self, app: &AppName, release: ReleaseId) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        batch.remove(rollout_key(app, release).as_bytes());
-        self.apply(batch).await
-    }
-
-    /// Ends the rollout of a release that never served, and keeps why.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub async fn fail_release(&self, release: &Release) -> Result<(), StoreError> {
-        let mut batch = sled::Batch::default();
-        put_release(&mut batch, release);
-        batch.remove(rollout_key(&release.app, release.id).as_bytes());
-        self.apply(batch).await
-    }
-
-    /// Forgets an app and its releases, all but their highest number: an app of the same name goes on from there, so that
-    /// what an engine still has of this one is never taken for a part of the other.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written; then all of it is still there.
-    pub async fn remove_app(&self, record: &AppRecord) -> Result<(), StoreError> {
-        let app = &record.name;
-        let prefixes = [format!("release/{app}/"), format!("rollout/{app}/")];
-        let mut batch = sled::Batch::default();
-        batch.remove(format!("app/{app}").as_bytes());
-        if let Some(last) = record.last {
-            batch.insert(format!("removed/{app}").as_bytes(), record::from_removed(app, last));
-        }
-        for prefix in prefixes {
-            for key in self.db.scan_prefix(prefix).keys() {
-                batch.remove(key.map_err(|error| self.failed("read", error))?);
-            }
-        }
-        self.apply(batch).await
-    }
-
     /// Makes whoever stores this phase next wait for ever, once it is stored: the moment at which a test kills the process.
     #[cfg(any(test, feature = "testing"))]
     pub fn halt_at(&self, phase: Phase) {
@@ -412,24 +247,6 @@ impl Store {
     fn failed(&self, action: &'static str, error: sled::Error) -> StoreError {
         StoreError::Database { action, path: self.path.clone(), source: error.into() }
     }
-}
-
-fn put_app(batch: &mut sled::Batch, app: &AppRecord) {
-    batch.insert(format!("app/{}", app.name).as_bytes(), record::from_app(app));
-}
-
-fn put_release(batch: &mut sled::Batch, release: &Release) {
-    // Padded, so that the order of the keys is that of the numbers.
-    let key = format!("release/{}/{:012}", release.app, release.id.number());
-    batch.insert(key.as_bytes(), record::from_release(release));
-}
-
-fn put_rollout(batch: &mut sled::Batch, rollout: &RolloutRecord) {
-    batch.insert(rollout_key(&rollout.app, rollout.release).as_bytes(), record::from_rollout(rollout));
-}
-
-fn rollout_key(app: &AppName, release: ReleaseId) -> String {
-    format!("rollout/{app}/{:012}", release.number())
 }
 
 #[cfg(test)]

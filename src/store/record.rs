@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::external::{self, ExternalForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
@@ -43,6 +44,9 @@ struct AppForm {
     traffic: Option<ModeForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     canary: Option<ShareForm>,
+    /// Only of apps that are only routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external: Option<ExternalForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,6 +147,7 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         origin: app.origin.clone(),
         traffic: traffic::from_mode(&app.mode),
         canary: app.canary.as_ref().map(traffic::from_share),
+        external: app.external.as_ref().map(external::from_external),
     })
 }
 
@@ -155,6 +160,7 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         origin: form.origin,
         mode: traffic::mode(key, form.traffic)?,
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
+        external: form.external.map(|external| external::external(key, external)).transpose()?,
     })
 }
 

@@ -18,6 +18,7 @@ fn app(current: Option<u64>) -> AppRecord {
         origin: "/home/ann/shop".to_owned(),
         mode: Mode::Open,
         canary: None,
+        external: None,
     }
 }
 
@@ -155,6 +156,14 @@ fn records_of_every_version_there_was_are_read() {
     let closed = super::record::app("app/shop", &read("app.v1.maintenance.json")).unwrap();
     let Mode::Maintenance(closed) = closed.mode else { panic!("{closed:?}") };
     assert!(closed.is_passed_by(b"secret"));
+    let bytes = read("app.v1.external.json");
+    let legacy = super::record::app("app/legacy", &bytes).unwrap();
+    let upstreams = &legacy.external.as_ref().unwrap().upstreams;
+    assert_eq!(upstreams[&3].to_string(), "http://app.internal");
+    assert_eq!(
+        String::from_utf8(super::record::from_app(&legacy)),
+        Ok(String::from_utf8(bytes).unwrap().trim_end().to_owned())
+    );
     assert_eq!(
         super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
         release(1, ReleaseState::Active)

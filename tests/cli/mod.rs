@@ -2,6 +2,7 @@
 //!
 //! Whole outputs are compared. None of it is on a terminal.
 
+mod apps;
 mod command;
 mod daemon;
 mod traffic;

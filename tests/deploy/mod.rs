@@ -15,6 +15,7 @@ mod traffic;
 mod world;
 
 mod examples;
+mod external;
 mod kill;
 mod load;
 mod operations;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use minipaas::engine::fake::{Change, FakeEngine};
-use minipaas::name::{AppName, InstanceId};
-use minipaas::route::RouteTable;
+use minipaas::name::{AppName, InstanceId, ProcessType};
+use minipaas::route::{Route, RouteTable};
 use minipaas::traffic::{InFlight, Routes};
 
 /// Sees every table that is published.
@@ -91,7 +91,7 @@ impl Watcher {
 
     fn only_what_was_ready_is_listed(&self, table: &RouteTable) {
         let biographies = self.engine.containers_ever();
-        for upstream in table.routes().iter().flat_map(|route| &route.upstreams) {
+        for upstream in table.routes().iter().filter(is_run).flat_map(|route| &route.upstreams) {
             let story = biographies.iter().find(|story| story.container.labels.instance == upstream.instance);
             let story = story.unwrap_or_else(|| panic!("{} is listed and was never made", upstream.instance));
             let has_started = story.history.iter().any(|(_, change)| *change == Change::Started);
@@ -102,7 +102,7 @@ impl Watcher {
     /// A route that has upstreams holds nobody back, and one that is held belongs to an app that ran.
     fn only_what_has_a_future_is_held(&self, table: &RouteTable) {
         let biographies = self.engine.containers_ever();
-        for route in table.routes().iter().filter(|route| route.is_held) {
+        for route in table.routes().iter().filter(is_run).filter(|route| route.is_held) {
             let has_run = biographies.iter().any(|story| {
                 story.container.labels.app == route.app
                     && story.history.iter().any(|(_, change)| *change == Change::Started)
@@ -167,6 +167,11 @@ impl Watcher {
             !changes[start..end].contains(&Change::Terminated)
         })
     }
+}
+
+/// Whether the route leads to containers, and not to servers that run elsewhere.
+fn is_run(route: &&Route) -> bool {
+    route.process != ProcessType::upstream()
 }
 
 fn story_lengths(engine: &FakeEngine) -> BTreeMap<InstanceId, usize> {

@@ -4,6 +4,7 @@
 //! made from seeds; after every step the [`invariants`] are checked, and the seed is part of every failure's text
 //! (`MINIPAAS_SEED=n cargo test simulation` runs that one alone).
 
+mod external;
 mod invariants;
 mod script;
 mod traffic;

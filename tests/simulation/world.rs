@@ -1,20 +1,22 @@
 //! An engine and a disk that outlive daemons, and a daemon to live on them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use minipaas::controller::{
     CanaryChange, CanaryChanged, CanaryError, Command, Controller, Deploy, DeployError, DeployUpdate,
-    Deployed, Parts, TrafficChange, TrafficError, last_table,
+    Deployed, Parts, TrafficChange, TrafficError, UpstreamsError, last_table,
 };
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
+use minipaas::external::{Health, Resolver, Surroundings, Wanted};
 use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
-use minipaas::name::{AppName, BoxId, InstanceId, ReleaseId};
+use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
 use minipaas::probe::{ProbeFailure, Prober, Question};
 use minipaas::release::Build;
 use minipaas::rollout::{Deps, Phase, Update};
@@ -29,12 +31,16 @@ use super::invariants::Watcher;
 
 /// Longer than every deadline, back-off and drain: what has not happened by then does not happen.
 const SETTLE: Duration = Duration::from_secs(20 * 60);
+/// To a server that runs elsewhere and back.
+const ROUND_TRIP: Duration = Duration::from_millis(10);
 /// Where apps come from unless a test says otherwise.
 const ORIGIN: &str = "/home/ann/project";
 
 /// What is left when a daemon is killed.
 pub(super) struct World {
     engine: FakeEngine,
+    /// Servers that run elsewhere.
+    pub(super) network: Network,
     dir: tempfile::TempDir,
     /// How much virtual time has passed.
     elapsed: Duration,
@@ -46,6 +52,7 @@ pub(super) struct Daemon {
     pub(super) controller: Controller,
     pub(super) routes: Routes,
     pub(super) engine: FakeEngine,
+    pub(super) network: Network,
     pub(super) watcher: Watcher,
     store: Store,
     ids: Arc<std::sync::atomic::AtomicU32>,
@@ -66,14 +73,27 @@ pub(super) struct Client {
     task: JoinHandle<u64>,
 }
 
-struct FakeProber(FakeEngine);
+/// Probes containers on the engine, and everything else on the network.
+struct FakeProber(FakeEngine, Network);
+
+/// Servers that run elsewhere, and the names that they have.
+#[derive(Clone, Default)]
+pub(super) struct Network(Arc<Mutex<Servers>>);
+
+#[derive(Default)]
+struct Servers {
+    /// Whether a server answers.
+    answers: BTreeMap<SocketAddr, bool>,
+    names: BTreeMap<String, Vec<SocketAddr>>,
+}
 
 impl World {
     pub(super) fn new() -> Self {
         // The engine reads the clock of whichever runtime it is called on; it is made on one that never moves.
         let runtime = paused_runtime();
         let engine = runtime.block_on(async { FakeEngine::new(BoxId::from_bits(0)) });
-        Self { engine, dir: tempfile::tempdir().unwrap(), elapsed: Duration::ZERO, ids: 0 }
+        let network = Network::default();
+        Self { engine, network, dir: tempfile::tempdir().unwrap(), elapsed: Duration::ZERO, ids: 0 }
     }
 
     /// Starts a daemon, lets it live as long as `script` takes, and kills it.
@@ -82,7 +102,7 @@ impl World {
         let (result, elapsed, ids) = runtime.block_on(async {
             let start = tokio::time::Instant::now();
             tokio::time::advance(self.elapsed).await;
-            let mut daemon = Daemon::start(&self.engine, self.dir.path(), self.ids).await;
+            let mut daemon = Daemon::start(&self.engine, &self.network, self.dir.path(), self.ids).await;
             let result = script(&mut daemon).await;
             daemon.watcher.check();
             (result, start.elapsed(), daemon.ids.load(std::sync::atomic::Ordering::SeqCst))
@@ -126,7 +146,7 @@ fn paused_runtime() -> tokio::runtime::Runtime {
 }
 
 impl Daemon {
-    async fn start(engine: &FakeEngine, dir: &std::path::Path, first_id: u32) -> Self {
+    async fn start(engine: &FakeEngine, network: &Network, dir: &std::path::Path, first_id: u32) -> Self {
         let store = open(dir);
         let engine = engine.for_box(store.box_id().clone());
         let routes = Routes::new();
@@ -138,7 +158,7 @@ impl Daemon {
         let (requests_tx, requests) = mpsc::unbounded_channel();
         let machinery = Machinery {
             engine: Arc::new(engine.clone()),
-            prober: Arc::new(FakeProber(engine.clone())),
+            prober: Arc::new(FakeProber(engine.clone(), network.clone())),
             changes: changes_tx,
         };
         let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
@@ -152,9 +172,11 @@ impl Daemon {
             }),
             requests: requests_tx,
         };
-        let parts = Parts { deps, requests, changes, domain: "localhost".to_owned() };
+        let own = Arc::new(["0.0.0.0:80", "0.0.0.0:443"].map(|addr| addr.parse().unwrap()));
+        let surroundings = Surroundings { resolver: Arc::new(network.clone()), own };
+        let parts = Parts { deps, requests, changes, domain: "localhost".to_owned(), surroundings };
         let controller = Controller::start(parts, CancellationToken::new()).await.unwrap();
-        Self { controller, routes, engine, watcher, store, ids }
+        Self { controller, routes, engine, network: network.clone(), watcher, store, ids }
     }
 
     /// Waits until the daemon has taken up what runs.
@@ -229,6 +251,20 @@ impl Daemon {
     pub(super) async fn traffic(&self, app: &str, change: TrafficChange) -> Result<Mode, TrafficError> {
         let (reply, done) = oneshot::channel();
         self.controller.send(Command::Traffic { app: app.parse().unwrap(), change, reply }).await.unwrap();
+        done.await.unwrap()
+    }
+
+    /// Makes an app that is only a route, or has it lead somewhere else.
+    pub(super) async fn lead(&self, app: &str, upstreams: &[&str]) -> Result<(), UpstreamsError> {
+        let wanted = Wanted {
+            upstreams: upstreams.iter().map(|text| text.parse().unwrap()).collect(),
+            hosts: Vec::new(),
+            path: PathPrefix::root(),
+            health: Health::Tcp,
+            source: Source::default(),
+        };
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Upstreams { app: app.parse().unwrap(), wanted, reply }).await.unwrap();
         done.await.unwrap()
     }
 
@@ -411,6 +447,27 @@ async fn claim(routes: &Routes, host: &str) -> InFlight {
     }
 }
 
+impl Network {
+    /// From now on this server answers, or does not.
+    pub(super) fn answers(&self, addr: &str, does: bool) {
+        self.0.lock().unwrap().answers.insert(addr.parse().unwrap(), does);
+    }
+
+    /// From now on the name has these addresses; without any it is not found.
+    pub(super) fn name(&self, name: &str, addrs: &[&str]) {
+        let addrs = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
+        self.0.lock().unwrap().names.insert(name.to_owned(), addrs);
+    }
+}
+
+#[async_trait]
+impl Resolver for Network {
+    async fn resolve(&self, name: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        let addrs = self.0.lock().unwrap().names.get(name).cloned().unwrap_or_default();
+        if addrs.is_empty() { Err(io::Error::other("no such name")) } else { Ok(addrs) }
+    }
+}
+
 impl StartedDeploy {
     pub(super) async fn ended(mut self) -> EndedDeploy {
         let mut said = Vec::new();
@@ -437,6 +494,15 @@ impl Client {
 impl Prober for FakeProber {
     async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
         let addr = question.addr.ok_or(ProbeFailure::NoAddress)?;
+        if question.container.is_empty() {
+            tokio::time::sleep(ROUND_TRIP).await;
+            let answers = self.1.0.lock().unwrap().answers.get(&addr).copied();
+            return if answers == Some(true) {
+                Ok(())
+            } else {
+                Err(ProbeFailure::Refused { port: addr.port() })
+            };
+        }
         match self.0.answers(addr) {
             Some(ProbeAnswer::Ready) => Ok(()),
             Some(ProbeAnswer::NotReady) => {

@@ -128,7 +128,12 @@ impl Backend {
 
 impl Builder {
     pub async fn start(self) -> Backend {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    /// Where another one was before.
+    pub async fn start_at(self, addr: SocketAddr) -> Backend {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let (count, script) = (Arc::clone(&connections), self.script);

@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     App, BuildQuery, BuildRef, CanaryReply, CanaryRequest, DeployRequest, DownQuery, DownReply, Failure,
     ImageQuery, LogLine, LogsQuery, MaintenanceRequest, PauseRequest, PlanReply, PlanRequest, Progress,
-    Status, Traffic, TrafficMode, TrafficQuery, VERSION,
+    Status, Traffic, TrafficMode, TrafficQuery, UpstreamsRequest, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -335,6 +335,15 @@ impl Client {
     /// As [`Client::status`].
     pub async fn abort_canary(&self, app: &AppName) -> Result<CanaryReply, ClientError> {
         self.change(Method::DELETE, &format!("/apps/{app}/canary"), empty()).await
+    }
+
+    /// `PUT /v1/apps/{app}/upstreams`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn put_upstreams(&self, app: &AppName, to: &UpstreamsRequest) -> Result<App, ClientError> {
+        self.change(Method::PUT, &format!("/apps/{app}/upstreams"), json(to)).await
     }
 
     /// `GET /v1/apps/{app}/logs`.

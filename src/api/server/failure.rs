@@ -4,11 +4,13 @@ use axum::http::StatusCode;
 
 use crate::api::Failure;
 use crate::builder::image::ImageError;
-use crate::controller::{CanaryError, DeployError, DownError, Stopping, TrafficError, View};
+use crate::controller::{CanaryError, DeployError, DownError, Stopping, TrafficError, UpstreamsError, View};
 use crate::engine::EngineError;
+use crate::external::ExternalError;
 use crate::name::AppName;
 use crate::port::ListenError;
 use crate::rollout::Cause;
+use crate::route::Conflict;
 
 /// An answer other than 2xx.
 #[derive(Debug)]
@@ -71,6 +73,29 @@ impl Refusal {
         }
     }
 
+    pub(super) fn from_upstreams(error: UpstreamsError) -> Self {
+        let message = error.to_string();
+        match error {
+            UpstreamsError::Wanted(ExternalError::Manifest(_)) => {
+                Self::new(StatusCode::BAD_REQUEST, Failure::new("manifest", message))
+            }
+            UpstreamsError::Wanted(_) => Self::bad_request(message),
+            UpstreamsError::Deployed(app) => {
+                let failure = Failure::new("deployed", message)
+                    .hinted("choose another name")
+                    .hinted(format!("`minipaas apps destroy {app}` removes it"));
+                Self::new(StatusCode::CONFLICT, failure)
+            }
+            UpstreamsError::Own(_) => {
+                let failure = Failure::new("own-address", message)
+                    .hinted("name the address where the app itself listens");
+                Self::new(StatusCode::BAD_REQUEST, failure)
+            }
+            UpstreamsError::Conflict(conflict) => Self::new(StatusCode::CONFLICT, of_conflict(&conflict)),
+            UpstreamsError::Store(source) => internal(&message, &source),
+        }
+    }
+
     pub(super) fn from_canary(error: CanaryError, view: &View) -> Self {
         let message = error.to_string();
         match error {
@@ -109,6 +134,7 @@ impl From<DeployError> for Refusal {
             DeployError::Conflict(_)
             | DeployError::PortConflict(_)
             | DeployError::Port(_)
+            | DeployError::External(_)
             | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
             DeployError::EngineAway(_) => StatusCode::BAD_GATEWAY,
             DeployError::Aborted(_) | DeployError::TakenDown(_) | DeployError::Store(_) => {
@@ -126,10 +152,7 @@ impl From<DeployError> for Failure {
             DeployError::Manifest(_) => Self::new("manifest", message),
             DeployError::CanaryWithVolume(_) => Self::new("manifest", message)
                 .hinted("take `canary` out of `[deploy]`, or keep the data in a service instead of a volume"),
-            DeployError::Conflict(conflict) => Self::new("conflict", message).hinted(format!(
-                "take the route out of one of the two, or `minipaas down {}`",
-                conflict.owner
-            )),
+            DeployError::Conflict(conflict) => of_conflict(&conflict),
             DeployError::PortConflict(conflict) => Self::new("conflict", message).hinted(format!(
                 "choose another port in its [[port]] table, or `minipaas down {}`",
                 conflict.owner
@@ -138,6 +161,9 @@ impl From<DeployError> for Failure {
                 ListenError::Forbidden { .. } => "choose one above 1023, or run the daemon as root",
                 _ => "choose another port in its [[port]] table, or end whatever listens there",
             }),
+            DeployError::External(app) => Self::new("external", message)
+                .hinted("choose another name with `--app`")
+                .hinted(format!("`minipaas apps destroy {app}` removes it")),
             DeployError::NameTaken { app, .. } => Self::new("name-taken", message)
                 .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
                 .hinted(format!("`minipaas down {app}` removes it")),
@@ -192,6 +218,11 @@ impl From<EngineError> for Failure {
             EngineError::Context(source) => Self::new("build-failed", message).caused_by(source.to_string()),
         }
     }
+}
+
+fn of_conflict(conflict: &Conflict) -> Failure {
+    Failure::new("conflict", conflict.to_string())
+        .hinted(format!("take the route out of one of the two, or `minipaas down {}`", conflict.owner))
 }
 
 fn internal(message: &str, error: &dyn std::error::Error) -> Refusal {

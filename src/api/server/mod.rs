@@ -3,6 +3,7 @@
 //! Each handler translates: a wire type into a command, a domain value into a wire type. It decides nothing. What takes long
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.
 
+mod external;
 mod failure;
 mod metrics;
 mod stream;
@@ -98,6 +99,7 @@ fn router(api: Api) -> Router {
         .route("/v1/apps/{app}/pause", put(traffic::pause).delete(traffic::resume))
         .route("/v1/apps/{app}/canary", patch(traffic::share_canary).delete(traffic::abort_canary))
         .route("/v1/apps/{app}/canary/promote", post(traffic::promote_canary))
+        .route("/v1/apps/{app}/upstreams", put(external::put))
         .route("/v1/apps/{app}/logs", get(app_logs))
         .fallback(|| async { Refusal::not_found("there is no such route in this version of the API") })
         .with_state(api)
@@ -248,7 +250,8 @@ async fn down(
     api.controller.send(Command::Down { app, volumes: query.volumes, reply }).await?;
     let downed = downed.await.map_err(|_| crate::controller::Stopping)?;
     let downed = downed.map_err(|error| Refusal::from_down(error, &api.controller.view()))?;
-    Ok(Json(super::DownReply { instances: downed.instances, volumes: downed.volumes }))
+    let crate::controller::Downed { instances, upstreams, volumes } = downed;
+    Ok(Json(super::DownReply { instances, upstreams, volumes }))
 }
 
 async fn app_logs(

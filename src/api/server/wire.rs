@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::Facts;
 use crate::api::{
-    App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, EngineStatus, Instance, Maintenance,
-    PlanReply, Progress, SourceTexts, Status, TrafficMode,
+    App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, EngineStatus, External, ExternalUpstream,
+    Instance, Maintenance, PlanReply, Progress, SourceTexts, Status, TrafficMode,
 };
-use crate::controller::{AppView, CanaryChanged, DeployUpdate, Planned, View};
+use crate::controller::{
+    AppView, CanaryChanged, DeployUpdate, ExternalView, InstanceView, Planned, UpstreamView, View,
+};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
 use crate::release::Build;
@@ -34,17 +36,23 @@ pub(super) fn status(view: &View, facts: &Facts) -> Status {
 }
 
 pub(super) fn app(app: &AppView, facts: &Facts) -> App {
-    let serving: Vec<_> =
-        app.instances.iter().filter(|instance| Some(instance.release) == app.release).collect();
+    let is_external = app.external.is_some();
+    let serves = |instance: &&InstanceView| match app.external {
+        Some(_) => instance.state != "draining",
+        None => Some(instance.release) == app.release,
+    };
+    let serving: Vec<_> = app.instances.iter().filter(serves).collect();
     let ready = serving.iter().filter(|instance| instance.state == "ready").count();
     App {
         name: app.name.to_string(),
         release: app.release.map(|release| release.to_string()),
-        state: match (app.release, ready) {
-            (None, _) => AppState::New,
-            (Some(_), n) if n == serving.len() => AppState::Serving,
-            (Some(_), 0) => AppState::Down,
-            (Some(_), _) => AppState::Degraded,
+        state: match ready {
+            _ if app.release.is_none() && !is_external => AppState::New,
+            // An upstream whose name was never looked up has no address that could be ready.
+            0 if is_external => AppState::Down,
+            n if n == serving.len() => AppState::Serving,
+            0 => AppState::Down,
+            _ => AppState::Degraded,
         },
         urls: urls(&app.routes, facts),
         origin: app.origin.clone(),
@@ -53,7 +61,9 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
             .iter()
             .map(|instance| Instance {
                 slot: instance.slot.to_string(),
-                release: instance.release.to_string(),
+                // What runs elsewhere has no releases.
+                release: if is_external { "-".to_owned() } else { instance.release.to_string() },
+                addr: instance.addr.map(|addr| addr.to_string()),
                 id: instance.id.to_string(),
                 state: instance.state.to_owned(),
                 since: instance.since,
@@ -67,6 +77,19 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
         }),
         traffic: traffic(&app.mode),
         canary: app.canary.as_ref().map(|found| canary(found.release, &found.share)),
+        external: app.external.as_ref().map(external),
+    }
+}
+
+fn external(external: &ExternalView) -> External {
+    let upstream = |upstream: &UpstreamView| ExternalUpstream {
+        slot: upstream.slot.to_string(),
+        url: upstream.address.to_string(),
+        problem: upstream.problem.clone(),
+    };
+    External {
+        health: external.health.to_string(),
+        upstreams: external.upstreams.iter().map(upstream).collect(),
     }
 }
 

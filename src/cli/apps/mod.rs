@@ -1,11 +1,25 @@
-//! `minipaas apps`: all apps of the box, one a line.
+//! `minipaas apps`: all apps of the box, one a line; and what is done with one of them.
+
+mod create;
+mod destroy;
+mod info;
 
 use super::Session;
+use super::args::{AppsAction, AppsArgs};
 use super::failure::Failure;
 use super::output::{Output, OutputResult, Table};
 use crate::api::{App, AppState, TrafficMode};
 
-pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
+pub(crate) async fn run(session: &Session, args: &AppsArgs) -> Result<(), Failure> {
+    match &args.action {
+        None => list(session).await,
+        Some(AppsAction::Create(args)) => create::run(session, args).await,
+        Some(AppsAction::Info(args)) => info::run(session, args).await,
+        Some(AppsAction::Destroy(args)) => destroy::run(session, args).await,
+    }
+}
+
+async fn list(session: &Session) -> Result<(), Failure> {
     let apps = session.client().apps().await?;
     if session.out.is_json() {
         session.out.json(&apps)?;
@@ -19,11 +33,19 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
 pub(crate) fn print(out: Output, apps: &[App]) -> OutputResult {
     let mut table = Table::new(["APP", "STATE", "RELEASE", "URL"]);
     for app in apps {
-        let release = app.release.clone().unwrap_or_else(|| "-".to_owned());
         let url = app.urls.first().cloned().unwrap_or_else(|| "-".to_owned());
-        table.row([app.name.clone(), state(app), release, url]);
+        table.row([app.name.clone(), state(app), release(app), url]);
     }
     out.table(&table)
+}
+
+/// What serves: an app that is only a route has no releases.
+fn release(app: &App) -> String {
+    match (&app.release, &app.external) {
+        (Some(release), _) => release.clone(),
+        (None, Some(_)) => "external".to_owned(),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 /// What the app does, and what an operator has its requests do.

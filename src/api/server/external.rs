@@ -1,0 +1,59 @@
+//! Apps that are only routes.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use tokio::sync::oneshot;
+
+use super::failure::Refusal;
+use super::{Api, app_name, wire};
+use crate::api::{App, UpstreamsRequest};
+use crate::controller::{Command, Stopping, View};
+use crate::external::Wanted;
+use crate::name::{AppName, PathPrefix};
+
+/// An answer waits so long for the first word of the upstreams.
+const FIRST_PROBES_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Answers once the upstreams were asked, so that a client hears how they are, and not that nobody knows yet.
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Json(request): Json<UpstreamsRequest>,
+) -> Result<Json<App>, Refusal> {
+    let app = app_name(&name)?;
+    let wanted = wanted(request)?;
+    let (reply, changed) = oneshot::channel();
+    api.controller.send(Command::Upstreams { app: app.clone(), wanted, reply }).await?;
+    let changed = changed.await.map_err(|_| Stopping)?;
+    changed.map_err(Refusal::from_upstreams)?;
+    let mut view = api.controller.watch();
+    let asked = view.wait_for(|view| is_decided(view, &app));
+    // One that hangs is told of as it is.
+    let _ = tokio::time::timeout(FIRST_PROBES_TIME_MAX, asked).await;
+    let view = api.controller.view();
+    let found =
+        view.apps.iter().find(|found| found.name == app).ok_or_else(|| Refusal::no_app(&app, &view))?;
+    Ok(Json(wire::app(found, &api.facts)))
+}
+
+fn is_decided(view: &View, app: &AppName) -> bool {
+    let found = view.apps.iter().find(|found| found.name == *app);
+    let external = found.and_then(|found| found.external.as_ref());
+    external.is_none_or(|external| external.is_decided)
+}
+
+fn wanted(request: UpstreamsRequest) -> Result<Wanted, Refusal> {
+    fn parsed<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Refusal> {
+        text.parse().map_err(|error: T::Err| Refusal::bad_request(error.to_string()))
+    }
+    let UpstreamsRequest { upstreams, hosts, path, health, source } = request;
+    Ok(Wanted {
+        upstreams: upstreams.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,
+        hosts: hosts.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,
+        path: path.as_deref().map_or_else(|| Ok(PathPrefix::root()), parsed)?,
+        health: health.as_deref().map(parsed).transpose()?.unwrap_or_default(),
+        source: source.map(wire::source).unwrap_or_default(),
+    })
+}

@@ -77,6 +77,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         origin: "/bench".to_owned(),
         mode: Mode::Open,
         canary: None,
+        proxy: std::sync::Arc::default(),
     };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;

@@ -18,6 +18,7 @@
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
 //! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
+//! | `GET /v1/apps/{app}/proxy`, `PATCH` of it [`ProxyRequest`] | [`Proxy`] |
 //! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
@@ -30,6 +31,7 @@
 
 pub mod client;
 mod operations;
+mod proxy;
 pub mod server;
 mod traffic;
 
@@ -40,6 +42,7 @@ use serde::{Deserialize, Serialize};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
+pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
@@ -105,6 +108,9 @@ pub struct App {
     /// The release that gets a share of the requests.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// The keys of `[proxy]` that were set by command, over the manifest's.
+    #[serde(default)]
+    pub proxy_by_command: Vec<String>,
 }
 
 /// What an app does.
@@ -327,6 +333,9 @@ pub enum Progress {
         /// The release as a canary, when it does not serve everybody.
         #[serde(default)]
         canary: Option<Canary>,
+        /// The keys of `[proxy]` that were set by command, over the manifest's.
+        #[serde(default)]
+        proxy_by_command: Vec<String>,
     },
     /// It did not work.
     Failed {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compare::Samples;
 use super::fleet::Fleet;
+use super::proxy::Policies;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
@@ -42,6 +43,8 @@ pub(super) struct App {
     pub(super) watched: Option<Fleet>,
     /// What the current release's instances had answered, now and then.
     pub(super) samples: Samples,
+    /// What holds for the routes of `serving`, while that is fresh.
+    pub(super) policies: Option<Policies>,
     /// Whether requests wait while there is no instance for them.
     pub(super) hold: Hold,
     /// Who wants the app gone, and waits for its rollout to end first.
@@ -95,6 +98,7 @@ impl App {
             canary: None,
             watched: None,
             samples: Samples::default(),
+            policies: None,
             hold: Hold::Off,
             leaving: Vec::new(),
         }
@@ -192,6 +196,7 @@ mod tests {
             origin: String::new(),
             mode: crate::route::Mode::Open,
             canary: None,
+            proxy: std::sync::Arc::default(),
         });
         app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
         assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));

@@ -120,6 +120,7 @@ impl Task {
             origin: deploy.origin.clone(),
             mode: known.map(|app| app.record.mode.clone()).unwrap_or_default(),
             canary: None,
+            proxy: known.map(|app| Arc::clone(&app.record.proxy)).unwrap_or_default(),
         };
         self.deps.store.append_release(&record, &release).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
@@ -148,6 +149,7 @@ impl Task {
                     origin: String::new(),
                     mode: Mode::Open,
                     canary: None,
+                    proxy: Arc::default(),
                 });
                 &none
             }

@@ -21,6 +21,7 @@ mod canary;
 mod compare;
 mod deploy;
 mod fleet;
+mod proxy;
 mod recover;
 mod supervise;
 mod table;
@@ -43,6 +44,7 @@ use crate::route::{Conflict, Mode, PortConflict};
 use crate::store::{Store, StoreError};
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
+pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
 pub use view::{AppView, CanaryView, DeployView, EngineView, InstanceView, View};
@@ -81,6 +83,15 @@ pub enum Command {
         change: TrafficChange,
         /// Told what holds from now on, once it is stored.
         reply: oneshot::Sender<Result<Mode, TrafficError>>,
+    },
+    /// Say how an app's requests are treated, and change it before if that is wanted.
+    Proxy {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: Option<ProxyChange>,
+        /// Told what holds from now on, once it is stored.
+        reply: oneshot::Sender<Result<ProxySettings, ProxyError>>,
     },
     /// Decide about an app's canary.
     Canary {

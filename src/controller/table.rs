@@ -24,12 +24,15 @@ impl Task {
         if self.engine.is_recovered {
             return self.publish_found().await;
         }
+        self.apps.values_mut().for_each(App::refresh_policies);
         let remembered = self.table.routes().iter().filter_map(|route| {
             let app = self.apps.get(&route.app)?;
+            let policy = app.policy(&route.host, &route.path).unwrap_or(&route.policy);
             let canary = route.canary.clone().zip(app.record.canary.clone());
             let canary = canary.filter(|_| app.canary.is_some());
             Some(Route {
                 mode: app.record.mode.clone(),
+                policy: Arc::clone(policy),
                 canary: canary.map(|(canary, share)| Canary { share, ..canary }),
                 ..route.clone()
             })
@@ -41,7 +44,7 @@ impl Task {
     /// Publishes what follows from the instances that are known.
     pub(super) async fn publish_found(&mut self) {
         self.apps.values_mut().for_each(App::end_return);
-        let routes = self.apps.values().flat_map(routes_of).collect();
+        let routes = self.apps.values_mut().flat_map(routes_of).collect();
         let ports = self.apps.values().flat_map(ports_of).collect();
         self.publish_table(routes, ports).await;
     }
@@ -108,6 +111,8 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let mut app = App::new(record.clone());
         app.releases = releases.map(|release| (release.id, release.clone())).collect();
         app.serving = app.current().and_then(|current| app.plan(current, domain).ok()).map(Arc::new);
+        // A restart must not open what a command has closed.
+        app.refresh_policies();
         apps.insert(record.name.clone(), app);
     }
     let canaries: BTreeMap<_, _> = snapshot
@@ -133,7 +138,9 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let canary = canaries.get(&route.app).filter(|few| upstreams.iter().any(|one| one.release == **few));
         let canary = canary.zip(app.record.canary.clone());
         let canary = canary.map(|(release, share)| Canary { release: *release, share });
-        Some(Route { upstreams, canary, ..empty_route(&route.app, planned, app.record.mode.clone()) })
+        let policy = Arc::clone(app.policy(&planned.host, &planned.path)?);
+        let mode = app.record.mode.clone();
+        Some(Route { upstreams, canary, policy, ..empty_route(&route.app, planned, mode) })
     });
     let ports = saved.ports().iter().filter_map(|port| {
         let planned = apps
@@ -161,12 +168,16 @@ impl App {
     }
 }
 
-fn routes_of(app: &App) -> Vec<Route> {
+fn routes_of(app: &mut App) -> Vec<Route> {
+    app.refresh_policies();
+    let app = &*app;
     let Some(plan) = &app.serving else { return Vec::new() };
     plan.routes
         .iter()
-        .map(|planned| {
-            let mut route = empty_route(&app.record.name, planned, app.record.mode.clone());
+        .zip(app.policies())
+        .map(|(planned, policy)| {
+            let route = empty_route(&app.record.name, planned, app.record.mode.clone());
+            let mut route = Route { policy: Arc::clone(policy), ..route };
             route.is_held = app.hold != Hold::Off;
             if app.hold != Hold::Swapping {
                 let ours = app

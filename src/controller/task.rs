@@ -146,6 +146,9 @@ impl Task {
             Command::Traffic { app, change, reply } => {
                 let _ = reply.send(self.change_traffic(&app, change).await);
             }
+            Command::Proxy { app, change, reply } => {
+                let _ = reply.send(self.change_proxy(&app, change).await);
+            }
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
             }

@@ -54,6 +54,8 @@ pub struct AppView {
     pub mode: Mode,
     /// The release that gets a share of the requests.
     pub canary: Option<CanaryView>,
+    /// The keys of `[proxy]` that were set by command.
+    pub proxy_by_command: Vec<String>,
 }
 
 /// A canary.
@@ -133,6 +135,7 @@ impl Task {
                     .as_ref()
                     .zip(app.record.canary.clone())
                     .map(|(canary, share)| CanaryView { release: canary.release(), share }),
+                proxy_by_command: app.record.proxy.keys().into_iter().map(str::to_owned).collect(),
             }
         });
         let view =

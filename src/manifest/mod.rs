@@ -9,6 +9,7 @@
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
 mod deploy;
+mod overrides;
 mod port;
 mod process;
 mod procfile;
@@ -32,6 +33,8 @@ use crate::route::Share;
 
 use references::References;
 
+pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
+pub use proxy::shown;
 pub use quantity::{Bytes, MilliCpu, duration};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 

@@ -10,12 +10,15 @@
 
 mod lock;
 mod record;
+mod settings;
 mod traffic;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::manifest::Overrides;
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::{Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
@@ -85,6 +88,8 @@ pub struct AppRecord {
     pub mode: Mode,
     /// Which requests its canary gets, while the rollout of one is in [`Phase::Canary`]; else it means nothing.
     pub canary: Option<Share>,
+    /// Settings of its proxy that were made by command.
+    pub proxy: Arc<Overrides>,
 }
 
 /// Everything that the store holds, as a controller reads it at its start.

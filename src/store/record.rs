@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
@@ -43,6 +44,8 @@ struct AppForm {
     traffic: Option<ModeForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     canary: Option<ShareForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxy: Option<OverridesForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,6 +146,7 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         origin: app.origin.clone(),
         traffic: traffic::from_mode(&app.mode),
         canary: app.canary.as_ref().map(traffic::from_share),
+        proxy: settings::from_overrides(&app.proxy),
     })
 }
 
@@ -155,6 +159,7 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         origin: form.origin,
         mode: traffic::mode(key, form.traffic)?,
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
+        proxy: Arc::new(settings::overrides(key, form.proxy)?),
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod command;
 mod daemon;
+mod proxy;
 mod traffic;
 mod up;
 

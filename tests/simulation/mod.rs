@@ -5,6 +5,7 @@
 //! (`MINIPAAS_SEED=n cargo test simulation` runs that one alone).
 
 mod invariants;
+mod proxy;
 mod script;
 mod traffic;
 mod world;

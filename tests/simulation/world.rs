@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minipaas::controller::{
     CanaryChange, CanaryChanged, CanaryError, Command, Controller, Deploy, DeployError, DeployUpdate,
-    Deployed, Parts, TrafficChange, TrafficError, last_table,
+    Deployed, Parts, ProxyChange, ProxyError, ProxySettings, TrafficChange, TrafficError, last_table,
 };
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
@@ -229,6 +229,16 @@ impl Daemon {
     pub(super) async fn traffic(&self, app: &str, change: TrafficChange) -> Result<Mode, TrafficError> {
         let (reply, done) = oneshot::channel();
         self.controller.send(Command::Traffic { app: app.parse().unwrap(), change, reply }).await.unwrap();
+        done.await.unwrap()
+    }
+
+    pub(super) async fn proxy(
+        &self,
+        app: &str,
+        change: Option<ProxyChange>,
+    ) -> Result<ProxySettings, ProxyError> {
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Proxy { app: app.parse().unwrap(), change, reply }).await.unwrap();
         done.await.unwrap()
     }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::api::Failure;
 use crate::builder::image::ImageError;
-use crate::controller::{CanaryError, DeployError, DownError, Stopping, TrafficError, View};
+use crate::controller::{CanaryError, DeployError, DownError, ProxyError, Stopping, TrafficError, View};
 use crate::engine::EngineError;
 use crate::name::AppName;
 use crate::port::ListenError;
@@ -68,6 +68,23 @@ impl Refusal {
             }
             TrafficError::WaitTooLong(_) => Self::bad_request(message),
             TrafficError::Store(source) => internal(&message, &source),
+        }
+    }
+
+    pub(super) fn from_proxy(error: ProxyError, view: &View) -> Self {
+        let (message, hints) = (error.to_string(), error.hints());
+        match error {
+            ProxyError::Unknown(app) => Self::no_app(&app, view),
+            ProxyError::Store(source) => internal(&message, &source),
+            // What is wrong with a setting is wrong as it is in a manifest.
+            ProxyError::NoRoute { .. }
+            | ProxyError::Invalid(_)
+            | ProxyError::NoKey { .. }
+            | ProxyError::NoUser(_)
+            | ProxyError::LastUser(_) => {
+                let failure = hints.into_iter().fold(Failure::new("manifest", message), Failure::hinted);
+                Self::new(StatusCode::BAD_REQUEST, failure)
+            }
         }
     }
 

@@ -296,6 +296,7 @@ impl Task {
             plan: old_plan.unwrap_or_else(|| Arc::clone(&fleet.plan)),
             instances: std::mem::replace(&mut app.instances, fleet.instances),
             backoff: std::mem::take(&mut app.backoff),
+            comparison: None,
         };
         app.hold = Hold::Off;
         let samples = std::mem::take(&mut app.samples);

@@ -30,6 +30,8 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) enum Event {
     /// A rollout ended.
     RolledOut { app: AppName, release: ReleaseId, outcome: Outcome },
+    /// A canary was compared for its time, or fails too often.
+    Compared { app: AppName, release: ReleaseId, worse: Option<String> },
     /// Old instances are gone.
     Retired { app: AppName, instances: Vec<InstanceId> },
     /// An app that was taken down is gone, or could not be removed now.
@@ -201,6 +203,7 @@ impl Task {
     async fn event(&mut self, event: Event) {
         match event {
             Event::RolledOut { app, release, outcome } => self.rolled_out(&app, release, outcome).await,
+            Event::Compared { app, release, worse } => self.end_comparison(&app, release, worse).await,
             Event::Retired { app, instances } => {
                 if let Some(app) = self.apps.get_mut(&app) {
                     instances.iter().for_each(|id| drop(app.retiring.remove(id)));

@@ -190,6 +190,9 @@ pub struct Deploy {
     pub websocket_drain: Duration,
     /// Which requests a new release gets at first, beside the one that serves. Default all, at once.
     pub canary: Option<Share>,
+    /// After how long a canary takes over by itself, unless it fails clearly more often than the release beside it; then it goes.
+    /// Default never: somebody decides.
+    pub canary_for: Option<Duration>,
     /// For how long a new release is compared with the one before it; when it fails more often, that one comes back.
     /// Default not at all.
     pub watch_window: Option<Duration>,
@@ -319,6 +322,7 @@ impl Default for Deploy {
             drain: Duration::from_secs(30),
             websocket_drain: Duration::from_secs(300),
             canary: None,
+            canary_for: None,
             watch_window: None,
         }
     }

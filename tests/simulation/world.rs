@@ -16,7 +16,7 @@ use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, ReleaseId};
 use minipaas::probe::{ProbeFailure, Prober, Question};
-use minipaas::release::Build;
+use minipaas::release::{Build, ReleaseState};
 use minipaas::rollout::{Deps, Phase, Update};
 use minipaas::route::Mode;
 use minipaas::store::Store;
@@ -326,6 +326,15 @@ impl Daemon {
         let snapshot = self.store.snapshot().await.unwrap();
         let ours = snapshot.releases.iter().filter(|release| release.app.as_str() == app);
         ours.map(|release| format!("{} {}", release.id, release.state)).collect()
+    }
+
+    /// Why a release failed.
+    pub(super) async fn failure(&self, app: &str, release: u64) -> String {
+        let snapshot = self.store.snapshot().await.unwrap();
+        let mut found = snapshot.releases.into_iter();
+        let found = found.find(|one| one.app.as_str() == app && one.id.number() == release).unwrap();
+        let ReleaseState::Failed { reason } = found.state else { panic!("{found:?}") };
+        reason
     }
 
     pub(super) async fn containers(&self) -> Vec<Container> {

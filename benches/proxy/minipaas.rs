@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use minipaas::manifest::Source;
@@ -77,6 +78,8 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         origin: "/bench".to_owned(),
         mode: Mode::Open,
         canary: None,
+        external: None,
+        proxy: Arc::default(),
     };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;

@@ -18,6 +18,7 @@
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
 //! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
+//! | `GET /v1/apps/{app}/proxy`, `PATCH` of it [`ProxyRequest`] | [`Proxy`] |
 //! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
@@ -32,6 +33,7 @@
 pub mod client;
 mod external;
 mod operations;
+mod proxy;
 pub mod server;
 mod traffic;
 
@@ -43,6 +45,7 @@ pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
+pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
@@ -111,6 +114,9 @@ pub struct App {
     /// Where it leads, if it is only a route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
+    /// The keys of `[proxy]` that were set by command, over the manifest's.
+    #[serde(default)]
+    pub proxy_by_command: Vec<String>,
 }
 
 /// What an app does.
@@ -339,6 +345,9 @@ pub enum Progress {
         /// The release as a canary, when it does not serve everybody.
         #[serde(default)]
         canary: Option<Canary>,
+        /// The keys of `[proxy]` that were set by command, over the manifest's.
+        #[serde(default)]
+        proxy_by_command: Vec<String>,
     },
     /// It did not work.
     Failed {

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Resume(AppArgs),
     /// Show the release that gets a share of the requests, or decide about it
     Canary(CanaryArgs),
+    /// Show how an app's requests are treated, or change it at once, without a release
+    Proxy(ProxyArgs),
     /// Show what the box is and does
     Status,
     /// Open the app in a browser
@@ -242,6 +244,54 @@ pub(crate) enum CanaryAction {
     Promote,
     /// Take it away
     Abort,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProxyArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ProxyAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyAction {
+    /// Set keys of `[proxy]`, over what the manifest says
+    Set {
+        /// A key with its value as in the manifest, such as `body_max=20M` or 'allow=["10.0.0.0/8"]'
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+        #[command(flatten)]
+        scope: ProxyScope,
+    },
+    /// Take keys back, so that the manifest's word holds again
+    Unset {
+        /// The key
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
+        #[command(flatten)]
+        scope: ProxyScope,
+    },
+    /// Take back all that was set by command, for the app and its routes
+    Reset {
+        #[command(flatten)]
+        scope: ProxyScope,
+    },
+    /// Let a user in by a password, which is asked for, or read from standard input
+    Password {
+        /// The user
+        user: String,
+        /// Let the user in no more
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        scope: ProxyScope,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProxyScope {
+    /// Only for this route, such as `shop.example.com/api`, or `/api` of the app's own host
+    #[arg(long, value_name = "HOST/PATH")]
+    pub(crate) route: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -32,6 +32,8 @@ pub(crate) struct Deployed {
     pub(crate) traffic: TrafficMode,
     /// The release as a canary, when it does not serve everybody.
     pub(crate) canary: Option<Canary>,
+    /// The keys of `[proxy]` that were set by command, over the manifest's.
+    pub(crate) proxy_by_command: Vec<String>,
 }
 
 /// A deploy that the daemon works on.
@@ -90,9 +92,9 @@ impl Following<'_> {
                     self.app
                 )));
             }
-            Progress::Deployed { release, urls, is_unchanged, traffic, canary } => {
+            Progress::Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command } => {
                 self.view.finish();
-                return Ok(Some(Deployed { release, urls, is_unchanged, traffic, canary }));
+                return Ok(Some(Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command }));
             }
             Progress::Failed { failure } if self.is_cancelled && failure.code == CODE_CANCELLED => {
                 self.view.abandon();

@@ -32,6 +32,7 @@ mod output;
 mod pause;
 mod progress;
 mod project;
+mod proxy;
 mod ps;
 mod server;
 mod static_server;
@@ -143,6 +144,7 @@ async fn command_run(
         Command::Pause(args) => pause::run(session, args).boxed(),
         Command::Resume(args) => pause::resume(session, args).boxed(),
         Command::Canary(args) => canary::run(session, args).boxed(),
+        Command::Proxy(args) => proxy::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),

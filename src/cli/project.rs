@@ -161,7 +161,7 @@ fn add_named_files(dir: &Path, source: &mut Source) -> Vec<Problem> {
 }
 
 /// The text of a file in the folder; `None` when it is not there. The error is a sentence.
-fn read_named(dir: &Path, path: &str) -> Result<Option<String>, String> {
+pub(super) fn read_named(dir: &Path, path: &str) -> Result<Option<String>, String> {
     let unreadable = |error: io::Error| format!("cannot read `{path}`: {error}");
     let full = match dir.join(path).canonicalize() {
         Ok(full) => full,

@@ -5,6 +5,7 @@
 //! fails is printed, the release before it serves on, and the watch goes on.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ use super::interrupt::Interrupts;
 use super::output::count;
 use super::progress::ProgressView;
 use super::project::Project;
-use super::{canary, daemon, engine, maintenance};
+use super::{canary, daemon, engine, maintenance, proxy};
 use crate::api::client::Client;
 use crate::api::{Canary, DeployRequest, PlanRequest, SourceTexts};
 use crate::builder::detect::BuildKind;
@@ -69,6 +70,8 @@ struct Up<'a> {
     session: &'a Session,
     args: &'a UpArgs,
     client: Client,
+    /// Whether it has said what commands have set; a watch says it once.
+    has_told: AtomicBool,
 }
 
 pub(crate) async fn run(
@@ -83,7 +86,7 @@ pub(crate) async fn run(
     let kind = project.build_kind(args.image.as_deref())?;
     let untouched = || Failure::interrupted(format!("interrupted before `{}` was changed", project.app));
     let client = interrupts.or(daemon::ensure(session), untouched).await?;
-    let up = Up { session, args, client };
+    let up = Up { session, args, client, has_told: AtomicBool::new(false) };
     if args.plan {
         return interrupts.or(up.plan(&project, kind), untouched).await;
     }
@@ -176,7 +179,7 @@ impl Up<'_> {
 
     fn print(&self, project: &Project, deployed: &Deployed) -> Result<(), Failure> {
         let out = self.session.out;
-        let Deployed { release, urls, is_unchanged, traffic, canary } = deployed;
+        let Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command } = deployed;
         if let Some(found) = canary {
             out.notice(canary::sentence(project.app.as_str(), found, None));
             out.notice(canary::next());
@@ -186,6 +189,11 @@ impl Up<'_> {
             out.notice(format_args!("{release} of `{}` serves", project.app));
         }
         if let Some(said) = maintenance::sentence(project.app.as_str(), traffic) {
+            out.notice(said);
+        }
+        if let Some(said) =
+            proxy::sentence(proxy_by_command).filter(|_| !self.has_told.swap(true, Ordering::Relaxed))
+        {
             out.notice(said);
         }
         if out.is_json() {

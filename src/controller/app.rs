@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::Samples;
 use super::external::Externals;
 use super::fleet::Fleet;
+use super::proxy::Policies;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
@@ -45,6 +46,8 @@ pub(super) struct App {
     pub(super) samples: Samples,
     /// What looks after its upstreams, if it is only a route.
     pub(super) externals: Externals,
+    /// What holds for the routes of `serving`, while that is fresh.
+    pub(super) policies: Option<Policies>,
     /// Whether requests wait while there is no instance for them.
     pub(super) hold: Hold,
     /// Who wants the app gone, and waits for its rollout to end first.
@@ -99,6 +102,7 @@ impl App {
             watched: None,
             samples: Samples::default(),
             externals: Externals::default(),
+            policies: None,
             hold: Hold::Off,
             leaving: Vec::new(),
         }
@@ -199,6 +203,7 @@ mod tests {
             mode: crate::route::Mode::Open,
             canary: None,
             external: None,
+            proxy: std::sync::Arc::default(),
         });
         app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
         assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));

@@ -2,15 +2,18 @@
 //!
 //! It is a rollout that stops half way: its instances are ready, its phase on disk is [`Phase::Canary`], and the table lists
 //! them beside those of the release that serves. Promoting it is the switch that comes next in any rollout; aborting it, or
-//! deploying something else, takes it away again.
+//! deploying something else, takes it away again. With `for` in the manifest it is compared with the release beside it, and one
+//! or the other happens by itself; a start of the daemon has the time begin anew, as its counts are gone.
 //!
 //! [`Phase::Canary`]: crate::rollout::Phase::Canary
 
 use std::sync::Arc;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::app::App;
 use super::fleet::Fleet;
-use super::task::Task;
+use super::task::{Event, Task};
 use crate::instance::Instance;
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
@@ -84,7 +87,43 @@ impl Task {
         app.record = record;
         app.canary = Some(Fleet::new(plan, instances));
         self.publish().await;
+        self.compare_canary(name);
         Ok(())
+    }
+
+    /// Has a canary that is to take over by itself be compared from now on with the release that serves.
+    pub(super) fn compare_canary(&mut self, name: &AppName) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some((canary, serving)) = app.canary.as_mut().zip(app.record.current) else { return };
+        let Some(time) = canary.plan.limits.canary_for else { return };
+        let (app, release) = (name.clone(), canary.release());
+        let (events, routes) = (self.events.clone(), self.deps.routes.clone());
+        let comparison = tokio::spawn(async move {
+            let worse = rollout::watch_canary(&app, release, serving, time, &routes).await;
+            let _ = events.send(Event::Compared { app, release, worse });
+        });
+        canary.comparison = Some(AbortOnDropHandle::new(comparison));
+    }
+
+    /// Lets the canary take over, or takes it away when it is worse; does nothing when it was decided about meanwhile.
+    pub(super) async fn end_comparison(&mut self, name: &AppName, release: ReleaseId, worse: Option<String>) {
+        let Some(app) = self.apps.get(name) else { return };
+        let Some(canary) = app.canary.as_ref().filter(|canary| canary.release() == release) else { return };
+        let reason = match worse {
+            None if canary.is_ready() => None,
+            None => Some("it was not ready when it was to take over".to_owned()),
+            worse => worse,
+        };
+        let ended = match reason {
+            None => self.promote(name).await,
+            Some(reason) => {
+                tracing::warn!(app = %name, %release, reason, "canary is taken away");
+                self.abort_canary(name, &reason).await.map_err(CanaryError::from)
+            }
+        };
+        if let Err(error) = ended {
+            tracing::error!(app = %name, %release, %error, "canary could not be ended by itself");
+        }
     }
 
     /// Does what is asked of the canary.
@@ -121,7 +160,7 @@ impl Task {
     /// Makes the canary the release that serves.
     async fn promote(&mut self, name: &AppName) -> Result<(), CanaryError> {
         let app = self.apps.get_mut(name).expect("the caller has found it");
-        let Some(Fleet { plan, instances, backoff }) = app.canary.take() else { return Ok(()) };
+        let Some(Fleet { plan, instances, backoff, .. }) = app.canary.take() else { return Ok(()) };
         let release = plan.release;
         let instances = instances.into_values().collect();
         match self.switch(name, Arc::clone(&plan), instances).await {

@@ -122,6 +122,7 @@ impl Task {
             mode: known.map(|app| app.record.mode.clone()).unwrap_or_default(),
             canary: None,
             external: None,
+            proxy: known.map(|app| Arc::clone(&app.record.proxy)).unwrap_or_default(),
         };
         self.deps.store.append_release(&record, &release).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
@@ -152,6 +153,7 @@ impl Task {
                     mode: Mode::Open,
                     canary: None,
                     external: None,
+                    proxy: Arc::default(),
                 });
                 &none
             }
@@ -298,6 +300,7 @@ impl Task {
             plan: old_plan.unwrap_or_else(|| Arc::clone(&fleet.plan)),
             instances: std::mem::replace(&mut app.instances, fleet.instances),
             backoff: std::mem::take(&mut app.backoff),
+            comparison: None,
         };
         app.hold = Hold::Off;
         let samples = std::mem::take(&mut app.samples);

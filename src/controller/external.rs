@@ -143,6 +143,7 @@ impl Task {
                 mode: Mode::Open,
                 canary: None,
                 external: None,
+                proxy: Arc::default(),
             },
             |app| app.record.clone(),
         );

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::supervise::Backoff;
 use crate::instance::{Instance, Retirement};
 use crate::manifest::Deploy as Limits;
@@ -15,12 +17,19 @@ pub(super) struct Fleet {
     pub(super) plan: Arc<Plan>,
     pub(super) instances: BTreeMap<Slot, Instance>,
     pub(super) backoff: BTreeMap<Slot, Backoff>,
+    /// Compares a canary that is to take over by itself; ends with it.
+    pub(super) comparison: Option<AbortOnDropHandle<()>>,
 }
 
 impl Fleet {
     pub(super) fn new(plan: Arc<Plan>, instances: Vec<Instance>) -> Self {
         let by_slot = |instance: Instance| (instance.labels().slot.clone(), instance);
-        Self { plan, instances: instances.into_iter().map(by_slot).collect(), backoff: BTreeMap::new() }
+        Self {
+            plan,
+            instances: instances.into_iter().map(by_slot).collect(),
+            backoff: BTreeMap::new(),
+            comparison: None,
+        }
     }
 
     pub(super) fn release(&self) -> ReleaseId {

@@ -22,6 +22,7 @@ mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod proxy;
 mod recover;
 mod removal;
 mod supervise;
@@ -47,6 +48,7 @@ use crate::store::{Store, StoreError};
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use external::UpstreamsError;
+pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
 pub use view::{AppView, CanaryView, DeployView, EngineView, ExternalView, InstanceView, UpstreamView, View};
@@ -85,6 +87,15 @@ pub enum Command {
         change: TrafficChange,
         /// Told what holds from now on, once it is stored.
         reply: oneshot::Sender<Result<Mode, TrafficError>>,
+    },
+    /// Say how an app's requests are treated, and change it before if that is wanted.
+    Proxy {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: Option<ProxyChange>,
+        /// Told what holds from now on, once it is stored.
+        reply: oneshot::Sender<Result<ProxySettings, ProxyError>>,
     },
     /// Decide about an app's canary.
     Canary {

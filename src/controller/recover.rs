@@ -100,7 +100,7 @@ impl Task {
                     self.resume(&rollout.app, rollout.release, found).await;
                 }
                 // Its instances are taken up, and it waits on for somebody to decide.
-                Phase::Canary if self.has_canary(&rollout.app) => {}
+                Phase::Canary if self.has_canary(&rollout.app) => self.compare_canary(&rollout.app),
                 Phase::Aborted | Phase::Canary => self.note_interrupted(&rollout.app, rollout.release).await,
                 Phase::Switching | Phase::Draining | Phase::Stopping => {
                     if let Err(error) = self.deps.store.finish_rollout(&rollout.app, rollout.release).await {

@@ -97,7 +97,7 @@ impl Task {
         let Some(app) = self.apps.get_mut(name) else { return };
         let mut ended = Vec::new();
         for fleet in app.canary.iter_mut().chain(&mut app.watched) {
-            let Fleet { plan, instances, backoff } = fleet;
+            let Fleet { plan, instances, backoff, .. } = fleet;
             ended.extend(fill(name, plan, instances, backoff, &app.retiring, &self.deps));
         }
         // During a stop-first swap the old instances are meant to end.

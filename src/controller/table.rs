@@ -25,6 +25,7 @@ impl Task {
         if self.engine.is_recovered {
             return self.publish_found().await;
         }
+        self.apps.values_mut().for_each(App::refresh_policies);
         // Apps that are only routes need no engine, and none is waited for.
         let routes = self.apps.values().flat_map(|app| match app.record.external {
             Some(_) => routes_of(app),
@@ -38,10 +39,12 @@ impl Task {
     fn remembered(&self, app: &App) -> Vec<Route> {
         let theirs = self.table.routes().iter().filter(|route| route.app == app.record.name);
         let remembered = theirs.map(|route| {
+            let policy = app.policy(&route.host, &route.path).unwrap_or(&route.policy);
             let canary = route.canary.clone().zip(app.record.canary.clone());
             let canary = canary.filter(|_| app.canary.is_some());
             Route {
                 mode: app.record.mode.clone(),
+                policy: Arc::clone(policy),
                 canary: canary.map(|(canary, share)| Canary { share, ..canary }),
                 ..route.clone()
             }
@@ -52,6 +55,7 @@ impl Task {
     /// Publishes what follows from the instances that are known.
     pub(super) async fn publish_found(&mut self) {
         self.apps.values_mut().for_each(App::end_return);
+        self.apps.values_mut().for_each(App::refresh_policies);
         let routes = self.apps.values().flat_map(routes_of).collect();
         let ports = self.apps.values().flat_map(ports_of).collect();
         self.publish_table(routes, ports).await;
@@ -123,6 +127,8 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
             None => app.current().and_then(|current| app.plan(current, domain).ok()),
         };
         app.serving = plan.map(Arc::new);
+        // A restart must not open what a command has closed.
+        app.refresh_policies();
         apps.insert(record.name.clone(), app);
     }
     let canaries: BTreeMap<_, _> = snapshot
@@ -152,10 +158,11 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let canary = canaries.get(&route.app).filter(|few| upstreams.iter().any(|one| one.release == **few));
         let canary = canary.zip(app.record.canary.clone());
         let canary = canary.map(|(release, share)| Canary { release: *release, share });
+        let policy = Arc::clone(app.policy(&planned.host, &planned.path)?);
         // Its upstreams are asked in a moment, and need no engine.
         let is_held = external.is_some() && upstreams.is_empty();
         let empty = empty_route(&route.app, planned, app.record.mode.clone());
-        Some(Route { upstreams, canary, is_held, ..empty })
+        Some(Route { upstreams, canary, policy, is_held, ..empty })
     });
     let ports = saved.ports().iter().filter_map(|port| {
         let planned = apps
@@ -183,12 +190,15 @@ impl App {
     }
 }
 
+/// Whoever asks has refreshed the app's policies.
 fn routes_of(app: &App) -> Vec<Route> {
     let Some(plan) = &app.serving else { return Vec::new() };
     plan.routes
         .iter()
-        .map(|planned| {
-            let mut route = empty_route(&app.record.name, planned, app.record.mode.clone());
+        .zip(app.policies())
+        .map(|(planned, policy)| {
+            let route = empty_route(&app.record.name, planned, app.record.mode.clone());
+            let mut route = Route { policy: Arc::clone(policy), ..route };
             route.is_held = app.hold != Hold::Off;
             if app.record.external.is_some() {
                 route.upstreams = app.externals.ready();

@@ -28,6 +28,8 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) enum Event {
     /// A rollout ended.
     RolledOut { app: AppName, release: ReleaseId, outcome: Outcome },
+    /// A canary was compared for its time, or fails too often.
+    Compared { app: AppName, release: ReleaseId, worse: Option<String> },
     /// Old instances are gone.
     Retired { app: AppName, instances: Vec<InstanceId> },
     /// An app that was taken down is gone, or could not be removed now.
@@ -148,6 +150,9 @@ impl Task {
             Command::Traffic { app, change, reply } => {
                 let _ = reply.send(self.change_traffic(&app, change).await);
             }
+            Command::Proxy { app, change, reply } => {
+                let _ = reply.send(self.change_proxy(&app, change).await);
+            }
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
             }
@@ -203,6 +208,7 @@ impl Task {
     async fn event(&mut self, event: Event) {
         match event {
             Event::RolledOut { app, release, outcome } => self.rolled_out(&app, release, outcome).await,
+            Event::Compared { app, release, worse } => self.end_comparison(&app, release, worse).await,
             Event::Retired { app, instances } => {
                 if let Some(app) = self.apps.get_mut(&app) {
                     instances.iter().for_each(|id| drop(app.retiring.remove(id)));

@@ -58,6 +58,8 @@ pub struct AppView {
     pub canary: Option<CanaryView>,
     /// Where it leads, if it is only a route.
     pub external: Option<ExternalView>,
+    /// The keys of `[proxy]` that were set by command.
+    pub proxy_by_command: Vec<String>,
 }
 
 /// Where an app leads that is only a route.
@@ -168,6 +170,7 @@ impl Task {
                     .zip(app.record.canary.clone())
                     .map(|(canary, share)| CanaryView { release: canary.release(), share }),
                 external: app.external_view(),
+                proxy_by_command: app.record.proxy.keys().into_iter().map(str::to_owned).collect(),
             }
         });
         let view =

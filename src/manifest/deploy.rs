@@ -1,5 +1,7 @@
 //! `[deploy]`: how one release takes over from another.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue};
 
 use super::Deploy;
@@ -11,17 +13,22 @@ pub(super) fn deploy(mut table: Table<'_>, report: &mut Report<'_>) -> Deploy {
     let mut deploy = Deploy::default();
     table.set("drain", &mut deploy.drain, |entry| entry.duration(report));
     table.set("websocket_drain", &mut deploy.websocket_drain, |entry| entry.duration(report));
-    deploy.canary = table.take("canary").and_then(|entry| canary(&entry, report));
+    if let Some((share, time)) = table.take("canary").and_then(|entry| canary(&entry, report)) {
+        deploy.canary = Some(share);
+        deploy.canary_for = time;
+    }
     deploy.watch_window = table.take("watch_window").and_then(|entry| entry.positive_duration(report));
     table.finish(report);
     deploy
 }
 
-fn canary(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Share> {
+/// Which requests it gets, and for how long if not until somebody decides.
+fn canary(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<(Share, Option<Duration>)> {
     let mut table = entry.table(report, "`canary`")?;
     let percent = table.take("percent");
     let cookie = table.take("cookie");
     let header = table.take("header");
+    let time = table.take("for").and_then(|entry| entry.positive_duration(report));
     if percent.is_none() && cookie.is_none() && header.is_none() {
         let message = "`canary` takes `percent = 10`, `cookie = \"name\"` or `header = \"x-canary\"`";
         report.problem(&entry.span(), message.to_owned(), None);
@@ -33,7 +40,7 @@ fn canary(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Share> {
         header: header.and_then(|entry| entry.parsed(report, "a header's name", self::header)),
     };
     table.finish(report);
-    Some(share)
+    Some((share, time))
 }
 
 /// A token, as RFC 6265, 4.1.1 says.

@@ -9,6 +9,7 @@
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
 mod deploy;
+mod overrides;
 mod port;
 mod process;
 mod procfile;
@@ -32,6 +33,8 @@ use crate::route::Share;
 
 use references::References;
 
+pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
+pub use proxy::shown;
 pub use quantity::{Bytes, MilliCpu, duration};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
@@ -187,6 +190,9 @@ pub struct Deploy {
     pub websocket_drain: Duration,
     /// Which requests a new release gets at first, beside the one that serves. Default all, at once.
     pub canary: Option<Share>,
+    /// After how long a canary takes over by itself, unless it fails clearly more often than the release beside it; then it goes.
+    /// Default never: somebody decides.
+    pub canary_for: Option<Duration>,
     /// For how long a new release is compared with the one before it; when it fails more often, that one comes back.
     /// Default not at all.
     pub watch_window: Option<Duration>,
@@ -331,6 +337,7 @@ impl Default for Deploy {
             drain: Duration::from_secs(30),
             websocket_drain: Duration::from_secs(300),
             canary: None,
+            canary_for: None,
             watch_window: None,
         }
     }

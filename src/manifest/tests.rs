@@ -192,6 +192,12 @@ fn a_canary_has_a_reason() {
     let (name, value) = canary("{ header = \"X-Canary: yes\" }").unwrap().header.unwrap();
     assert_eq!((name.as_str(), value.unwrap().to_str().unwrap()), ("x-canary", "yes"));
     assert!(canary("{ header = \"x-canary\" }").unwrap().header.unwrap().1.is_none());
+    let source = Source {
+        toml: Some("[deploy]\ncanary = { percent = 10, for = \"10m\" }\n".to_owned()),
+        ..Source::default()
+    };
+    let deploy = Manifest::parse(&source).unwrap().0.deploy;
+    assert_eq!(deploy.canary_for, Some(std::time::Duration::from_secs(600)));
     check(
         "[deploy]\nwatch_window = \"0s\"\ncanary = { percent = 101, cookie = \"a b\", header = \"a b: c\", coookie = 1 }\n",
         &expect![[r#"

@@ -83,8 +83,13 @@ pub enum Step {
         /// How that is asked, for each process type.
         checks: Vec<(ProcessType, Readiness)>,
     },
-    /// The new instances get a share of the requests, until somebody decides about them.
-    Canary(Share),
+    /// The new instances get a share of the requests, until it is decided about them.
+    Canary {
+        /// Which.
+        share: Share,
+        /// After how long they get all by themselves; `None`: when somebody says so.
+        time: Option<Duration>,
+    },
     /// One new route table is published: no request starts on an old instance after it.
     Switch {
         /// What is routed afterwards.
@@ -171,7 +176,8 @@ pub fn plan(
         UpdateOrder::StartFirst => {
             steps.extend(starts);
             steps.push(ready);
-            steps.extend(manifest.deploy.canary.clone().filter(|_| is_swap).map(Step::Canary));
+            let canary = manifest.deploy.canary.clone().filter(|_| is_swap);
+            steps.extend(canary.map(|share| Step::Canary { share, time: manifest.deploy.canary_for }));
             steps.push(switch);
             steps.extend(manifest.deploy.watch_window.filter(|_| is_swap).map(Step::Watch));
             steps.extend(drain_and_stop);
@@ -255,7 +261,12 @@ impl fmt::Display for Step {
                     checks.iter().map(|(process, ready)| format!("{process}: {ready}")).collect();
                 write!(f, "ready   {}", checks.join("; "))
             }
-            Self::Canary(share) => write!(f, "canary  {share} until `minipaas canary promote`"),
+            Self::Canary { share, time: None } => {
+                write!(f, "canary  {share} until `minipaas canary promote`")
+            }
+            Self::Canary { share, time: Some(time) } => {
+                write!(f, "canary  {share} for {time:?}, and away if it fails clearly more often")
+            }
             Self::Watch(window) => write!(f, "watch   {window:?}, and back if it fails clearly more often"),
             Self::Switch { routes, ports } if routes.is_empty() && ports.is_empty() => {
                 write!(f, "switch  no routes")

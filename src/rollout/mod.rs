@@ -37,7 +37,7 @@ use crate::traffic::Routes;
 
 pub use abort::{Abort, Cause};
 pub use finish::{finish, stop_and_remove};
-pub use watch::{Watched, Worse, watch};
+pub use watch::{Watched, Worse, watch, watch_canary};
 
 /// The step of a rollout that has switched and is compared with the release before.
 pub const WATCH_STEP: &str = "watch";

@@ -112,6 +112,36 @@ pub async fn watch(
     }
 }
 
+/// Compares a canary with the release that serves beside it, from now on and for so long; says why it is not to take over, as
+/// soon as that is clear.
+///
+/// It does not survive the daemon: its counts are gone with it. The next start compares anew, for the whole time.
+pub async fn watch_canary(
+    app: &AppName,
+    canary: ReleaseId,
+    serving: ReleaseId,
+    time: Duration,
+    routes: &Routes,
+) -> Option<String> {
+    let (mut new, mut old) = (Counter::new(), Counter::new());
+    let start = Instant::now();
+    loop {
+        new.look(routes, app, canary);
+        old.look(routes, app, serving);
+        let after = start.elapsed();
+        if is_worse(new.total(), old.total()) {
+            let [new, old] = [&new, &old].map(|counter| words(counter.total()));
+            return Some(format!(
+                "as a canary it failed clearly more often than {serving}: {new} within {after:?}; {serving}: {old}"
+            ));
+        }
+        if after >= time {
+            return None;
+        }
+        tokio::time::sleep(LOOK_PAUSE.min(time - after)).await;
+    }
+}
+
 /// Whether the new release fails clearly more often than the old one did.
 fn is_worse(new: Tally, old: Tally) -> bool {
     if new.requests < REQUESTS_MIN {

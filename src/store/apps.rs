@@ -1,7 +1,10 @@
 //! Apps, apart from their releases.
 
+use std::sync::Arc;
+
 use super::{Store, StoreError, record};
 use crate::external::External;
+use crate::manifest::Overrides;
 use crate::name::{AppName, ReleaseId};
 use crate::route::{Mode, Share};
 
@@ -22,6 +25,8 @@ pub struct AppRecord {
     pub canary: Option<Share>,
     /// Where it leads, if it is only a route; then it has no release.
     pub external: Option<External>,
+    /// Settings of its proxy that were made by command.
+    pub proxy: Arc<Overrides>,
 }
 
 impl Store {

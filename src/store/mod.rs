@@ -13,6 +13,7 @@ mod external;
 mod lock;
 mod record;
 mod releases;
+mod settings;
 mod traffic;
 
 use std::collections::BTreeMap;

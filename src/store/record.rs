@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::external::{self, ExternalForm};
+use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
@@ -47,6 +48,8 @@ struct AppForm {
     /// Only of apps that are only routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     external: Option<ExternalForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proxy: Option<OverridesForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +151,7 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         traffic: traffic::from_mode(&app.mode),
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
+        proxy: settings::from_overrides(&app.proxy),
     })
 }
 
@@ -161,6 +165,7 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         mode: traffic::mode(key, form.traffic)?,
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
         external: form.external.map(|external| external::external(key, external)).transpose()?,
+        proxy: Arc::new(settings::overrides(key, form.proxy)?),
     })
 }
 

@@ -19,6 +19,7 @@ fn app(current: Option<u64>) -> AppRecord {
         mode: Mode::Open,
         canary: None,
         external: None,
+        proxy: Arc::default(),
     }
 }
 
@@ -178,6 +179,14 @@ fn records_of_every_version_there_was_are_read() {
     );
     let removed = super::record::removed("removed/shop", &read("removed.v1.json")).unwrap();
     assert_eq!(removed, (name(), ReleaseId::from_number(2).unwrap()));
+    let bytes = read("app.v1.proxy.json");
+    let with_settings = super::record::app("app/shop", &bytes).unwrap();
+    let (proxy, route) =
+        (&with_settings.proxy, ("shop.localhost".parse().unwrap(), "/admin".parse().unwrap()));
+    assert_eq!(proxy.keys().into_iter().collect::<Vec<_>>(), ["allow", "body_max", "error_pages"]);
+    assert_eq!((proxy.app.files.len(), proxy.routes[&route].values.len()), (1, 1));
+    let again = super::record::from_app(&with_settings);
+    assert_eq!(super::record::app("app/shop", &again).unwrap(), with_settings);
     let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
     assert_eq!(rollout.phase, Phase::AwaitingReadiness);
     let canary = super::record::rollout("rollout/shop/2", &read("rollout.v1.canary.json")).unwrap();

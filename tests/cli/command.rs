@@ -57,13 +57,25 @@ impl Folder {
         self.start(daemon.home(), args, &[]).finish().await
     }
 
+    /// The same, with this on its standard input.
+    pub(crate) async fn run_with(&self, daemon: &FakeDaemon, args: &str, input: &str) -> Run {
+        let file = self.dir.path().join("input");
+        std::fs::write(&file, input).expect("a file");
+        let file = std::fs::File::open(&file).expect("a file");
+        self.start_with(daemon.home(), args, &[], file.into()).finish().await
+    }
+
     pub(crate) fn start(&self, home: &Path, args: &str, variables: &[(&str, &str)]) -> Running {
+        self.start_with(home, args, variables, Stdio::null())
+    }
+
+    fn start_with(&self, home: &Path, args: &str, variables: &[(&str, &str)], input: Stdio) -> Running {
         let dir = self.dir.path().join("shop");
         let mut command = Command::new(env!("CARGO_BIN_EXE_minipaas"));
         command.args(args.split_whitespace()).current_dir(&dir).env_clear().kill_on_drop(true);
         command.env("MINIPAAS_HOME", home).env("HOME", self.dir.path());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(variables.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let canonical = dir.canonicalize().expect("a folder");

@@ -5,6 +5,7 @@
 mod apps;
 mod command;
 mod daemon;
+mod proxy;
 mod traffic;
 mod up;
 

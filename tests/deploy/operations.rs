@@ -1,10 +1,13 @@
-//! Operations on traffic, by command: maintenance, a canary, a release that is taken back.
+//! Operations on traffic, by command: maintenance, settings of the proxy, a canary, a release that is taken back.
 
 use minipaas::api::TrafficMode;
+
+use http::{StatusCode, header};
 
 use super::release::TestApp;
 use super::traffic::Poller;
 use super::world::TestBox;
+use crate::support::client::{Client, get, tls};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_outlives_the_daemon_and_a_deploy() {
@@ -95,4 +98,42 @@ async fn a_release_that_errs_is_taken_back() {
     on.settled(1, "v1").await;
     poller.finish().await.only(&["version=one"]);
     assert_eq!(on.serving("shop").await.release.as_deref(), Some("v1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_by_command_is_asked_for_after_a_crash_before_the_engine_answers() {
+    let on = TestBox::new();
+    let project = on.project("shop");
+    let first = on.serve(&[]).await;
+    project.deploy(&TestApp::version("one")).await.success();
+    assert_eq!(on.get("shop.localhost", "/").await.status, StatusCode::OK);
+    let hash = bcrypt::hash("horse", 4).expect("a hash");
+    let setting = format!("basic_auth={{ ann = \"{hash}\" }}");
+    let run = on.run(&["proxy", "set", &setting, "-a", "shop"]).await.success();
+    assert!(!run.stdout.contains("$2") && !run.stderr.contains("$2"), "{run:?}");
+    assert_eq!(on.get("shop.localhost", "/").await.status, StatusCode::UNAUTHORIZED, "at once");
+    assert!(!first.stderr().contains("$2"), "{}", first.stderr());
+    first.kill();
+
+    let away = on.serve(&[("DOCKER_HOST", "unix:///no/such/docker.sock")]).await;
+    assert_eq!(on.get("shop.localhost", "/").await.status, StatusCode::UNAUTHORIZED);
+    let stream = tls(on.https(), &on.ca().await, "shop.localhost", "http/1.1").await;
+    let mut request = get("shop.localhost", "/");
+    request.headers_mut().insert(header::AUTHORIZATION, "Basic YW5uOmhvcnNl".parse().expect("a value"));
+    let reply = Client::over(stream).await.send(request).await;
+    assert_eq!((reply.status, reply.body.contains("version=one")), (StatusCode::OK, true), "{reply:?}");
+    assert!(on.status().await.engine.error.is_some(), "the engine has not answered");
+    away.kill();
+
+    let _daemon = on.serve(&[]).await;
+    on.serving("shop").await;
+    let said = ["v2 of `shop` serves", "set by command, over the manifest: `basic_auth`"];
+    project.deploy(&TestApp::version("two")).await.success().saying(&said);
+    assert_eq!(on.get("shop.localhost", "/").await.status, StatusCode::UNAUTHORIZED, "after a deploy");
+    let shown = on.run(&["proxy", "-a", "shop", "--json"]).await.success().stdout;
+    assert!(shown.contains("***") && !shown.contains("$2"), "{shown}");
+    on.run(&["proxy", "unset", "basic_auth", "-a", "shop"]).await.success();
+    assert_eq!(on.get("shop.localhost", "/").await.status, StatusCode::OK);
+    let run = on.run(&["proxy", "set", "body_mx=1", "-a", "shop"]).await.ends_with(2);
+    run.saying(&["unknown key `body_mx` in [proxy]", "did you mean `body_max`?"]);
 }

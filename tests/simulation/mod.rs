@@ -6,6 +6,7 @@
 
 mod external;
 mod invariants;
+mod proxy;
 mod script;
 mod traffic;
 mod world;

@@ -7,12 +7,15 @@ use minipaas::controller::{CanaryChange, TrafficChange};
 use minipaas::engine::fake::Behaviour;
 use minipaas::rollout::Phase;
 use minipaas::route::{Maintenance, Mode, Share};
+use minipaas::traffic::Outcome;
 
 use super::world::{Daemon, World, image_of};
 use super::{SECOND, never_ready};
 
 /// A second release that is a canary first.
 const CANARY: &str = "[deploy]\ncanary = { percent = 10 }\n[env]\nN = \"2\"\n";
+/// One that takes over by itself.
+const TIMED: &str = "[deploy]\ncanary = { percent = 10, for = \"10m\" }\n[env]\nN = \"2\"\n";
 /// A second release that is watched.
 const WATCHED: &str = "[deploy]\nwatch_window = \"30s\"\n[env]\nN = \"2\"\n";
 const VOLUME: &str = "[volume.data]\npath = \"/data\"\n";
@@ -206,6 +209,73 @@ fn a_crash_at_the_canary_keeps_both_releases() {
             daemon.settle().await;
             daemon.check_settled(&["shop"]).await;
             assert_eq!(daemon.releases("shop").await, ["v1 superseded", "v2 active"]);
+        });
+    }
+}
+
+#[test]
+fn a_canary_with_a_time_takes_over_by_itself() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        daemon.deploy("shop", TIMED).await.unwrap();
+        daemon.answer("shop.localhost", 97, 3);
+        tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+        assert_eq!(shares(daemon), (Some((2, 10)), vec![1, 2]));
+    });
+    world.life(async |daemon| {
+        daemon.recovered().await;
+        tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+        assert_eq!(shares(daemon), (Some((2, 10)), vec![1, 2]), "a start has the time begin anew");
+        let client = daemon.client("shop.localhost");
+        daemon.until("the canary has taken over", |daemon| daemon.serving_release("shop") == "v2").await;
+        daemon.settle().await;
+        client.finish().await;
+        daemon.check_settled(&["shop"]).await;
+        assert_eq!(daemon.releases("shop").await, ["v1 superseded", "v2 active"]);
+    });
+}
+
+#[test]
+fn a_canary_that_fails_more_often_goes_by_itself() {
+    World::new().life(async |daemon| {
+        daemon.deploy("shop", "").await.unwrap();
+        daemon.answer("shop.localhost", 0, 100);
+        daemon.deploy("shop", TIMED).await.unwrap();
+        // Let the comparison see what was before it: that counts for neither.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let live = daemon.routes.load();
+        for upstream in &live.table().find("shop.localhost", "/").unwrap().1.upstreams {
+            let failing = if upstream.release.number() == 2 { 5 } else { 1 };
+            let upstream = daemon.routes.upstream(&upstream.instance).unwrap();
+            (0..20 - failing).for_each(|_| upstream.report(Outcome::Ok));
+            (0..failing).for_each(|_| upstream.report(Outcome::ServerError));
+        }
+        daemon.until("the canary is gone", |daemon| shares(daemon) == (None, vec![1])).await;
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+        assert_eq!(daemon.releases("shop").await, ["v1 active", "v2 failed"]);
+        let reason = daemon.failure("shop", 2).await;
+        assert!(
+            reason.starts_with(
+                "as a canary it failed clearly more often than v1: 20 requests, 5 failed within "
+            ) && reason.ends_with("; v1: 20 requests, 1 failed"),
+            "{reason}"
+        );
+    });
+}
+
+#[test]
+fn a_canary_with_a_time_can_be_decided_about_before() {
+    for change in [CanaryChange::Promote, CanaryChange::Abort] {
+        World::new().life(async |daemon| {
+            daemon.deploy("shop", "").await.unwrap();
+            daemon.deploy("shop", TIMED).await.unwrap();
+            daemon.canary("shop", change).await.unwrap();
+            let serving = daemon.serving_release("shop");
+            daemon.settle().await;
+            daemon.check_settled(&["shop"]).await;
+            assert_eq!(daemon.serving_release("shop"), serving, "{change:?}");
         });
     }
 }

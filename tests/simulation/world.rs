@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minipaas::controller::{
     CanaryChange, CanaryChanged, CanaryError, Command, Controller, Deploy, DeployError, DeployUpdate,
-    Deployed, Parts, TrafficChange, TrafficError, UpstreamsError, last_table,
+    Deployed, Parts, ProxyChange, ProxyError, ProxySettings, TrafficChange, TrafficError, UpstreamsError,
+    last_table,
 };
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
@@ -18,7 +19,7 @@ use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
 use minipaas::probe::{ProbeFailure, Prober, Question};
-use minipaas::release::Build;
+use minipaas::release::{Build, ReleaseState};
 use minipaas::rollout::{Deps, Phase, Update};
 use minipaas::route::Mode;
 use minipaas::store::Store;
@@ -268,6 +269,16 @@ impl Daemon {
         done.await.unwrap()
     }
 
+    pub(super) async fn proxy(
+        &self,
+        app: &str,
+        change: Option<ProxyChange>,
+    ) -> Result<ProxySettings, ProxyError> {
+        let (reply, done) = oneshot::channel();
+        self.controller.send(Command::Proxy { app: app.parse().unwrap(), change, reply }).await.unwrap();
+        done.await.unwrap()
+    }
+
     pub(super) async fn canary(&self, app: &str, change: CanaryChange) -> Result<CanaryChanged, CanaryError> {
         let (reply, done) = oneshot::channel();
         self.controller.send(Command::Canary { app: app.parse().unwrap(), change, reply }).await.unwrap();
@@ -352,6 +363,15 @@ impl Daemon {
         let snapshot = self.store.snapshot().await.unwrap();
         let ours = snapshot.releases.iter().filter(|release| release.app.as_str() == app);
         ours.map(|release| format!("{} {}", release.id, release.state)).collect()
+    }
+
+    /// Why a release failed.
+    pub(super) async fn failure(&self, app: &str, release: u64) -> String {
+        let snapshot = self.store.snapshot().await.unwrap();
+        let mut found = snapshot.releases.into_iter();
+        let found = found.find(|one| one.app.as_str() == app && one.id.number() == release).unwrap();
+        let ReleaseState::Failed { reason } = found.state else { panic!("{found:?}") };
+        reason
     }
 
     pub(super) async fn containers(&self) -> Vec<Container> {

@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     App, BuildQuery, BuildRef, CanaryReply, CanaryRequest, DeployRequest, DownQuery, DownReply, Failure,
     ImageQuery, LogLine, LogsQuery, MaintenanceRequest, PauseRequest, PlanReply, PlanRequest, Progress,
-    Status, Traffic, TrafficMode, TrafficQuery, UpstreamsRequest, VERSION,
+    Proxy, ProxyRequest, Status, Traffic, TrafficMode, TrafficQuery, UpstreamsRequest, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -308,6 +308,24 @@ impl Client {
     /// As [`Client::status`].
     pub async fn resume(&self, app: &AppName) -> Result<TrafficMode, ClientError> {
         self.change(Method::DELETE, &format!("/apps/{app}/pause"), empty()).await
+    }
+
+    /// `GET /v1/apps/{app}/proxy`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn proxy(&self, app: &AppName) -> Result<Proxy, ClientError> {
+        self.get(&format!("/apps/{app}/proxy")).await
+    }
+
+    /// `PATCH /v1/apps/{app}/proxy`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn change_proxy(&self, app: &AppName, to: &ProxyRequest) -> Result<Proxy, ClientError> {
+        self.change(Method::PATCH, &format!("/apps/{app}/proxy"), json(to)).await
     }
 
     /// `PATCH /v1/apps/{app}/canary`.

@@ -4,7 +4,9 @@ use axum::http::StatusCode;
 
 use crate::api::Failure;
 use crate::builder::image::ImageError;
-use crate::controller::{CanaryError, DeployError, DownError, Stopping, TrafficError, UpstreamsError, View};
+use crate::controller::{
+    CanaryError, DeployError, DownError, ProxyError, Stopping, TrafficError, UpstreamsError, View,
+};
 use crate::engine::EngineError;
 use crate::external::ExternalError;
 use crate::name::AppName;
@@ -93,6 +95,23 @@ impl Refusal {
             }
             UpstreamsError::Conflict(conflict) => Self::new(StatusCode::CONFLICT, of_conflict(&conflict)),
             UpstreamsError::Store(source) => internal(&message, &source),
+        }
+    }
+
+    pub(super) fn from_proxy(error: ProxyError, view: &View) -> Self {
+        let (message, hints) = (error.to_string(), error.hints());
+        match error {
+            ProxyError::Unknown(app) => Self::no_app(&app, view),
+            ProxyError::Store(source) => internal(&message, &source),
+            // What is wrong with a setting is wrong as it is in a manifest.
+            ProxyError::NoRoute { .. }
+            | ProxyError::Invalid(_)
+            | ProxyError::NoKey { .. }
+            | ProxyError::NoUser(_)
+            | ProxyError::LastUser(_) => {
+                let failure = hints.into_iter().fold(Failure::new("manifest", message), Failure::hinted);
+                Self::new(StatusCode::BAD_REQUEST, failure)
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod external;
 mod failure;
 mod metrics;
+mod proxy;
 mod stream;
 mod traffic;
 mod wire;
@@ -97,6 +98,7 @@ fn router(api: Api) -> Router {
         .route("/v1/apps/{app}/deploys/{release}", delete(cancel))
         .route("/v1/apps/{app}/maintenance", put(traffic::maintain).delete(traffic::end_maintenance))
         .route("/v1/apps/{app}/pause", put(traffic::pause).delete(traffic::resume))
+        .route("/v1/apps/{app}/proxy", get(proxy::show).patch(proxy::change))
         .route("/v1/apps/{app}/canary", patch(traffic::share_canary).delete(traffic::abort_canary))
         .route("/v1/apps/{app}/canary/promote", post(traffic::promote_canary))
         .route("/v1/apps/{app}/upstreams", put(external::put))

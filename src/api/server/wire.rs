@@ -78,6 +78,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
         traffic: traffic(&app.mode),
         canary: app.canary.as_ref().map(|found| canary(found.release, &found.share)),
         external: app.external.as_ref().map(external),
+        proxy_by_command: app.proxy_by_command.clone(),
     }
 }
 
@@ -164,6 +165,7 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
                 is_unchanged: deployed.is_unchanged,
                 traffic: known.map(|known| traffic(&known.mode)).unwrap_or_default(),
                 canary: beside.map(|beside| canary(beside.release, &beside.share)),
+                proxy_by_command: known.map(|known| known.proxy_by_command.clone()).unwrap_or_default(),
             }
         }
         DeployUpdate::Ended(Err(error)) => Progress::Failed { failure: error.into() },

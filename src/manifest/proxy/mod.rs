@@ -9,6 +9,7 @@
 mod access;
 mod content;
 mod redirect;
+mod show;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -18,6 +19,8 @@ use super::read::{Entry, Report, Table};
 use super::references::References;
 use crate::name::{Host, PathPrefix};
 use crate::policy::{Logging, Policy};
+
+pub use show::shown;
 
 /// What the table says, and what `base` says where it is silent.
 pub(super) fn policy(

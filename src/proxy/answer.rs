@@ -14,7 +14,7 @@ pub(super) enum Answer {
     /// A response of HTTP/1.
     Http1(Response<http1::ResponseBody>),
     /// A response of HTTP/2.
-    Http2(Response<http2::ResponseBody>),
+    Http2(Response<Box<http2::ResponseBody>>),
     /// `101 Switching Protocols`.
     Switched(Response<()>, Switched),
 }

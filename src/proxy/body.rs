@@ -30,8 +30,8 @@ enum Source {
     Page(Bytes),
     /// As it arrives from an upstream. The request is counted as long as it has not ended.
     Http1 { body: http1::ResponseBody, guard: Option<InFlight> },
-    /// The same, on a connection that it shares.
-    Http2 { body: http2::ResponseBody, guard: Option<InFlight> },
+    /// The same, on a connection that it shares. Boxed, as it is by far the largest and the rarest.
+    Http2 { body: Box<http2::ResponseBody>, guard: Option<InFlight> },
 }
 
 impl ResponseBody {
@@ -50,7 +50,7 @@ impl ResponseBody {
     }
 
     /// A body that arrives from an upstream by HTTP/2.
-    pub(super) fn http2(body: http2::ResponseBody, guard: InFlight) -> Self {
+    pub(super) fn http2(body: Box<http2::ResponseBody>, guard: InFlight) -> Self {
         let guard = (!body.is_end_stream()).then_some(guard);
         Self { source: Source::Http2 { body, guard }, entry: None }
     }
@@ -85,7 +85,7 @@ impl Body for ResponseBody {
             Source::Http2 { body, guard } => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_ref()))),
                 frame => {
-                    if frame.as_ref().is_none_or(|frame| is_last(frame)) || body.is_end_stream() {
+                    if frame.as_ref().is_none_or(is_last) || body.is_end_stream() {
                         *guard = None;
                     }
                     frame.map(|frame| frame.map_err(Into::into))

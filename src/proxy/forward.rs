@@ -98,7 +98,8 @@ async fn attempt(
     let upstream = guard.upstream();
     entry.upstream = Some(Arc::clone(upstream));
     if head.version == Version::HTTP_2 {
-        return attempt_http2(upstream, how, head, body, entry).await;
+        // Boxed, so that a request of HTTP/1 does not carry room for it.
+        return Box::pin(attempt_http2(upstream, how, head, body, entry)).await;
     }
     let How { may_reuse, is_repeatable, timeouts } = how;
     if let Some(connection) = may_reuse.then(|| upstream.take_connection()).flatten() {
@@ -131,7 +132,7 @@ async fn attempt_http2(
         })?;
         entry.connected();
         match stream.exchange(head, body, timeouts.first_byte).await {
-            Ok(response) => return Ok(Answer::Http2(response)),
+            Ok(response) => return Ok(Answer::Http2(response.map(Box::new))),
             // The connection ended while nobody looked; the next one may be well.
             Err(http2::Error::Unsent(_)) if may_reuse => may_reuse = false,
             Err(error) => return Err(error.into()),

@@ -68,9 +68,7 @@ impl Body for Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Plain(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+            Self::Plain(body) => Pin::new(body).poll_frame(cx),
             Self::Filtered(filtered) => {
                 let frame = ready!(Pin::new(&mut filtered.body).poll_frame(cx));
                 match (&mut filtered.entry, &frame) {

@@ -16,6 +16,9 @@
 mod body;
 mod decode;
 mod encode;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod request;
 mod switched;

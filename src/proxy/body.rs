@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tracing::warn;
 
 use super::access::Entry;
 use crate::http1;
@@ -71,7 +70,9 @@ impl Body for ResponseBody {
                         if let Some(mut guard) = guard.take() {
                             guard.note(Outcome::Broken);
                         }
-                        log_broken(entry.as_ref(), error);
+                        if let Some(entry) = entry {
+                            entry.broke(error);
+                        }
                     }
                     Some(Ok(_)) if !body.is_end_stream() => {}
                     _ => end(body, guard),
@@ -106,16 +107,4 @@ fn end(body: &mut http1::ResponseBody, guard: &mut Option<InFlight>) {
         guard.upstream().keep_connection(connection);
     }
     *guard = None;
-}
-
-fn log_broken(entry: Option<&Entry>, error: &http1::Error) {
-    let Some(entry) = entry else { return };
-    warn!(
-        app = entry.app(),
-        instance = entry.instance(),
-        request_id = entry.id.as_str(),
-        side = "upstream",
-        error = error as &dyn std::error::Error,
-        "response broke off"
-    );
 }

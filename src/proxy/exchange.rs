@@ -22,6 +22,7 @@ use super::guard::{Arrival, Visit};
 use super::headers::{self, Told};
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
+use super::request_id::RequestId;
 use super::tunnel::Tunnel;
 use super::{Proxy, inlet, target};
 use crate::http1::{self, Answer, RequestBody, Switched};
@@ -153,6 +154,7 @@ impl Peer {
             }
         }
         let (mut request, inlet) = inlet::open(request, visit)?;
+        entry.meter = inlet.meter();
         if let Some(visit) = visit
             && let Some(max) = visit.buffered()
         {
@@ -174,7 +176,8 @@ impl Peer {
             .filter(|_| matches!(request.body(), RequestBody::Empty))
             .map(|protocol| Upgrade { protocol, downstream: hyper::upgrade::on(&mut request) });
         let protocol = upgrade.as_ref().map(|upgrade| upgrade.protocol.clone());
-        let (mut head, body) = self.rewritten(request, client, &host_header, claim.strip, protocol, entry);
+        let (mut head, body) =
+            self.rewritten(request, client, &host_header, claim.strip, protocol, &entry.id);
         let sent = match visit {
             None => self.proxy.forward(claim, to, &head, body, entry).await,
             Some(visit) => {
@@ -202,10 +205,9 @@ impl Peer {
         host: &HeaderValue,
         strip: usize,
         upgrade: Option<HeaderValue>,
-        entry: &mut Entry,
+        id: &RequestId,
     ) -> (request::Parts, RequestBody) {
         let (mut parts, body) = request.into_parts();
-        entry.received = body.size_hint().exact().unwrap_or_default();
         let uri = std::mem::take(&mut parts.uri);
         if parts.version == Version::HTTP_2 {
             headers::join_cookies(&mut parts.headers);
@@ -214,7 +216,7 @@ impl Peer {
             client,
             host,
             prefix: (strip > 0).then(|| uri.path().get(..strip)).flatten(),
-            id: (&entry.id).into(),
+            id: id.into(),
             start_ms: now_ms(),
         };
         headers::rewrite_request(&mut parts.headers, told, upgrade);

@@ -6,6 +6,7 @@
 //! if it is idempotent and has no body (RFC 9110, 9.2.2). How many retries a request may have is the policy's to say, how many
 //! all requests of a route may have its budget's; then the client is told.
 
+use std::io;
 use std::sync::Arc;
 
 use http::{Method, request};
@@ -113,7 +114,14 @@ async fn connect(upstream: &Upstream, timeouts: &Timeouts) -> Result<Box<Connect
     timeout(timeouts.connect, Connection::connect(upstream.addr()))
         .await
         .map_err(|_| Error::ConnectTimeout)?
-        .map_err(Error::Unreachable)
+        .map_err(|error| if is_ours(&error) { Error::Exhausted(error) } else { Error::Unreachable(error) })
+}
+
+/// Whether a connection failed before the instance was asked: for want of file descriptors, ports or memory.
+fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Whether sending the request twice is the same as sending it once.

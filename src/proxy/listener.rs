@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
@@ -24,7 +24,9 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::client::Client;
 use super::clients::Place;
 use super::exchange::Peer;
+use super::impatient::Impatient;
 use super::proxy_protocol::Addresses;
+use super::streams::{Noted, Streams};
 use super::{Proxy, limits, proxy_protocol};
 use crate::metrics::OpenConnection;
 
@@ -44,6 +46,12 @@ struct Accepted {
     shutdown: CancellationToken,
     permit: OwnedSemaphorePermit,
     place: Place,
+}
+
+/// Tells why connections cannot be accepted, and not at every attempt.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    last: Option<Instant>,
 }
 
 impl Proxy {
@@ -71,6 +79,7 @@ impl Proxy {
         };
         let metrics = self.0.routes.metrics();
         let metrics = if tls.is_some() { metrics.https() } else { metrics.http() };
+        let mut complaints = Complaints::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -80,10 +89,7 @@ impl Proxy {
             let (stream, addr, permit) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if !is_of_connection(&error) {
-                        warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
-                        sleep(limits::ACCEPT_PAUSE).await;
-                    }
+                    complaints.pause_after(&error, port).await;
                     continue;
                 }
             };
@@ -167,6 +173,7 @@ impl Accepted {
 }
 
 async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
+    let stream = Impatient::new(stream, peer.proxy.0.config.timeouts.write);
     let Some(tls) = tls else { return run_http1(stream, peer).await };
     let cut = peer.proxy.0.cut.clone();
     let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
@@ -214,10 +221,12 @@ async fn run_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         let peer = Arc::clone(&peer);
         service_fn(move |request| {
             let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+            async move { Ok::<_, Infallible>(Noted::response(peer.answer(request).await)) }
         })
     };
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let timeouts = peer.proxy.0.config.timeouts;
+    let streams = Streams::new(timeouts.write);
+    let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::H2_STREAMS_MAX)
         .max_pending_accept_reset_streams(limits::H2_PENDING_RESETS_MAX)
@@ -227,7 +236,18 @@ async fn run_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(limits::H2_SEND_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    until_end(connection, http2::Connection::graceful_shutdown, &peer).await;
+    let idle = async {
+        // Beside the requests, this function holds on to the peer, and the service.
+        streams.idle(timeouts.head, &peer, 2).await;
+        peer.shutdown.cancel();
+        // For the client to read that, and to close.
+        streams.idle(timeouts.head, &peer, 2).await;
+    };
+    tokio::select! {
+        biased;
+        () = until_end(connection, http2::Connection::graceful_shutdown, &peer) => {}
+        () = idle => debug!("connection was cut, its client did not close it"),
+    }
 }
 
 /// Runs a connection; from the shutdown on only until its requests are answered, and never beyond the cut.
@@ -264,8 +284,24 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+// === impl Complaints ===
+
+impl Complaints {
+    /// Says that accepting failed, and waits until it may be tried again; neither, when only one connection was to blame.
+    pub(super) async fn pause_after(&mut self, error: &io::Error, port: u16) {
+        if is_of_connection(error) {
+            return;
+        }
+        if self.last.is_none_or(|last| last.elapsed() >= limits::ACCEPT_COMPLAINT_PAUSE) {
+            self.last = Some(Instant::now());
+            warn!(port, error = error as &dyn std::error::Error, "cannot accept connections");
+        }
+        sleep(limits::ACCEPT_PAUSE).await;
+    }
+}
+
 /// Whether accepting failed because of the one connection that was to be accepted; the next one may be well.
-pub(super) fn is_of_connection(error: &io::Error) -> bool {
+fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -32,14 +32,19 @@ mod error;
 mod exchange;
 mod forward;
 mod frames;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod headers;
+mod impatient;
 mod inlet;
 mod listener;
 mod outbound;
 mod page;
 pub mod proxy_protocol;
 mod request_id;
+mod streams;
 mod target;
 mod tcp;
 mod timed;
@@ -69,7 +74,8 @@ mod limits {
 
     use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-    /// Downstream connections of all listeners, tunnels included. Each costs about 20 KiB while it is busy.
+    /// Downstream connections of all listeners, tunnels included, unless a setting says otherwise. Each costs about 20 KiB
+    /// while it is busy.
     pub(super) const CONNECTIONS_MAX: usize = 10_000;
     /// Downstream connections of one client address, unless a setting says otherwise: a tenth of all, and enough for a large
     /// office behind one address.
@@ -79,7 +85,7 @@ mod limits {
         IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
     ];
-    /// Requests that wait for a held route at the same time.
+    /// Requests that wait for a held route at the same time, unless a setting says otherwise.
     pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
     /// A request's target; more than any browser sends.
     pub(super) const ADDRESS_BYTES_MAX: usize = 16 * 1024;
@@ -117,6 +123,8 @@ mod limits {
     pub(super) const H2_SEND_BYTES_MAX: usize = 64 * 1024;
     /// After accepting failed for want of file descriptors or memory.
     pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+    /// Between two lines of the log that say so.
+    pub(super) const ACCEPT_COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
     /// Silence after which the kernel asks whether the client is still there; without it a vanished WebSocket stays for ever.
     pub(super) const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
     /// How often it asks until it gives up, and how long it waits in between.
@@ -142,6 +150,10 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
+    /// Connections of all listeners at the same time; further clients wait until one ends. Default 10,000.
+    pub connections_max: usize,
+    /// Requests that wait for held and paused routes at the same time; more are answered with 503. Default 1000.
+    pub held_requests_max: usize,
     /// Connections of one client address (IPv6: of its /64) at the same time; more are closed at once. Default 1000.
     pub client_connections_max: u32,
     /// Addresses to which that limit does not apply: proxies that bring the clients of others. Default this machine.
@@ -163,6 +175,8 @@ pub struct Timeouts {
     pub hold: Duration,
     /// For a client to send a request's head, and on a kept connection the next one; 30 s.
     pub head: Duration,
+    /// For a client to take something of what there is for it; 60 s, as nginx.
+    pub write: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
     /// For either side of a connection to a TCP port to say something; 1 h.
@@ -198,6 +212,8 @@ impl ProxyConfig {
             https_port: 443,
             domain: domain.into(),
             ca_pem: None,
+            connections_max: limits::CONNECTIONS_MAX,
+            held_requests_max: limits::HELD_REQUESTS_MAX,
             client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
             unlimited_clients: limits::LOOPBACK.to_vec(),
             trust: Trust::default(),
@@ -215,6 +231,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             hold: Duration::from_secs(60),
             head: Duration::from_secs(30),
+            write: Duration::from_secs(60),
             close: Duration::from_secs(2),
             port_idle: Duration::from_secs(60 * 60),
         }
@@ -231,10 +248,10 @@ impl Proxy {
         Self(Arc::new(Inner {
             clients: Clients::new(config.client_connections_max, unlimited),
             routes,
-            config,
             ids: RequestIds::new(),
-            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
-            held: Semaphore::new(limits::HELD_REQUESTS_MAX),
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            held: Semaphore::new(config.held_requests_max),
+            config,
             passwords: PasswordChecks::new(),
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),

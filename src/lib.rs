@@ -70,8 +70,11 @@
 //!   keeps it so.
 //! - Domain types are not serialised: the manifest, the wire and the disk each have forms of their own.
 //!
-//! Deliberately absent: `unsafe`; a lock that a request could wait for (the table is an
-//! atomic pointer, the counters are atomics); restarts by the engine (the
+//! The feature `testing` compiles in what only tests use: the scripted engine, and the modules `fuzzing` of [`proxy`] and
+//! [`http1`], through which the targets in `fuzz/` reach functions that are private.
+//!
+//! Deliberately absent: `unsafe`; a lock that a request could wait for (the table is an atomic pointer, the counters are
+//! atomics); restarts by the engine (the
 //! controller restarts); a database server; consensus between machines; anything that a daemon of its own would have to
 //! install on a host; guesses how a language is built without a Dockerfile.
 //!

@@ -8,6 +8,7 @@
 mod cli;
 mod deploy;
 mod docker;
+mod fuzz;
 mod proxy;
 mod simulation;
 mod support;

@@ -51,7 +51,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for lengths that contradict each other.
+    /// [`Error::Invalid`] for lengths that contradict each other, and codings that nobody would undo.
     pub(super) fn of(method: &Method, response: &mut Response<()>) -> Result<Self, Error> {
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = response.headers_mut();
@@ -59,15 +59,14 @@ impl Decoder {
             headers.remove(TRANSFER_ENCODING);
             return Ok(Self::Done);
         }
-        if let Some(codings) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
+        if headers.contains_key(TRANSFER_ENCODING) {
             if version == Version::HTTP_10 {
                 return Err(Error::Invalid("`Transfer-Encoding` in HTTP/1.0"));
             }
-            let last = codings.as_bytes().rsplit(|b| *b == b',').next().unwrap_or_default();
-            let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            let decoder = coded(headers)?;
             headers.remove(CONTENT_LENGTH);
             headers.remove(TRANSFER_ENCODING);
-            return Ok(if is_chunked { Self::Chunked(Chunk::Size) } else { Self::Close });
+            return Ok(decoder);
         }
         match content_length(headers)? {
             Some(0) => Ok(Self::Done),
@@ -129,6 +128,19 @@ impl Decoder {
                 }
             }
         }
+    }
+}
+
+/// How a body ends that has a transfer coding: `chunked`, or `identity`, which is none and which old servers say.
+fn coded(headers: &HeaderMap) -> Result<Decoder, Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let (coding, second) = (codings.next().map(|coding| coding.as_bytes().trim_ascii()), codings.next());
+    match coding {
+        Some(coding) if second.is_none() && coding.eq_ignore_ascii_case(b"chunked") => {
+            Ok(Decoder::Chunked(Chunk::Size))
+        }
+        Some(coding) if second.is_none() && coding.eq_ignore_ascii_case(b"identity") => Ok(Decoder::Close),
+        _ => Err(Error::Invalid("`Transfer-Encoding` other than `chunked`")),
     }
 }
 
@@ -195,6 +207,8 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
     const BAD: Error = Error::Invalid("bad trailer");
     let mut headers = [httparse::EMPTY_HEADER; 32];
     match httparse::parse_headers(input, &mut headers) {
+        // As if they had come byte by byte.
+        Ok(httparse::Status::Complete((length, _))) if length > TRAILER_BYTES_MAX => Err(BAD),
         Ok(httparse::Status::Complete((length, headers))) => {
             let mut map = HeaderMap::with_capacity(headers.len());
             for header in headers {

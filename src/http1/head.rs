@@ -20,6 +20,8 @@ pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Response<()>>, Error>
     let parsed =
         httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, input, &mut headers);
     let length = match parsed {
+        // As if it had come byte by byte.
+        Ok(Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(Error::HeadTooLarge),
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::HeadTooLarge),

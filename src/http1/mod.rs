@@ -17,6 +17,9 @@ mod alarm;
 mod body;
 mod decode;
 mod encode;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod request;
 mod sender;

@@ -24,8 +24,9 @@ impl Redirect {
             None => return None,
         };
         let mut location = match self.to.strip_suffix('*') {
-            // A rest that begins with a slash would make `//host` of `/`, which leads to another host.
-            Some("/") => format!("/{}", rest.trim_start_matches('/')),
+            // A rest that begins with a slash would make `//host` of `/`, which leads to another host; browsers take a
+            // backslash for one.
+            Some("/") => format!("/{}", rest.trim_start_matches(['/', '\\'])),
             Some(to) => format!("{to}{rest}"),
             None => self.to.clone(),
         };
@@ -53,6 +54,7 @@ mod tests {
             ("/old/*", "https://h.example/*", "/old/a", Some("q"), Some("https://h.example/a?q")),
             ("/old/*", "/", "/old/a", None, Some("/")),
             ("/old/*", "/*", "/old//evil.example", None, Some("/evil.example")),
+            ("/old/*", "/*", "/old/\\/evil.example", None, Some("/evil.example")),
         ] {
             let redirect = Redirect { from: from.to_owned(), to: to.to_owned(), status: 308 };
             assert_eq!(redirect.location(path, query).as_deref(), expected, "{from} -> {to}: {path}");

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tracing::warn;
 
 use super::access::Entry;
 use super::outbound::BoxError;
@@ -74,7 +73,7 @@ impl Body for ResponseBody {
             Source::Page(bytes) if bytes.is_empty() => None,
             Source::Page(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Source::Http1 { body, guard } => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_ref()))),
+                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_mut()))),
                 frame => {
                     if frame.is_none() || body.is_end_stream() {
                         end(body, guard);
@@ -83,7 +82,7 @@ impl Body for ResponseBody {
                 }
             },
             Source::Http2 { body, guard } => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_ref()))),
+                Some(Err(error)) => Some(Err(broken(error.into(), guard, entry.as_mut()))),
                 frame => {
                     if frame.as_ref().is_none_or(is_last) || body.is_end_stream() {
                         *guard = None;
@@ -129,23 +128,12 @@ fn is_last<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
 }
 
 /// Notes that the response ended early, and uncounts the request.
-fn broken(error: BoxError, guard: &mut Option<InFlight>, entry: Option<&Entry>) -> BoxError {
+fn broken(error: BoxError, guard: &mut Option<InFlight>, entry: Option<&mut Entry>) -> BoxError {
     if let Some(mut guard) = guard.take() {
         guard.note(Outcome::Broken);
     }
     if let Some(entry) = entry {
-        log_broken(entry, &*error);
+        entry.broke(&*error);
     }
     error
-}
-
-fn log_broken(entry: &Entry, error: &(dyn std::error::Error + Send + Sync + 'static)) {
-    warn!(
-        app = entry.app(),
-        instance = entry.instance(),
-        request_id = entry.id.as_str(),
-        side = "upstream",
-        error = error as &dyn std::error::Error,
-        "response broke off"
-    );
 }

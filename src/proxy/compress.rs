@@ -285,8 +285,13 @@ fn weighted(member: &str) -> (&str, u16) {
     let coding = parts.next().unwrap_or_default();
     let weight = parts
         .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-        .map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0));
-    (coding, (weight.clamp(0.0, 1.0) * 1000.0) as u16)
+        .map_or(1.0, |weight| if is_number(weight) { weight.parse().unwrap_or(0.0) } else { 0.0_f32 });
+    (coding, (weight.clamp(0.0, 1.0) * 1000.0).round() as u16)
+}
+
+/// Whether a weight has no sign, exponent or name, such as `inf`.
+fn is_number(weight: &str) -> bool {
+    weight.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 fn is_compressible(parts: &Parts, body: &impl Body) -> bool {
@@ -345,6 +350,8 @@ mod tests {
             ("identity", None),
             ("", None),
             ("br;q=x", None),
+            ("br;q=inf", None),
+            ("gzip;q=0.999, br;q=0.998", Some(Gzip)),
             ("br;q=0.001", Some(Brotli)),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))]);

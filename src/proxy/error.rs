@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::outbound::BoxError;
+use super::timed::Late;
 use crate::traffic::Outcome;
 use crate::{http1, http2};
 
@@ -55,6 +56,8 @@ pub(super) enum Error {
     QueueExpired,
     #[error("the instance cannot be reached")]
     Unreachable(#[source] io::Error),
+    #[error("minipaas has no room for another connection to an instance")]
+    Exhausted(#[source] io::Error),
     #[error("the instance did not accept a connection in time")]
     ConnectTimeout,
     #[error("the instance sent no response")]
@@ -113,7 +116,8 @@ impl Error {
             | Self::HoldFull
             | Self::PauseExpired
             | Self::QueueFull
-            | Self::QueueExpired => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::QueueExpired
+            | Self::Exhausted(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout | Self::Silent | Self::Expired => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -158,6 +162,7 @@ impl Error {
             | Self::QueueFull
             | Self::QueueExpired
             | Self::PasswordsBusy
+            | Self::Exhausted(_)
             | Self::Spool(_) => Side::Internal,
         }
     }
@@ -185,6 +190,7 @@ impl Error {
             Self::QueueFull => "queue-full",
             Self::QueueExpired => "queue-expired",
             Self::Unreachable(_) => "unreachable",
+            Self::Exhausted(_) => "out-of-sockets",
             Self::ConnectTimeout => "connect-timeout",
             Self::Died(_) | Self::Aborted(_) => "no-response",
             Self::UnwantedUpgrade => "unwanted-upgrade",
@@ -254,7 +260,9 @@ impl Error {
             Self::NotReady | Self::HoldExpired => {
                 format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
             }
-            Self::HoldFull | Self::PasswordsBusy | Self::Spool(_) => "Try again in a moment.".to_owned(),
+            Self::HoldFull | Self::PasswordsBusy | Self::Exhausted(_) | Self::Spool(_) => {
+                "Try again in a moment.".to_owned()
+            }
             Self::PauseExpired => {
                 format!("Try again later. `minipaas resume -a {app}` lets requests through.")
             }
@@ -274,6 +282,23 @@ impl Error {
             }
         }
     }
+}
+
+/// The code of a response that broke off after it had begun, and who is to blame.
+pub(super) fn of_broken(error: &(dyn std::error::Error + 'static)) -> (&'static str, Side) {
+    if let Some(http1::Error::RequestBody(_)) = error.downcast_ref() {
+        return (Error::BadBody.code(), Side::Downstream);
+    }
+    match error.downcast_ref() {
+        Some(Late::Idle) => return (Error::Silent.code(), Side::Upstream),
+        Some(Late::Whole) => return (Error::Expired.code(), Side::Upstream),
+        None => {}
+    }
+    // A file or an encoder of ours.
+    if error.is::<io::Error>() {
+        return ("spool-failed", Side::Internal);
+    }
+    ("response-broken", Side::Upstream)
 }
 
 /// Seconds, not fewer than it takes: what `Retry-After` counts in.

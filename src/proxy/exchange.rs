@@ -214,6 +214,7 @@ impl Peer {
             }
         }
         let (mut request, inlet) = inlet::open(request, visit, is_grpc)?;
+        entry.meter = inlet.meter();
         if let Some(visit) = visit
             && let Some(max) = visit.buffered()
         {
@@ -280,11 +281,10 @@ impl Peer {
         request: Request<RequestBody>,
         client: &Client,
         onward: Onward<'_>,
-        entry: &mut Entry,
+        entry: &Entry,
     ) -> (request::Parts, RequestBody) {
         let Onward { host, strip, version, upgrade } = onward;
         let (mut parts, body) = request.into_parts();
-        entry.received = body.size_hint().exact().unwrap_or_default();
         let uri = std::mem::take(&mut parts.uri);
         if version == Version::HTTP_2 {
             // Who asked for it was told to go on as soon as the body is read; nobody behind us waits.

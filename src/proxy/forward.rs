@@ -144,7 +144,14 @@ async fn connect(upstream: &Upstream, timeouts: &Timeouts) -> Result<Box<Connect
     timeout(timeouts.connect, Connection::connect(upstream.addr()))
         .await
         .map_err(|_| Error::ConnectTimeout)?
-        .map_err(Error::Unreachable)
+        .map_err(|error| if is_ours(&error) { Error::Exhausted(error) } else { Error::Unreachable(error) })
+}
+
+/// Whether a connection failed before the instance was asked: for want of file descriptors, ports or memory.
+fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// Whether sending the request twice is the same as sending it once.

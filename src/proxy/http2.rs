@@ -13,13 +13,14 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::exchange::Peer;
 use super::limits;
+use super::streams::{Noted, Streams};
 
 /// Serves a connection until it ends or is asked to.
 pub(super) async fn run(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Arc<Peer>) {
@@ -29,10 +30,10 @@ pub(super) async fn run(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'st
         service_fn(move |request: Request<Incoming>| {
             requests.fetch_add(1, Ordering::Relaxed);
             let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+            async move { Ok::<_, Infallible>(Noted::response(peer.answer(request).await)) }
         })
     };
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(Streams::new(peer.proxy.0.config.timeouts.write))
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(limits::H2_STREAMS_MAX)

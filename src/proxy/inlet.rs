@@ -9,7 +9,7 @@ use hyper::body::Body;
 
 use super::buffer::{self, Collected};
 use super::error::Error;
-use super::guard::{Fault, Metered, Visit};
+use super::guard::{Meter, Metered, Visit};
 use super::inbound::Inbound;
 use super::limits::BODY_IDLE_TIME_MAX;
 use super::outbound::any;
@@ -18,8 +18,8 @@ use crate::http1::RequestBody;
 /// What is known of a body that is on its way.
 #[derive(Debug)]
 pub(super) struct Inlet {
-    /// Why the body ended, if it did; none for a request without a body.
-    fault: Option<Fault>,
+    /// How much came, and why it ended if it did; none for a request without a body.
+    meter: Option<Meter>,
     max: Option<u64>,
 }
 
@@ -44,15 +44,20 @@ pub(super) fn open(
         return Err(Error::Coding);
     }
     if request.body().is_end_stream() {
-        return Ok((request.map(|_| RequestBody::Empty), Inlet { fault: None, max }));
+        return Ok((request.map(|_| RequestBody::Empty), Inlet { meter: None, max }));
     }
-    let fault = Fault::default();
+    let meter = Meter::default();
     let request = request
-        .map(|body| RequestBody::other(Metered::new(body, max, idle, fault.clone()).map_err(Into::into)));
-    Ok((request, Inlet { fault: Some(fault), max }))
+        .map(|body| RequestBody::other(Metered::new(body, max, idle, meter.clone()).map_err(Into::into)));
+    Ok((request, Inlet { meter: Some(meter), max }))
 }
 
 impl Inlet {
+    /// What counts the body.
+    pub(super) fn meter(&self) -> Option<Meter> {
+        self.meter.clone()
+    }
+
     /// The request with all of its body at hand.
     ///
     /// # Errors
@@ -81,8 +86,8 @@ impl Inlet {
 
     /// The error, or what the body did to cause it.
     pub(super) fn blamed(&self, error: Error) -> Error {
-        match &self.fault {
-            Some(fault) => fault.blamed(error, self.max),
+        match &self.meter {
+            Some(meter) => meter.blamed(error, self.max),
             None => error,
         }
     }

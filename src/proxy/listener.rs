@@ -14,7 +14,7 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
@@ -22,6 +22,7 @@ use tracing::{Instrument, debug, debug_span, warn};
 use super::client::Client;
 use super::clients::Place;
 use super::exchange::Peer;
+use super::impatient::Impatient;
 use super::proxy_protocol::Addresses;
 use super::rewind::Rewind;
 use super::{Proxy, http2, limits, proxy_protocol};
@@ -44,6 +45,12 @@ struct Accepted {
     shutdown: CancellationToken,
     permit: OwnedSemaphorePermit,
     place: Place,
+}
+
+/// Tells why connections cannot be accepted, and not at every attempt.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    last: Option<Instant>,
 }
 
 impl Proxy {
@@ -71,6 +78,7 @@ impl Proxy {
         };
         let metrics = self.0.routes.metrics();
         let metrics = if tls.is_some() { metrics.https() } else { metrics.http() };
+        let mut complaints = Complaints::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -80,10 +88,7 @@ impl Proxy {
             let (stream, addr, permit) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if !is_of_connection(&error) {
-                        warn!(error = &error as &dyn std::error::Error, "cannot accept connections");
-                        sleep(limits::ACCEPT_PAUSE).await;
-                    }
+                    complaints.pause_after(&error, port).await;
                     continue;
                 }
             };
@@ -168,6 +173,7 @@ impl Accepted {
 
 async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
     let Some(tls) = tls else { return run_plain(stream, peer).await };
+    let stream = Impatient::new(stream, peer.proxy.0.config.timeouts.write);
     let cut = peer.proxy.0.cut.clone();
     let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
     let metrics = peer.proxy.0.routes.metrics();
@@ -194,10 +200,15 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
 async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
     let look = timeout(peer.proxy.0.config.timeouts.head, Rewind::look(stream));
     match peer.shutdown.run_until_cancelled(look).await {
-        Some(Ok(Ok((stream, true)))) => http2::run(stream, peer).await,
+        Some(Ok(Ok((stream, true)))) => {
+            let patience = peer.proxy.0.config.timeouts.write;
+            http2::run(Impatient::new(stream, patience), peer).await;
+        }
         Some(Ok(Ok((stream, false)))) => {
             let (ahead, stream) = stream.into_parts();
-            run_http1(ahead, stream.into_split(), peer).await;
+            let (read, write) = stream.into_split();
+            let write = Impatient::new(write, peer.proxy.0.config.timeouts.write);
+            run_http1(ahead, (read, write), peer).await;
         }
         Some(Ok(Err(error))) => debug!(error = &error as &dyn std::error::Error, "connection ended"),
         Some(Err(_)) => debug!("connection said nothing for too long"),
@@ -256,8 +267,24 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+// === impl Complaints ===
+
+impl Complaints {
+    /// Says that accepting failed, and waits until it may be tried again; neither, when only one connection was to blame.
+    pub(super) async fn pause_after(&mut self, error: &io::Error, port: u16) {
+        if is_of_connection(error) {
+            return;
+        }
+        if self.last.is_none_or(|last| last.elapsed() >= limits::ACCEPT_COMPLAINT_PAUSE) {
+            self.last = Some(Instant::now());
+            warn!(port, error = error as &dyn std::error::Error, "cannot accept connections");
+        }
+        sleep(limits::ACCEPT_PAUSE).await;
+    }
+}
+
 /// Whether accepting failed because of the one connection that was to be accepted; the next one may be well.
-pub(super) fn is_of_connection(error: &io::Error) -> bool {
+fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

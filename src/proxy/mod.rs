@@ -35,10 +35,14 @@ mod error;
 mod exchange;
 mod forward;
 mod frames;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod http2;
 mod http3;
+mod impatient;
 mod inbound;
 mod inlet;
 mod listener;
@@ -47,6 +51,7 @@ mod page;
 pub mod proxy_protocol;
 mod request_id;
 mod rewind;
+mod streams;
 mod target;
 mod tcp;
 mod timed;
@@ -79,7 +84,8 @@ mod limits {
 
     use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-    /// Downstream connections of all listeners, tunnels included. Each costs about 20 KiB while it is busy.
+    /// Downstream connections of all listeners, tunnels included, unless a setting says otherwise. Each costs about 20 KiB
+    /// while it is busy.
     pub(super) const CONNECTIONS_MAX: usize = 10_000;
     /// Downstream connections of one client address, unless a setting says otherwise: a tenth of all, and enough for a large
     /// office behind one address.
@@ -89,7 +95,7 @@ mod limits {
         IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
     ];
-    /// Requests that wait for a held route at the same time.
+    /// Requests that wait for a held route at the same time, unless a setting says otherwise.
     pub(super) const HELD_REQUESTS_MAX: usize = 1_000;
     /// A request's target; more than any browser sends.
     pub(super) const ADDRESS_BYTES_MAX: usize = 16 * 1024;
@@ -155,6 +161,8 @@ mod limits {
     pub(super) const ALT_SVC_SECONDS: u32 = 24 * 60 * 60;
     /// After accepting failed for want of file descriptors or memory.
     pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+    /// Between two lines of the log that say so.
+    pub(super) const ACCEPT_COMPLAINT_PAUSE: Duration = Duration::from_secs(60);
     /// Silence after which the kernel asks whether the client is still there; without it a vanished WebSocket stays for ever.
     pub(super) const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(60);
     /// How often it asks until it gives up, and how long it waits in between.
@@ -182,6 +190,10 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
     pub ca_pem: Option<Arc<str>>,
+    /// Connections of all listeners at the same time; further clients wait until one ends. Default 10,000.
+    pub connections_max: usize,
+    /// Requests that wait for held and paused routes at the same time; more are answered with 503. Default 1000.
+    pub held_requests_max: usize,
     /// Connections of one client address (IPv6: of its /64) at the same time; more are closed at once. Default 1000.
     pub client_connections_max: u32,
     /// Addresses to which that limit does not apply: proxies that bring the clients of others. Default this machine.
@@ -205,6 +217,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// For a client to send a request on an HTTP/2 connection that has none; 3 min.
     pub idle: Duration,
+    /// For a client to take something of what there is for it; 60 s, as nginx.
+    pub write: Duration,
     /// For a WebSocket's client to answer a close frame; 2 s.
     pub close: Duration,
     /// For either side of a connection to a TCP port to say something; 1 h.
@@ -245,6 +259,8 @@ impl ProxyConfig {
             http3: false,
             domain: domain.into(),
             ca_pem: None,
+            connections_max: limits::CONNECTIONS_MAX,
+            held_requests_max: limits::HELD_REQUESTS_MAX,
             client_connections_max: limits::CLIENT_CONNECTIONS_MAX,
             unlimited_clients: limits::LOOPBACK.to_vec(),
             trust: Trust::default(),
@@ -263,6 +279,7 @@ impl Default for Timeouts {
             hold: Duration::from_secs(60),
             head: Duration::from_secs(30),
             idle: Duration::from_secs(3 * 60),
+            write: Duration::from_secs(60),
             close: Duration::from_secs(2),
             port_idle: Duration::from_secs(60 * 60),
         }
@@ -284,10 +301,10 @@ impl Proxy {
             alt_svc,
             clients: Clients::new(config.client_connections_max, unlimited),
             routes,
-            config,
             ids: RequestIds::new(),
-            connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)),
-            held: Semaphore::new(limits::HELD_REQUESTS_MAX),
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            held: Semaphore::new(config.held_requests_max),
+            config,
             passwords: PasswordChecks::new(),
             tasks: TaskTracker::new(),
             endpoints: TaskTracker::new(),

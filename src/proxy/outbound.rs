@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
-use tracing::warn;
 
 use super::access::Entry;
 use super::body::ResponseBody;
@@ -75,7 +74,7 @@ impl Body for Outbound {
                     (Some(entry), Some(Ok(frame))) => {
                         entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                     }
-                    (Some(entry), Some(Err(error))) => log_broken(entry, &**error),
+                    (Some(entry), Some(Err(error))) => entry.broke(&**error),
                     _ => {}
                 }
                 Poll::Ready(frame)
@@ -96,15 +95,4 @@ impl Body for Outbound {
             Self::Filtered(filtered) => filtered.body.size_hint(),
         }
     }
-}
-
-fn log_broken(entry: &Entry, error: &(dyn std::error::Error + Send + Sync + 'static)) {
-    warn!(
-        app = entry.app(),
-        instance = entry.instance(),
-        request_id = entry.id.as_str(),
-        side = "upstream",
-        error = error as &dyn std::error::Error,
-        "response broke off"
-    );
 }

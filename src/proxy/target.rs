@@ -59,7 +59,8 @@ pub(super) fn routed_host(header: &HeaderValue) -> Result<Cow<'_, str>, Error> {
         let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
         let host = host.strip_suffix('.').unwrap_or(host);
         let is_name = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-        (is_name && !host.is_empty()).then_some((host, port)).ok_or(Error::BadHost)?
+        let has_labels = host.split('.').all(|label| !label.is_empty());
+        (is_name && has_labels).then_some((host, port)).ok_or(Error::BadHost)?
     };
     let is_port =
         port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
@@ -87,13 +88,19 @@ pub(super) fn for_upstream(uri: &Uri, strip: usize) -> Uri {
     PathAndQuery::try_from(target).unwrap_or_else(|_| PathAndQuery::from_static("/")).into()
 }
 
+/// Path and query as they follow an authority; what has neither, such as `OPTIONS *`, is at the root.
+pub(super) fn place(uri: &Uri) -> &str {
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if target.starts_with(['/', '?']) { target } else { "/" }
+}
+
 /// The same target over https.
 ///
 /// # Errors
 ///
 /// [`Error::BadHost`] when the host cannot be part of a header.
 pub(super) fn over_https(host: &str, port: u16, uri: &Uri) -> Result<HeaderValue, Error> {
-    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let target = place(uri);
     let location = match port {
         443 => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
@@ -116,6 +123,9 @@ mod tests {
             ("[::1]:8443", Some("[::1]")),
             ("", None),
             (".", None),
+            (".localhost", None),
+            ("a..localhost", None),
+            ("localhost..", None),
             (":80", None),
             ("a b", None),
             ("a/b", None),
@@ -172,5 +182,6 @@ mod tests {
         assert_eq!(over_https("h", 443, &uri).unwrap(), "https://h/a%20b?c=d");
         assert_eq!(over_https("h", 8443, &uri).unwrap(), "https://h:8443/a%20b?c=d");
         assert_eq!(over_https("h", 443, &Uri::from_static("http://h")).unwrap(), "https://h/");
+        assert_eq!(over_https("h", 443, &Uri::from_static("*")).unwrap(), "https://h/");
     }
 }

@@ -147,7 +147,7 @@ impl RouteTable {
         if let Some(list) = self.exact.get(host) {
             return first(list);
         }
-        if let Some(list) = host.split_once('.').and_then(|(_, suffix)| self.wildcard.get(suffix)) {
+        if let Some(list) = above(host).and_then(|suffix| self.wildcard.get(suffix)) {
             return first(list);
         }
         first(&self.fallback)
@@ -156,8 +156,7 @@ impl RouteTable {
     /// Whether any route names this host, by itself or by a wildcard.
     #[must_use]
     pub fn serves(&self, host: &str) -> bool {
-        self.exact.contains_key(host)
-            || host.split_once('.').is_some_and(|(_, suffix)| self.wildcard.contains_key(suffix))
+        self.exact.contains_key(host) || above(host).is_some_and(|suffix| self.wildcard.contains_key(suffix))
     }
 }
 
@@ -186,6 +185,11 @@ pub fn find_conflict<'r>(
         }
     }
     Ok(())
+}
+
+/// What a wildcard would have after its star to name this host.
+fn above(host: &str) -> Option<&str> {
+    host.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, suffix)| suffix)
 }
 
 #[cfg(test)]
@@ -220,6 +224,7 @@ mod tests {
         check(&routes, "b.example.com", "/", Some("wild"));
         check(&routes, "a.b.example.com", "/", Some("any"));
         check(&routes, "example.com", "/", Some("any"));
+        check(&routes, ".example.com", "/", Some("any"));
     }
 
     #[test]

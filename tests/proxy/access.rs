@@ -17,13 +17,13 @@ use crate::support::proxy::TestProxy;
 
 /// What the access log wrote.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 /// The fields of a line.
-type Fields = BTreeMap<String, String>;
+pub(super) type Fields = BTreeMap<String, String>;
 
 impl Lines {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -32,7 +32,7 @@ impl Lines {
     }
 
     /// The newest line, once there are so many.
-    async fn last_of(&self, count: usize) -> Fields {
+    pub(super) async fn last_of(&self, count: usize) -> Fields {
         eventually("the line is written", || self.count() >= count).await;
         assert_eq!(self.count(), count, "{}", self.text());
         fields(self.text().lines().last().unwrap())
@@ -74,7 +74,7 @@ fn fields(line: &str) -> Fields {
 }
 
 #[track_caller]
-fn check(fields: &Fields, expected: &[(&str, &str)]) {
+pub(super) fn check(fields: &Fields, expected: &[(&str, &str)]) {
     for (key, value) in expected {
         assert_eq!(fields.get(*key).map(String::as_str), Some(*value), "{key} in {fields:?}");
     }

@@ -1,6 +1,6 @@
 //! Responses that are compressed on their way.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
@@ -147,4 +147,25 @@ async fn a_stream_stays_live() {
     read_until("1}\n").await;
     tx.send(Bytes::from_static(b"{\"second\":2}\n")).unwrap();
     read_until("2}\n").await;
+}
+
+#[tokio::test]
+async fn a_compressed_request_reaches_the_app_as_it_is() {
+    let app = Backend::replying("app").start().await;
+    let proxy = proxy(&app).await;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    // What unpacks to a thousand times its size.
+    packed.write_all(&[0; 1_000_000]).unwrap();
+    let packed = Bytes::from(packed.finish().unwrap());
+    for policy in [Policy::default(), Policy { compress: ALL.to_vec(), ..Policy::default() }] {
+        let limited = Policy { body_max: Some(packed.len() as u64), https_redirect: false, ..policy };
+        proxy.publish([super::with_policy(proxy.route(BLOG, &[&app]), |policy| *policy = limited)]);
+        let mut request = get(BLOG, "/");
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        *request.body_mut() = Full::new(packed.clone());
+        assert_eq!(fetch(&proxy, request).await.1, "app");
+        let seen = app.seen().pop().unwrap();
+        assert_eq!((seen.header("content-encoding"), &seen.body), (Some("gzip"), &packed));
+    }
 }

@@ -40,6 +40,20 @@ async fn requests_are_counted_by_class_with_their_bytes() {
 }
 
 #[tokio::test]
+async fn the_bytes_of_a_request_are_those_that_came() {
+    let app = Backend::replying("app").start().await;
+    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
+    let mut client = Raw::connect(proxy.http).await;
+    client.send("POST / HTTP/1.1\r\nHost: blog.localhost\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    client.send("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").await;
+    client.until("app").await;
+    client.send("POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 100\r\n\r\nabcde").await;
+    drop(client);
+    eventually("both have ended", || route(&proxy.routes.snapshot()).ended.iter().sum::<u64>() == 2).await;
+    assert_eq!(route(&proxy.routes.snapshot()).bytes_in, 10);
+}
+
+#[tokio::test]
 async fn a_request_is_in_flight_until_its_client_goes_away() {
     let silent = Backend::answering(|_| std::future::pending()).start().await;
     let proxy = TestProxy::with_route(BLOG, &[&silent]).await;

@@ -5,6 +5,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod docker;
+pub(crate) mod frames;
 pub(crate) mod http3;
 pub(crate) mod image;
 pub(crate) mod proxy;

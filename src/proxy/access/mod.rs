@@ -26,10 +26,12 @@ use std::time::Duration;
 use http::header::HOST;
 use http::{HeaderMap, Request, Version};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::client::Client;
-use super::error::{Error, Side};
+use super::error::{self, Error, Side};
 use super::exchange::Peer;
+use super::guard::Meter;
 use super::request_id::RequestId;
 use crate::metrics::RouteMetrics;
 use crate::policy::Logging;
@@ -51,8 +53,8 @@ pub(super) struct Entry {
     pub status: u16,
     /// The bytes of the response's body that were handed on.
     pub bytes: u64,
-    /// The bytes of the request's body.
-    pub received: u64,
+    /// What counts the bytes of the request's body, if it has one.
+    pub meter: Option<Meter>,
     route: Option<Arc<RouteMetrics>>,
     failure: Option<Box<Failure>>,
     since: Instant,
@@ -66,7 +68,7 @@ pub(super) struct Entry {
     peer: Option<Arc<Peer>>,
 }
 
-/// Why no app answered.
+/// Why no app answered, or not all of it.
 #[derive(Debug)]
 struct Failure {
     code: &'static str,
@@ -81,7 +83,7 @@ impl Entry {
             upstream: None,
             status: 0,
             bytes: 0,
-            received: 0,
+            meter: None,
             route: None,
             failure: None,
             since: Instant::now(),
@@ -126,6 +128,7 @@ impl Entry {
     pub(super) fn take(&mut self) -> Self {
         Self {
             upstream: self.upstream.take(),
+            meter: self.meter.take(),
             route: self.route.take(),
             failure: self.failure.take(),
             head: std::mem::take(&mut self.head),
@@ -183,11 +186,31 @@ impl Entry {
 
     /// Notes why no app answers.
     pub(super) fn failed(&mut self, error: &Error) {
+        self.fail(error.code(), error.side(), error);
+    }
+
+    /// Notes that a response broke off after it had begun, and logs it unless the client is to blame.
+    pub(super) fn broke(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let (code, side) = error::of_broken(error);
+        self.fail(code, side, error);
+        if side != Side::Downstream {
+            warn!(
+                app = self.app(),
+                instance = self.instance(),
+                request_id = self.id.as_str(),
+                side = side.as_str(),
+                error,
+                "response broke off"
+            );
+        }
+    }
+
+    fn fail(&mut self, code: &'static str, side: Side, error: &(dyn std::error::Error + 'static)) {
         if let Some(peer) = &self.peer {
-            peer.proxy.0.routes.metrics().errors().inc(error.code());
+            peer.proxy.0.routes.metrics().errors().inc(code);
         }
         let text = if self.head.is_empty() { Cow::Borrowed("") } else { error.to_string().into() };
-        self.failure = Some(Box::new(Failure { code: error.code(), side: error.side(), text }));
+        self.failure = Some(Box::new(Failure { code, side, text }));
     }
 
     /// The id of the instance that the request was last sent to, for logs.
@@ -204,10 +227,13 @@ impl Entry {
         if let Some(route) = &self.route {
             // How long a tunnel is open says nothing about how fast an app answers.
             let latency = (self.status != 101).then_some(total);
-            route.end(self.status, latency, self.received, self.bytes);
+            let received = self.meter.as_ref().map_or(0, Meter::bytes);
+            route.end(self.status, latency, received, self.bytes);
         }
         if let Some(upstream) = &self.upstream {
-            upstream.metrics().end(self.status >= 500);
+            // A response that broke off has a good status.
+            let is_blamed = self.failure.as_ref().is_some_and(|failure| failure.side == Side::Upstream);
+            upstream.metrics().end(self.status >= 500 || is_blamed);
         }
     }
 

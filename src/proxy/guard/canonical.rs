@@ -1,10 +1,10 @@
 //! The one host that an app wants to be seen at.
 
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
 use crate::name::Host;
 use crate::policy::Policy;
+use crate::proxy::target;
 
 /// Where a request for another of the app's hosts leads: scheme, port, path and query stay.
 ///
@@ -21,7 +21,7 @@ pub(super) fn location(
         return None;
     }
     let scheme = if is_tls { "https" } else { "http" };
-    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let target = target::place(uri);
     HeaderValue::try_from(format!("{scheme}://{canonical}{}{target}", port(named))).ok()
 }
 

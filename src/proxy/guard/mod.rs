@@ -19,6 +19,8 @@ mod body;
 mod canonical;
 mod cors;
 mod edits;
+#[cfg(feature = "testing")]
+pub(super) mod fuzzing;
 mod maintenance;
 mod prefix;
 
@@ -45,7 +47,7 @@ use crate::route::{Maintenance, Mode};
 use crate::traffic::{Found, Memory};
 
 pub(super) use self::auth::PasswordChecks;
-pub(super) use self::body::{Fault, Metered};
+pub(super) use self::body::{Meter, Metered};
 
 /// One request on a route that is not plain.
 #[derive(Debug)]

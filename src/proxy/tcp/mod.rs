@@ -19,12 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{Instrument, debug_span, error, info, warn};
+use tracing::{Instrument, debug_span, error, info};
 
 use self::connection::Connection;
 use super::Proxy;
-use super::limits::{ACCEPT_PAUSE, BIND_PAUSE};
-use super::listener::is_of_connection;
+use super::limits::BIND_PAUSE;
+use super::listener::Complaints;
 use crate::port::{every_interface, listen_at};
 
 impl Proxy {
@@ -76,6 +76,7 @@ impl Proxy {
         closed: CancellationToken,
         shutdown: CancellationToken,
     ) {
+        let mut complaints = Complaints::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -90,16 +91,7 @@ impl Proxy {
                     let span = debug_span!("downstream", %addr, port = listen);
                     self.0.tasks.spawn(connection.run(permit).instrument(span));
                 }
-                Err(error) => {
-                    if !is_of_connection(&error) {
-                        warn!(
-                            port = listen,
-                            error = &error as &dyn std::error::Error,
-                            "cannot accept connections"
-                        );
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                }
+                Err(error) => complaints.pause_after(&error, listen).await,
             }
         }
     }

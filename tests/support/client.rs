@@ -95,7 +95,11 @@ impl Client2 {
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
-        soon(async { Reply::read(self.0.send_request(request).await?).await }).await.unwrap()
+        self.try_send(request).await.unwrap()
+    }
+
+    pub async fn try_send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+        soon(async { Reply::read(self.0.send_request(request).await?).await }).await
     }
 
     /// Resolves when the server has said that it takes no more.

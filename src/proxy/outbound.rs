@@ -22,6 +22,7 @@ pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The body of a response, on its way to the client.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and costs no box")]
 pub(super) enum Outbound {
     /// As it came from the upstream, or a page of the proxy.
     Plain(ResponseBody),

@@ -53,6 +53,13 @@ fn answers_each_path() {
         "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc",
     );
     assert!(echo.contains("abc"), "{echo}");
+    let upload = send(
+        &app.addr,
+        "POST /upload HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+         1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+    );
+    // 97 * 31 * 31 + 98 * 31 + 99
+    assert!(upload.ends_with("bytes=3 sum=96354\n"), "{upload}");
     assert_eq!(app.stop().code(), Some(0));
 }
 
@@ -109,6 +116,19 @@ fn silent_sockets_end_without_a_close_frame() {
     socket.read().unwrap();
     app.terminate();
     assert!(socket.read().is_err());
+    assert_eq!(app.wait().code(), Some(0));
+}
+
+#[test]
+fn silent_event_streams_break_off() {
+    let mut app = TestApp::start(&[("SSE_SILENT", "1")]);
+    let mut events = connect(&app.addr);
+    events.write_all(b"GET /sse HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    app.wait_for_line("/sse");
+    app.terminate();
+    let mut answer = String::new();
+    events.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("\r\n0\r\n"), "{answer}");
     assert_eq!(app.wait().code(), Some(0));
 }
 

@@ -155,6 +155,10 @@ impl Proxy {
                 Ok(claim) => return Ok(claim),
                 Err(refusal) => refusal,
             };
+            // Whoever drains was taken out of the table before: there is a newer one than that just read.
+            if matches!(tables.has_changed(), Ok(true)) {
+                continue;
+            }
             let wait = Wait::of(found.route, refusal, inner.config.timeouts.hold)?;
             if refusal != Refusal::Full {
                 place = None;
@@ -209,4 +213,76 @@ impl Proxy {
 fn stripped(route: &Route) -> usize {
     let prefix = route.path.as_str();
     if route.strip_prefix && prefix != "/" { prefix.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use http::HeaderMap;
+
+    use super::{Address, Mode, Route};
+    use crate::name::{InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
+    use crate::proxy::{Proxy, ProxyConfig};
+    use crate::route::{RouteTable, Upstream};
+    use crate::traffic::Routes;
+
+    const HOST: &str = "blog.localhost";
+
+    fn table(generation: u64, instance: &InstanceId) -> RouteTable {
+        let upstream = Upstream {
+            instance: instance.clone(),
+            slot: Slot { process: ProcessType::web(), number: 1 },
+            release: ReleaseId::FIRST,
+            addr: (Ipv4Addr::LOCALHOST, 1).into(),
+        };
+        let route = Route {
+            app: "blog".parse().unwrap(),
+            process: ProcessType::web(),
+            host: HOST.parse().unwrap(),
+            path: PathPrefix::root(),
+            strip_prefix: false,
+            policy: Arc::default(),
+            mode: Mode::Open,
+            canary: None,
+            is_held: false,
+            upstreams: vec![upstream],
+        };
+        RouteTable::new(generation, vec![route])
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_request_that_meets_one_swap_after_the_other_is_not_refused() {
+        const CLAIMS: u32 = 20_000;
+        let (routes, is_done) = (Routes::new(), Arc::new(AtomicBool::new(false)));
+        routes.publish(table(1, &InstanceId::from_bits(1)));
+        let swapper = tokio::spawn({
+            let (routes, is_done) = (routes.clone(), Arc::clone(&is_done));
+            async move {
+                let mut swaps = 1;
+                while !is_done.load(Ordering::Relaxed) {
+                    let old = routes.upstream(&InstanceId::from_bits(swaps)).unwrap();
+                    swaps += 1;
+                    routes.publish(table(swaps.into(), &InstanceId::from_bits(swaps)));
+                    old.drain(Duration::ZERO).await;
+                    routes.forget(old.instance());
+                }
+                swaps
+            }
+        });
+        let proxy = Proxy::new(routes, ProxyConfig::new("localhost"));
+        let client = Ipv4Addr::LOCALHOST.into();
+        let to = Address { host: HOST, path: "/", client, is_tls: false };
+        let mut refused = Vec::new();
+        for _ in 0..CLAIMS {
+            refused.extend(proxy.claim_again(to, &HeaderMap::new(), None).await.err());
+            tokio::task::yield_now().await;
+        }
+        is_done.store(true, Ordering::Relaxed);
+        let swaps = swapper.await.unwrap();
+        assert!(refused.is_empty(), "{} of {CLAIMS} in {swaps} swaps: {:?}", refused.len(), refused[0]);
+    }
 }

@@ -90,7 +90,8 @@ impl App {
                 let Knobs { version, drops_sockets, .. } = &self.knobs;
                 socket::accept(req, version.clone(), *drops_sockets, stopping, sockets)
             }
-            "/sse" => events(stopping),
+            "/sse" => events(stopping, self.knobs.breaks_streams),
+            "/upload" => upload(req.into_body()).await?,
             _ => text(StatusCode::NOT_FOUND, "no such page\n"),
         })
     }
@@ -132,12 +133,29 @@ fn chunks(total: Duration, count: u32) -> Response<Body> {
     respond(StatusCode::OK, "text/plain", BodyExt::boxed(StreamBody::new(chunks)))
 }
 
-fn events(stopping: CancellationToken) -> Response<Body> {
-    let ticks = stream::unfold((1_u64, stopping), |(tick, stopping)| async move {
+fn events(stopping: CancellationToken, breaks: bool) -> Response<Body> {
+    let ticks = stream::unfold(Some((1_u64, stopping)), move |state| async move {
+        let (tick, stopping) = state?;
         let stops = timeout(TICK, stopping.cancelled()).await.is_ok();
-        (!stops).then(|| (Ok(frame(format!("data: tick {tick}\n\n"))), (tick + 1, stopping)))
+        match (stops, breaks) {
+            (false, _) => Some((Ok(frame(format!("data: tick {tick}\n\n"))), Some((tick + 1, stopping)))),
+            (true, false) => None,
+            (true, true) => Some((Err(io::Error::other("stopping")), None)),
+        }
     });
     respond(StatusCode::OK, "text/event-stream", BodyExt::boxed(StreamBody::new(ticks)))
+}
+
+/// Reads all, and says how much it was and what.
+async fn upload(mut body: Incoming) -> io::Result<Response<Body>> {
+    let (mut bytes, mut sum) = (0, 0_u32);
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
+            bytes += data.len();
+            sum = data.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+        }
+    }
+    Ok(text(StatusCode::OK, format!("bytes={bytes} sum={sum}\n")))
 }
 
 fn echo(req: Request<Incoming>) -> Response<Body> {

@@ -16,6 +16,7 @@ pub(crate) struct Knobs {
     pub(crate) exit: Option<Exit>,
     pub(crate) redirects_probe: bool,
     pub(crate) drops_sockets: bool,
+    pub(crate) breaks_streams: bool,
     pub(crate) stopping: Stopping,
 }
 
@@ -47,6 +48,7 @@ impl Knobs {
             exit: millis("EXIT_AFTER_MS").map(|after| Exit { after, code: var("EXIT_CODE").unwrap_or(1) }),
             redirects_probe: is_set("PROBE_REDIRECT"),
             drops_sockets: is_set("WS_SILENT"),
+            breaks_streams: is_set("SSE_SILENT"),
             stopping: Stopping {
                 ignored: is_set("IGNORE_TERM"),
                 delay: millis("TERM_DELAY_MS").unwrap_or_default(),

@@ -17,6 +17,7 @@
 //! | `IGNORE_TERM=1` | goes on as before when asked to stop |
 //! | `TERM_DELAY_MS` | goes on for that long when asked to stop, then stops |
 //! | `WS_SILENT=1` | when stopping, drops WebSockets without a close frame |
+//! | `SSE_SILENT=1` | when stopping, closes the connections of event streams without ending the responses |
 //!
 //! | path | what it answers |
 //! |---|---|
@@ -25,6 +26,7 @@
 //! | `/slow?ms=N` | `slow`, after N ms |
 //! | `/stream?ms=N&chunks=M` | M chunks (default 10), `chunk 1` to `chunk M`, one a line, spread over N ms |
 //! | `/echo` | the request's body, as it comes in |
+//! | `/upload` | `bytes=N sum=S` of the request's body; for each byte S becomes 31 S plus the byte, in 32 bits |
 //! | `/headers` | the request's first line and headers as they came, one `name: value` a line |
 //! | `/status/NNN` | that status |
 //! | `/cut` | nothing: closes the connection |

@@ -106,8 +106,12 @@ impl Client2 {
     }
 
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Reply {
+        self.try_send(request).await.unwrap()
+    }
+
+    pub async fn try_send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
         let request = request.map(BodyExt::boxed);
-        soon(async { Reply::read(self.0.send_request(request).await?).await }).await.unwrap()
+        soon(async { Reply::read(self.0.send_request(request).await?).await }).await
     }
 
     /// Sends a request whose body may go on, and returns with the head of its response.

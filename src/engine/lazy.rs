@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
@@ -84,8 +85,13 @@ impl Engine for LazyEngine {
         self.engine().await?.start(container).await
     }
 
-    async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
-        self.engine().await?.stop(container, grace).await
+    async fn stop_and_tell(
+        &self,
+        container: &str,
+        grace: Duration,
+        told: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        self.engine().await?.stop_and_tell(container, grace, told).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), EngineError> {

@@ -21,6 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::name::{AppName, BoxId, InstanceId, ProcessType, ReleaseId, Slot};
 
@@ -294,7 +295,17 @@ pub trait Engine: Send + Sync + 'static {
     async fn start(&self, container: &str) -> Result<(), EngineError>;
 
     /// SIGTERM (or the image's STOPSIGNAL), after `grace` SIGKILL; returns once it has ended. A missing one is no error.
-    async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError>;
+    async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
+        self.stop_and_tell(container, grace, &CancellationToken::new()).await
+    }
+
+    /// [`Self::stop`], which cancels `told` once its process got the signal. A busy engine may take seconds until then.
+    async fn stop_and_tell(
+        &self,
+        container: &str,
+        grace: Duration,
+        told: &CancellationToken,
+    ) -> Result<(), EngineError>;
 
     /// Kills and removes it with its anonymous volumes. A missing one is no error.
     async fn remove(&self, container: &str) -> Result<(), EngineError>;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::Observation;
 use crate::engine::{Container, ContainerId, Engine, EngineError};
@@ -12,7 +13,8 @@ use crate::name::{InstanceId, ReleaseId, Slot};
 use crate::route;
 use crate::traffic::Routes;
 
-/// After SIGTERM an app may say its own goodbye to its WebSockets for so long; then the proxy says it.
+/// After SIGTERM an app may say its own goodbye to its WebSockets for so long; then the proxy says it. Counted from when the
+/// process got the signal: an engine that is busy with other containers may take seconds until then.
 const FAREWELL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What keeps an instance's container from being started once it was told to stop.
@@ -117,11 +119,16 @@ impl Retirement {
             gate.close().await;
         }
         if let Some(container) = self.made() {
-            let stop = engine.stop(&container, self.stop_grace);
+            let told = CancellationToken::new();
+            let stop = engine.stop_and_tell(&container, self.stop_grace, &told);
             tokio::pin!(stop);
+            let farewell = async {
+                told.cancelled().await;
+                tokio::time::sleep(FAREWELL_PAUSE).await;
+            };
             tokio::select! {
                 result = &mut stop => result?,
-                () = tokio::time::sleep(FAREWELL_PAUSE) => {
+                () = farewell => {
                     close_upgraded();
                     stop.await?;
                 }
@@ -148,5 +155,84 @@ impl Retirement {
     fn made(&self) -> Option<ContainerId> {
         let since = self.gate.as_ref().and_then(|gate| gate.observed.borrow().container.clone());
         since.or_else(|| self.container.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::engine::fake::{Behaviour, FakeEngine};
+    use crate::engine::{ContainerSpec, Image, Labels};
+    use crate::name::{BoxId, ProcessType};
+    use crate::route::{Mode, Route, RouteTable, Upstream};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn started(engine: &FakeEngine) -> Container {
+        engine.behave("shop", Behaviour { ignores_term: true, ..Behaviour::default() });
+        let labels = Labels {
+            app: "shop".parse().unwrap(),
+            release: ReleaseId::FIRST,
+            slot: Slot { process: ProcessType::web(), number: 1 },
+            instance: InstanceId::from_bits(1),
+        };
+        let image =
+            Image { id: String::new(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true };
+        let spec = ContainerSpec {
+            labels,
+            image: engine.add_image("shop:1", image),
+            argv: None,
+            env: Default::default(),
+            port: Some(3000),
+            more_ports: Vec::new(),
+            memory: None,
+            cpu: None,
+            volumes: Default::default(),
+            stop_grace: 30 * SECOND,
+        };
+        let id = engine.create(&spec).await.unwrap();
+        engine.start(&id).await.unwrap();
+        engine.container(&id).await.unwrap().unwrap()
+    }
+
+    fn publish(routes: &Routes, container: &Container) {
+        let Labels { instance, slot, release, .. } = container.labels.clone();
+        let route = Route {
+            app: "shop".parse().unwrap(),
+            process: ProcessType::web(),
+            host: "shop.localhost".parse().unwrap(),
+            path: "/".parse().unwrap(),
+            strip_prefix: false,
+            policy: Arc::default(),
+            mode: Mode::Open,
+            canary: None,
+            is_held: false,
+            upstreams: vec![Upstream { instance, slot, release, addr: ([127, 0, 0, 1], 3000).into() }],
+        };
+        routes.publish(RouteTable::new(1, vec![route]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_app_has_its_second_for_a_goodbye_however_late_the_engine_asks_it_to_stop() {
+        let (engine, routes) = (FakeEngine::new(BoxId::from_bits(1)), Routes::new());
+        let container = started(&engine).await;
+        publish(&routes, &container);
+        let farewell = routes.upstream(&container.labels.instance).unwrap().farewell();
+        let retirement = Retirement::of_container(container, Deploy::default(), 30 * SECOND);
+        engine.hang(true);
+        let stop = tokio::spawn({
+            let engine = engine.clone();
+            async move { retirement.stop(&engine, &routes).await }
+        });
+        sleep(4 * SECOND).await;
+        assert!(!farewell.is_cancelled(), "nobody has asked the app to stop");
+        engine.hang(false);
+        sleep(FAREWELL_PAUSE * 9 / 10).await;
+        assert!(!farewell.is_cancelled(), "the app may still say goodbye itself");
+        sleep(FAREWELL_PAUSE * 2 / 10).await;
+        assert!(farewell.is_cancelled() && !stop.is_finished());
+        stop.await.unwrap().unwrap();
     }
 }

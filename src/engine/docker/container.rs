@@ -6,20 +6,24 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum,
     HealthStatusEnum, HostConfig, HostConfigLogConfig, Mount, MountType, NetworkSettings, PortBinding,
     RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
+use super::error::explain;
 use super::{CALL_TIME_MAX, DockerEngine};
 
 /// How many processes and threads a container may have: enough for a server of hundreds of threads, too few for a fork bomb.
@@ -56,7 +60,46 @@ impl DockerEngine {
         self.call(&format!("start {what}"), &what, self.client.start_container(container, options)).await
     }
 
-    pub(super) async fn stop_container(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
+    /// The engine's own stop does not say when the signal was sent, so it only does what is left after the grace.
+    pub(super) async fn stop_container(
+        &self,
+        container: &str,
+        grace: Duration,
+        told: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        if !self.terminate(container).await? {
+            return self.stop_within(container, grace).await;
+        }
+        told.cancel();
+        let mut end = pin!(self.client.wait_container(container, None::<WaitContainerOptions>));
+        match tokio::time::timeout(grace, end.try_next()).await {
+            // The exit code comes as an error, unless it is 0.
+            Ok(Ok(_) | Err(Error::DockerContainerWaitError { .. })) | Err(_) => {
+                self.stop_within(container, Duration::ZERO).await
+            }
+            Ok(Err(error)) => {
+                let what = format!("container `{container}`");
+                unless_gone(Err(explain(&self.endpoint, &format!("stop {what}"), &what, error)))
+            }
+        }
+    }
+
+    /// Sends the signal that the image asks for, else SIGTERM; whether there is a process that got it.
+    async fn terminate(&self, container: &str) -> Result<bool, EngineError> {
+        let what = format!("container `{container}`");
+        let Some(found) = self.inspect(container).await? else { return Ok(false) };
+        let signal = found.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty());
+        let signal = signal.unwrap_or_else(|| "SIGTERM".to_owned());
+        let options = KillContainerOptionsBuilder::default().signal(&signal).build();
+        let call = self.client.kill_container(container, Some(options));
+        match self.call(&format!("stop {what}"), &what, call).await {
+            // It does not run: not yet, or not any more.
+            Err(EngineError::Refused { .. } | EngineError::NotFound { .. }) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    async fn stop_within(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
         let what = format!("container `{container}`");
         // The engine counts whole seconds; a fraction is rounded up, because less than asked for would cut requests off.
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);

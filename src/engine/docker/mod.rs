@@ -136,8 +136,13 @@ impl Engine for DockerEngine {
         self.start_container(container).await
     }
 
-    async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
-        self.stop_container(container, grace).await
+    async fn stop_and_tell(
+        &self,
+        container: &str,
+        grace: Duration,
+        told: &CancellationToken,
+    ) -> Result<(), EngineError> {
+        self.stop_container(container, grace, told).await
     }
 
     async fn remove(&self, container: &str) -> Result<(), EngineError> {

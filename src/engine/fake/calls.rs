@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use super::super::{
     BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
@@ -129,14 +130,21 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn stop(&self, container: &str, grace: Duration) -> Result<(), EngineError> {
+    async fn stop_and_tell(
+        &self,
+        container: &str,
+        grace: Duration,
+        told: &CancellationToken,
+    ) -> Result<(), EngineError> {
         self.enter(Operation::Stop, "stop the container").await?;
         let mut changed = self.shared.changed.subscribe();
         while self.lock().starting.contains(container) {
             // The sender lives as long as `self`.
             let _ = changed.changed().await;
         }
-        if self.change(|state| state.terminate(container)) {
+        let goes_on = self.change(|state| state.terminate(container));
+        told.cancel();
+        if goes_on {
             tokio::time::sleep(grace).await;
             self.change(|state| state.exit(container, None, KILLED, false));
         }

@@ -7,7 +7,7 @@
 //! takes a [`Snapshot`]: plain numbers, which become Prometheus' text ([`Snapshot::to_text`]) or the API's JSON.
 //!
 //! A series lives as long as somebody holds its handle: the table, an upstream, a request. What nobody holds any more (the app
-//! is down, the instance is gone) stays for [`limits::RETENTION`], so that the last numbers are scraped, and is then removed;
+//! is down, the instance is gone) stays for `limits::RETENTION`, so that the last numbers are scraped, and is then removed;
 //! if the same name comes back before, it goes on counting. There are at most so many series; a handle beyond that counts for
 //! itself alone, and [`Snapshot::left_out`] says how many there were.
 //!

@@ -2,7 +2,7 @@
 //! was opened (<https://www.haproxy.org/download/1.8/doc/proxy-protocol.txt>).
 //!
 //! [`parse`] is pure and strict: one way to write each header, no sign, no leading zero, nothing after the last field. As long
-//! as a header is incomplete it tells how many bytes are certainly missing, so that [`read`] never takes one byte of what
+//! as a header is incomplete it tells how many bytes are certainly missing, so that `read` never takes one byte of what
 //! comes after. [`encode`] writes what [`parse`] reads.
 //!
 //! What this module does not do: extensions (TLVs) of version 2 are passed over, their checksum with them, and addresses of

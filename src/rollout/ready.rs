@@ -1,6 +1,6 @@
 //! Waiting until every new instance is ready at the same moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::select_all;
@@ -14,6 +14,8 @@ use crate::name::InstanceId;
 
 /// An instance that is not ready after so long is looked at for the port that it may listen on instead.
 const PORT_NOTICE_AFTER: Duration = Duration::from_secs(3);
+/// For the engine to make and start a container, whose image is there.
+const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Returns once all are ready.
 ///
@@ -25,14 +27,21 @@ pub(super) async fn await_ready(
     engine: &dyn Engine,
     updates: &mpsc::UnboundedSender<Update>,
 ) -> Result<(), Broken> {
-    let start = Instant::now();
+    let asked = Instant::now();
+    let mut running: BTreeMap<InstanceId, Instant> = BTreeMap::new();
     let mut watches: Vec<_> = instances.iter().map(Instance::watch).collect();
     let mut noticed: BTreeSet<InstanceId> = BTreeSet::new();
     loop {
         let mut next = None;
         let mut are_ready = true;
         for (instance, watch) in instances.iter().zip(&mut watches) {
-            let state = watch.borrow_and_update().state.clone();
+            let (state, is_running) = {
+                let observed = watch.borrow_and_update();
+                let is_made = observed.container.is_some();
+                let is_running =
+                    if instance.spec().port.is_some() { observed.addr.is_some() } else { is_made };
+                (observed.state.clone(), is_running)
+            };
             if state == InstanceState::Ready {
                 continue;
             }
@@ -46,6 +55,20 @@ pub(super) async fn await_ready(
                 | InstanceState::Dead { .. } => {}
                 InstanceState::Ready => unreachable!("passed over above"),
             }
+            // An app is not late because its engine is: its time begins when its container runs.
+            let begun = running.get(instance.id()).copied();
+            let Some(start) = begun.or_else(|| is_running.then(Instant::now)) else {
+                let limit = asked + START_TIME_MAX;
+                if Instant::now() >= limit {
+                    return Err((
+                        slot(),
+                        Cause::NotStarted(format!("it did not run within {START_TIME_MAX:?}")),
+                    ));
+                }
+                next = Some(next.map_or(limit, |next: Instant| next.min(limit)));
+                continue;
+            };
+            running.insert(instance.id().clone(), start);
             let deadline = start + instance.spec().ready.deadline();
             if Instant::now() >= deadline {
                 return Err((slot(), not_ready(instance, engine).await));

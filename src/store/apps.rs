@@ -21,7 +21,7 @@ pub struct AppRecord {
     pub origin: String,
     /// Whether requests reach it, as an operator wants it.
     pub mode: Mode,
-    /// Which requests its canary gets, while the rollout of one is in [`Phase::Canary`]; else it means nothing.
+    /// Which requests its canary gets, while the rollout of one is in [`crate::rollout::Phase::Canary`]; else it means nothing.
     pub canary: Option<Share>,
     /// Where it leads, if it is only a route; then it has no release.
     pub external: Option<External>,

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri, Version,
     body::{Frame, Incoming},
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION},
 };
 use tokio::{
     task::yield_now,
@@ -22,6 +22,9 @@ use crate::{knobs::Knobs, socket};
 const TICK: Duration = Duration::from_millis(100);
 /// Chunks of `/stream` when the request does not say.
 const CHUNKS_DEFAULT: u32 = 10;
+
+/// How a call ended.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A response's body, whole or streamed.
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
@@ -91,6 +94,7 @@ impl App {
                 socket::accept(req, version.clone(), *drops_sockets, stopping, sockets)
             }
             "/sse" => events(stopping, self.knobs.breaks_streams),
+            "/grpc" => call(req.into_body()),
             "/upload" => upload(req.into_body()).await?,
             _ => text(StatusCode::NOT_FOUND, "no such page\n"),
         })
@@ -147,6 +151,15 @@ fn events(stopping: CancellationToken, breaks: bool) -> Response<Body> {
 }
 
 /// Reads all, and says how much it was and what.
+fn call(body: Incoming) -> Response<Body> {
+    let status = async { Some(Ok(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]))) };
+    respond(
+        StatusCode::OK,
+        "application/grpc",
+        BodyExt::boxed(body.map_err(io::Error::other).with_trailers(status)),
+    )
+}
+
 async fn upload(mut body: Incoming) -> io::Result<Response<Body>> {
     let (mut bytes, mut sum) = (0, 0_u32);
     while let Some(frame) = body.frame().await {

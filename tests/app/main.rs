@@ -1,4 +1,4 @@
-//! The app that the tests deploy: a small HTTP/1.1 server which misbehaves when told to.
+//! The app that the tests deploy: a small server of HTTP/1.1 and HTTP/2, which misbehaves when told to.
 //!
 //! It listens on `0.0.0.0:$PORT` (8080 by default; 0 takes a free one). It prints `test app VERSION started` when it
 //! can be asked to stop, and `listening on ADDR` when it listens. On SIGTERM or SIGINT it prints `asked to stop`, stops
@@ -27,6 +27,7 @@
 //! | `/stream?ms=N&chunks=M` | M chunks (default 10), `chunk 1` to `chunk M`, one a line, spread over N ms |
 //! | `/echo` | the request's body, as it comes in |
 //! | `/upload` | `bytes=N sum=S` of the request's body; for each byte S becomes 31 S plus the byte, in 32 bits |
+//! | `/grpc` | as a gRPC call would be: the request's body as it comes in, then the trailer `grpc-status: 0` |
 //! | `/headers` | the request's first line and headers as they came, one `name: value` a line |
 //! | `/status/NNN` | that status |
 //! | `/cut` | nothing: closes the connection |
@@ -41,8 +42,11 @@
 
 use std::{net::Ipv4Addr, pin::pin, process::ExitCode, sync::Arc};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -135,8 +139,13 @@ async fn serve(listener: TcpListener, app: Arc<App>, stopping: CancellationToken
 
 /// Answers one connection. What outlives it, a WebSocket, runs on `tasks`.
 async fn answer(stream: TcpStream, app: Arc<App>, tasks: TaskTracker, stopping: CancellationToken) {
-    let service = service_fn(|req| app.answer(req, &tasks, stopping.clone()));
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let stop = stopping.clone();
+    let service = service_fn(move |req| {
+        let (app, tasks, stop) = (Arc::clone(&app), tasks.clone(), stop.clone());
+        async move { app.answer(req, &tasks, stop).await }
+    });
+    let http = auto::Builder::new(TokioExecutor::new());
+    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

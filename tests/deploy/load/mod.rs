@@ -4,6 +4,7 @@
 //! What counts as failed:
 //!
 //! - A *request* (http/1.1, https/1.1, h2): whatever is not the app's 200, whole. Its connection is never closed either.
+//! - A *gRPC call*: whatever is not 200 with the body that was sent and the trailer `grpc-status: 0`.
 //! - An *upload* (Content-Length, chunked, h2; some at once, some over half a second): whatever is not 200 with the length and the
 //!   sum of what was sent. Each takes less than `drain`, so none may be cut.
 //! - A *WebSocket*: an end without a close frame, one before its instance was asked to stop, one without the app's own reason
@@ -18,6 +19,7 @@
 //! `MINIPAAS_DEPLOYS=200 cargo test deploys_under_load -- --nocapture` prints the figures of a longer run, and with
 //! `MINIPAAS_PACE_MS=1` its clients send as fast as they are answered.
 
+mod calls;
 mod connection;
 mod events;
 mod requests;
@@ -222,6 +224,10 @@ async fn start_clients(on: &TestBox, stop: &CancellationToken) -> Vec<Kind> {
         let (road, stop) = (road.clone(), stop.clone());
         move |number| uploads::send(road.clone(), has_length, number, stop.clone())
     };
+    let call = {
+        let (road, stop) = (h2.clone(), stop.clone());
+        move |_| calls::call(road.clone(), stop.clone())
+    };
     let listen = |road: &Road| {
         let (road, stop) = (road.clone(), stop.clone());
         move |_| events::listen(road.clone(), stop.clone())
@@ -237,6 +243,7 @@ async fn start_clients(on: &TestBox, stop: &CancellationToken) -> Vec<Kind> {
         Kind::new("uploads, http/1.1 with a length", Spare::None, 4, send(&http, true)),
         Kind::new("uploads, https/1.1 chunked", Spare::None, 4, send(&https, false)),
         Kind::new("uploads, h2", Spare::None, 4, send(&h2, false)),
+        Kind::new("gRPC calls, h2", Spare::None, 4, call),
         Kind::new("WebSockets", Spare::PerEnd, 16, talk),
         Kind::new("event streams, http/1.1", Spare::PerBroken, 8, listen(&http)),
         Kind::new("event streams, h2", Spare::None, 8, listen(&h2)),

@@ -191,7 +191,7 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
     };
     metrics.handshakes().inc();
     if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-        http2::run(stream, peer).await;
+        Box::pin(http2::run(stream, peer)).await;
     } else {
         run_http1(BytesMut::new(), split(stream), peer).await;
     }
@@ -202,7 +202,7 @@ async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
     match peer.shutdown.run_until_cancelled(look).await {
         Some(Ok(Ok((stream, true)))) => {
             let patience = peer.proxy.0.config.timeouts.write;
-            http2::run(Impatient::new(stream, patience), peer).await;
+            Box::pin(http2::run(Impatient::new(stream, patience), peer)).await;
         }
         Some(Ok(Ok((stream, false)))) => {
             let (ahead, stream) = stream.into_parts();
@@ -229,7 +229,8 @@ where
         let peer = Arc::clone(&peer);
         move |request: Request<_>| Arc::clone(&peer).answer(request)
     };
-    let connection = server::serve(ahead, read, write, limits, closing.clone(), handler);
+    // Boxed, as below: a task has room for the largest thing that it may ever do, and most connections are idle HTTP/1.
+    let connection = Box::pin(server::serve(ahead, read, write, limits, closing.clone(), handler));
     until_end(connection, |_| closing.ask(), &peer).await;
 }
 

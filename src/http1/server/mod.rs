@@ -142,9 +142,12 @@ where
                 Some(slot)
             }
         };
-        let Some(response) = connection.answer(handler(request), slot.as_deref(), &mut write).await? else {
-            return Ok(());
+        let response = {
+            // Pinned here: a future that is passed on takes its room twice, in every connection.
+            let answer = pin!(handler(request));
+            connection.answer(answer, slot.as_deref(), &mut write).await?
         };
+        let Some(response) = response else { return Ok(()) };
         let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let may_go_on = wishes.keeps_alive && !connection.closing.is_asked();
         let goes_on = encode::response(response, &wishes, may_go_on, &mut sender);
@@ -210,11 +213,10 @@ impl<R: AsyncRead + Unpin> Connection<R> {
     /// Awaits the handler; `None` when the client went away meanwhile.
     async fn answer<T>(
         &mut self,
-        answer: impl Future<Output = T>,
+        mut answer: Pin<&mut impl Future<Output = T>>,
         lent: Option<&Slot<R>>,
         write: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Option<T>> {
-        let mut answer = pin!(answer);
         let mut interim: &[u8] = &[];
         poll_fn(|cx| {
             if let Poll::Ready(response) = answer.as_mut().poll(cx) {

@@ -57,6 +57,10 @@ impl Decoder {
         let headers = response.headers_mut();
         if *method == Method::HEAD || matches!(status, 204 | 304) {
             headers.remove(TRANSFER_ENCODING);
+            if status == 204 {
+                // There is no body, and nobody may be told of one (RFC 9110, 8.6).
+                headers.remove(CONTENT_LENGTH);
+            }
             return Ok(Self::Done);
         }
         if headers.contains_key(TRANSFER_ENCODING) {
@@ -171,6 +175,11 @@ pub(super) fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, Err
     Ok(length)
 }
 
+/// Whether a line ends with LF alone, which not everybody takes for the end of a line.
+pub(super) fn has_lone_lf(lines: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', lines).any(|at| at == 0 || lines[at - 1] != b'\r')
+}
+
 /// Up to `at_most` bytes; `None` when there are none.
 fn take(input: &mut BytesMut, at_most: u64) -> Option<Bytes> {
     let length = usize::try_from(at_most).unwrap_or(usize::MAX).min(input.len());
@@ -192,6 +201,10 @@ fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, Error> {
         return if window.len() == CHUNK_LINE_BYTES_MAX { Err(BAD) } else { Ok(None) };
     };
     let line = window[..end].strip_suffix(b"\r").ok_or(BAD)?;
+    // To some it would end the line.
+    if line.contains(&b'\r') {
+        return Err(BAD);
+    }
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     // Sixteen digits would be 2^64: no chunk is that long, and nothing may overflow.
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -209,6 +222,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Error> {
     match httparse::parse_headers(input, &mut headers) {
         // As if they had come byte by byte.
         Ok(httparse::Status::Complete((length, _))) if length > TRAILER_BYTES_MAX => Err(BAD),
+        Ok(httparse::Status::Complete((length, _))) if has_lone_lf(&input[..length]) => Err(BAD),
         Ok(httparse::Status::Complete((length, headers))) => {
             let mut map = HeaderMap::with_capacity(headers.len());
             for header in headers {

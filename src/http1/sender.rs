@@ -154,7 +154,12 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
 
     /// Takes what the body has, so that the first pieces go out together with the head. Whether the body has to be waited for.
     fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<B::Error>> {
-        while self.state == State::Body && self.data.is_empty() && self.out.len() < GATHER_BYTES_MAX {
+        // A tail that the socket did not take goes before whatever comes next.
+        while self.state == State::Body
+            && self.data.is_empty()
+            && self.tail.is_empty()
+            && self.out.len() < GATHER_BYTES_MAX
+        {
             let Some(body) = &mut self.body else { break };
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => return Ok(true),
@@ -258,5 +263,99 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
         self.data = Bytes::new();
         self.tail = &[];
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+
+    use hyper::body::Frame;
+
+    use super::super::decode::{Chunk, Decoder, Piece};
+    use super::*;
+
+    /// A socket that takes so many bytes, then none for a moment.
+    struct Choppy {
+        taken: Vec<u8>,
+        step: usize,
+        is_full: bool,
+        is_vectored: bool,
+    }
+
+    struct Pieces(VecDeque<Bytes>);
+
+    impl AsyncWrite for Choppy {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.is_full = !self.is_full;
+            if !self.is_full {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let bytes: Vec<u8> =
+                slices.iter().flat_map(|slice| slice.iter()).copied().take(self.step).collect();
+            self.taken.extend_from_slice(&bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.is_vectored
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_chunk_goes_before_the_next_one_wherever_a_write_stops() {
+        const LARGE: usize = COPY_BYTES_MAX + 1;
+        for is_vectored in [true, false] {
+            // From one byte to all that is written of the first chunk.
+            for step in (1..64).chain(LARGE - 8..LARGE + 16) {
+                for second in [5, LARGE] {
+                    let pieces = [vec![b'a'; LARGE], vec![b'b'; second], vec![b'c'; 3]];
+                    let mut sender = Sender::new();
+                    let body = Pieces(pieces.iter().cloned().map(Bytes::from).collect());
+                    sender.start(Some(body), Framing::Chunked, true);
+                    let mut socket = Choppy { taken: Vec::new(), step, is_full: false, is_vectored };
+                    assert!(poll_fn(|cx| sender.poll(&mut socket, cx, false)).await.is_ok());
+                    let (mut input, mut found) = (BytesMut::from(&socket.taken[..]), Vec::new());
+                    let mut decoder = Decoder::Chunked(Chunk::Size);
+                    while let Some(Piece::Data(data)) =
+                        decoder.next(&mut input).unwrap_or_else(|error| panic!("by {step}: {error}"))
+                    {
+                        found.extend_from_slice(&data);
+                    }
+                    assert!(decoder.is_done() && input.is_empty(), "by {step}");
+                    assert_eq!(found, pieces.concat(), "by {step}");
+                }
+            }
+        }
     }
 }

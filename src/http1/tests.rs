@@ -190,3 +190,9 @@ async fn a_silent_upstream_is_waited_for_no_longer_than_said() {
     assert!(matches!(outcome, Err(Error::Silent)));
     assert!(began.elapsed() >= PATIENCE);
 }
+
+#[tokio::test]
+async fn a_status_without_a_body_has_no_length() {
+    let answer = b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n";
+    assert!(answered(answer, false).await.unwrap().headers().is_empty());
+}

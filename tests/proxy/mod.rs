@@ -10,6 +10,7 @@ mod connection;
 mod cors;
 mod crowds;
 mod drain;
+mod echo;
 mod eject;
 mod events;
 mod faults;

@@ -191,6 +191,11 @@ async fn chunks_that_are_none_break_the_request() {
         "3\r\nabc0\r\n\r\n",
         "\r\n3\r\nabc\r\n0\r\n\r\n",
         "3;a\nb\r\nabc\r\n0\r\n\r\n",
+        "3;a\rb\r\nabc\r\n0\r\n\r\n",
+        "3\r\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\r\n\n",
+        "3\r\nabc\r\n0\r\nX-A: b\n\r\n",
+        "3\r\nabc\r\n0\r\nX-A: b\n\nGET /smuggled HTTP/1.1\r\nHost: blog.localhost\r\n\r\n",
     ] {
         let (answer, requests) = exchange(posting("Transfer-Encoding: chunked\r\n", body).as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer:?}");

@@ -263,3 +263,15 @@ async fn a_response_that_breaks_off_breaks_off_for_the_client() {
     eventually("the request is uncounted", || proxy.upstream().is_idle()).await;
     assert_eq!(proxy.upstream().tally().failures, 1);
 }
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_is_told_when_the_body_is_asked_for() {
+    let app = telling().start().await;
+    let proxy = proxy(&[&app]).await;
+    let mut raw = Raw::connect(proxy.http).await;
+    let framing = "Content-Length: 4\r\nExpect: 100-continue\r\nConnection: close\r\n";
+    raw.send(&format!("POST /a HTTP/1.1\r\nHost: {BLOG}\r\n{framing}\r\n")).await;
+    assert_eq!(raw.until("\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
+    raw.send("body").await;
+    assert!(String::from_utf8(raw.rest().await).unwrap().ends_with("POST http://blog.localhost/a body"));
+}

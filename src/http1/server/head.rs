@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use httparse::Status;
 
-use super::super::decode::{Chunk, Decoder, content_length};
+use super::super::decode::{Chunk, Decoder, content_length, has_lone_lf};
 use super::RequestBody;
 use super::encode::lists;
 
@@ -74,8 +74,7 @@ pub(super) fn parse(input: &mut BytesMut, bytes_max: usize) -> Result<Option<Hea
     if length > bytes_max {
         return Err(Refusal::TOO_LARGE);
     }
-    let is_lone = |at: usize| at == 0 || input[at - 1] != b'\r';
-    if memchr::memchr_iter(b'\n', &input[..length]).any(is_lone) {
+    if has_lone_lf(&input[..length]) {
         return Err(Refusal::bad("a line ends with LF alone"));
     }
     // One copy of the whole head, which target and values share: the buffer stays free for what follows.

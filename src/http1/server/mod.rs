@@ -218,19 +218,28 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         write: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Option<T>> {
         let mut interim: &[u8] = &[];
+        let mut is_flushed = true;
         poll_fn(|cx| {
-            if let Poll::Ready(response) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Some(response)));
+            if let Some(slot) = lent {
+                slot.watch(cx);
             }
-            if lent.is_some_and(Slot::is_continue_due) {
-                interim = encode::CONTINUE;
+            // The response goes behind what was begun, not into it.
+            if interim.is_empty() || interim.len() == encode::CONTINUE.len() {
+                if let Poll::Ready(response) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(Some(response)));
+                }
+                if lent.is_some_and(Slot::is_continue_due) {
+                    (interim, is_flushed) = (encode::CONTINUE, false);
+                }
             }
             while !interim.is_empty() {
                 let count = ready!(Pin::new(&mut *write).poll_write(cx, interim))?;
                 interim = &interim[count..];
-                if interim.is_empty() {
-                    ready!(Pin::new(&mut *write).poll_flush(cx))?;
-                }
+            }
+            if !is_flushed {
+                // TLS keeps what the socket did not take.
+                ready!(Pin::new(&mut *write).poll_flush(cx))?;
+                is_flushed = true;
             }
             self.poll_gone(cx).map(|()| Ok(None))
         })

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
@@ -33,6 +34,8 @@ pub(super) struct Slot<R> {
     /// Whether the client waits for `100 Continue`, and the body was asked for.
     is_continue_due: AtomicBool,
     waits: AtomicBool,
+    /// The connection's task, which writes it: an upstream of HTTP/2 asks for the body in a task of its own.
+    writer: AtomicWaker,
 }
 
 struct Incoming<R: Unpin> {
@@ -56,6 +59,14 @@ impl<R> Slot<R> {
             back: Mutex::default(),
             is_continue_due: AtomicBool::new(false),
             waits: AtomicBool::new(waits),
+            writer: AtomicWaker::new(),
+        }
+    }
+
+    /// Lets the task be woken when `100 Continue` becomes due, if it still may.
+    pub(super) fn watch(&self, cx: &Context<'_>) {
+        if self.waits.load(Ordering::Relaxed) {
+            self.writer.register(cx.waker());
         }
     }
 
@@ -99,6 +110,7 @@ impl<R: AsyncRead + Unpin> Body for Incoming<R> {
                 && input.is_empty()
             {
                 slot.is_continue_due.store(true, Ordering::Relaxed);
+                slot.writer.wake();
             }
             let wanted = match decoder {
                 Decoder::Length(left) | Decoder::Chunked(Chunk::Data(left)) => {

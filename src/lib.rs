@@ -91,6 +91,7 @@
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 
+mod alarm;
 pub mod api;
 pub mod builder;
 pub mod cli;

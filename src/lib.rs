@@ -20,23 +20,22 @@
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests).
+//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
-//! [`probe`] asks an instance whether it is ready; [`external`] is for upstreams that run elsewhere; [`builder`] makes images of folders; [`logs`] merges what instances write.
+//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
-//! [`metrics`] is what is counted of requests;
-//! [`proxy`] serves requests; [`http1`] and [`http2`] speak with upstreams;
-//! [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
+//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
-//! of static sites. Small helpers: [`clock`], [`hex`], [`port`] (listening on one, and who does), [`random`], [`watch`] (changed
-//! files).
+//! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
+//! does), [`random`], [`watch`] (changed files).
 //!
 //! # How a deploy happens
 //!
@@ -57,6 +56,20 @@
 //! Every [`rollout::Phase`] is stored before its effect. After a `kill -9` the controller reads the store, lists the
 //! box's containers by label, and finishes or undoes what was half done.
 //!
+//! # How a request travels
+//!
+//! 1. `proxy::listener` (TCP and TLS) or `proxy::http3` (QUIC) accepts the connection and takes a place for it; HTTP/1 is
+//!    [`http1::server`]'s to read, HTTP/2 hyper's.
+//! 2. `proxy::exchange` asks [`proxy::Trust`] who the client is, and finds the route in the newest table, without a lock.
+//! 3. On a route with a [`policy`], `proxy::guard` decides: maintenance, redirects, addresses, rate, password, size. Any of
+//!    them may answer in the app's place.
+//! 4. An upstream is claimed, which is chosen and counted ([`traffic::InFlight`]) in one step. Where there is none, the
+//!    request waits if its route is held, paused or full, and is answered with 503 otherwise.
+//! 5. `proxy::onward` rewrites the head; `proxy::forward` sends it over an idle or new connection, and once more where that
+//!    cannot do harm.
+//! 6. The response's body is carried back. At its last byte the upstream is uncounted, the metrics count, and the access log
+//!    has its line.
+//!
 //! # Invariants
 //!
 //! - Desired state has one owner. Others send it commands and read snapshots; there is no lock around an app.
@@ -74,9 +87,8 @@
 //! [`http1`], through which the targets in `fuzz/` reach functions that are private.
 //!
 //! Deliberately absent: `unsafe`; a lock that a request could wait for (the table is an atomic pointer, the counters are
-//! atomics); restarts by the engine (the
-//! controller restarts); a database server; consensus between machines; anything that a daemon of its own would have to
-//! install on a host; guesses how a language is built without a Dockerfile.
+//! atomics); restarts by the engine (the controller restarts); a database server; consensus between machines; anything that a
+//! daemon of its own would have to install on a host; guesses how a language is built without a Dockerfile.
 //!
 //! # Files on disk
 //!
@@ -84,13 +96,15 @@
 //!
 //! | file | what it is | written by |
 //! |---|---|---|
-//! | `store/` | apps, releases, phases, the last route table | [`store`] |
+//! | `store/` | apps, releases, phases, what commands have set, the key of sticky cookies, the last route table | [`store`] |
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
 //! | `ca/` | `ca.key` (0600) and `ca.crt`, made once | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
+//! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |
 
+mod alarm;
 pub mod api;
 pub mod builder;
 pub mod cli;

@@ -146,7 +146,8 @@ pub struct Instance {
     /// Where it is, if it runs elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<String>,
-    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `probing` of one that runs elsewhere and was not asked yet.
+    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `probing` of one that runs elsewhere and was not asked
+    /// yet.
     pub state: String,
     /// Since when, in milliseconds since the Unix epoch.
     pub since: u64,

@@ -42,7 +42,12 @@ impl Task {
                 Err(error) => Err(error),
             };
             if let Err(error) = stopped {
-                tracing::warn!(instance = %retirement.slot, release = %retirement.release, %error, "cannot remove a container; the next listing tries again");
+                tracing::warn!(
+                    instance = %retirement.slot,
+                    release = %retirement.release,
+                    %error,
+                    "cannot remove a container; the next listing tries again"
+                );
             }
             let _ = events.send(Event::Swept { instance });
         });

@@ -5,7 +5,7 @@ use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 use httparse::Status;
 
-use super::{Error, HEAD_BYTES_MAX, HEADERS_MAX};
+use super::{Error, HEAD_BYTES_MAX, HEADERS_MAX, lists};
 
 const BAD_HEADER: Error = Error::Invalid("bad header");
 
@@ -53,17 +53,9 @@ pub(super) fn parse(input: &mut BytesMut) -> Result<Option<Response<()>>, Error>
 
 /// Whether the connection outlives the response (RFC 9112, 9.3).
 pub(super) fn keeps_alive(response: &Response<()>) -> bool {
-    let connection = || response.headers().get_all(CONNECTION).iter();
-    let lists = |option: &str| {
-        connection().any(|value| {
-            value
-                .as_bytes()
-                .split(|b| *b == b',')
-                .any(|o| o.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
-        })
-    };
+    let headers = response.headers();
     match response.version() {
-        Version::HTTP_10 => lists("keep-alive"),
-        _ => connection().next().is_none() || !lists("close"),
+        Version::HTTP_10 => lists(headers, &CONNECTION, "keep-alive"),
+        _ => !lists(headers, &CONNECTION, "close"),
     }
 }

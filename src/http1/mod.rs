@@ -13,7 +13,6 @@
 //! What this module does not do: it keeps no pool, retries nothing and knows no route. It changes no header but those that
 //! frame the message: `Content-Length` and `Transfer-Encoding` follow from the body.
 
-mod alarm;
 mod body;
 mod decode;
 mod encode;
@@ -21,6 +20,7 @@ mod encode;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+mod list;
 mod request;
 mod sender;
 pub mod server;
@@ -43,13 +43,15 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
-use self::alarm::Alarm;
 use self::decode::Decoder;
 use self::sender::Sender;
+use crate::alarm::Alarm;
 
 pub use body::ResponseBody;
 pub use request::{BodyError, RequestBody};
 pub use switched::Switched;
+
+pub(crate) use list::lists;
 
 /// A response's status line and headers together; nginx takes 32 KiB, Heroku 64 KiB.
 const HEAD_BYTES_MAX: usize = 64 * 1024;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::access::Entry;
-use super::outbound::BoxError;
+use crate::http1::BodyError;
 use crate::traffic::{InFlight, Outcome};
 use crate::{http1, http2};
 
@@ -62,12 +62,12 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { source, entry } = &mut *self;
         let frame = match source {
             Source::Page(bytes) if bytes.is_empty() => None,
@@ -128,7 +128,7 @@ fn is_last<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
 }
 
 /// Notes that the response ended early, and uncounts the request.
-fn broken(error: BoxError, guard: &mut Option<InFlight>, entry: Option<&mut Entry>) -> BoxError {
+fn broken(error: BodyError, guard: &mut Option<InFlight>, entry: Option<&mut Entry>) -> BodyError {
     if let Some(mut guard) = guard.take() {
         guard.note(Outcome::Broken);
     }

@@ -24,7 +24,8 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use super::limits::SPOOL_MEMORY_BYTES_MAX;
-use super::outbound::{AnyBody, BoxError};
+use super::outbound::AnyBody;
+use crate::http1::BodyError;
 use crate::random;
 
 /// How much is read from the file at once.
@@ -44,7 +45,7 @@ pub(super) enum Collected {
 pub(super) enum Error {
     /// The body failed.
     #[error("the body broke off")]
-    Body(#[source] BoxError),
+    Body(#[source] BodyError),
     /// The disk failed.
     #[error("the body could not be kept on disk")]
     Spool(#[source] io::Error),
@@ -99,12 +100,12 @@ impl Buffered {
 
 impl Body for Buffered {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if let Some(data) = this.memory.pop_front() {
             this.left -= data.len() as u64;
@@ -190,7 +191,7 @@ mod tests {
     use crate::proxy::outbound::any;
 
     fn body(pieces: Vec<Frame<Bytes>>) -> AnyBody {
-        any(StreamBody::new(futures_util::stream::iter(pieces.into_iter().map(Ok::<_, BoxError>))))
+        any(StreamBody::new(futures_util::stream::iter(pieces.into_iter().map(Ok::<_, BodyError>))))
     }
 
     fn pieces(count: usize) -> Vec<Frame<Bytes>> {

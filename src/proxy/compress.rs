@@ -23,7 +23,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::outbound::BoxError;
+use crate::http1::BodyError;
 use crate::policy::Encoding;
 
 /// Below this many bytes packing costs more than it saves.
@@ -137,9 +137,9 @@ impl<B> Compressed<B> {
 
 impl<B> Compressed<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
-    fn poll_packed(&mut self, encoder: &mut Encoder, cx: &mut Context<'_>) -> Poll<Result<Step, BoxError>> {
+    fn poll_packed(&mut self, encoder: &mut Encoder, cx: &mut Context<'_>) -> Poll<Result<Step, BodyError>> {
         let mut taken = 0;
         while taken < TURN_BYTES_MAX && encoder.output().len() < PIECE_BYTES {
             match Pin::new(&mut self.body).poll_frame(cx) {
@@ -175,15 +175,15 @@ enum Step {
 
 impl<B> Body for Compressed<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Some(mut encoder) = this.encoder.take() else {
             return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));

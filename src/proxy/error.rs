@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::outbound::BoxError;
 use super::timed::Late;
+use crate::http1::BodyError;
 use crate::traffic::Outcome;
 use crate::{http1, http2};
 
@@ -71,7 +71,7 @@ pub(super) enum Error {
     #[error("the instance sent no response in time")]
     Silent,
     #[error("the response of the instance broke off")]
-    Broken(#[source] BoxError),
+    Broken(#[source] BodyError),
     #[error("the request was not over in time")]
     Expired,
     #[error("the body could not be kept on disk")]

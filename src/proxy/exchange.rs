@@ -1,11 +1,10 @@
 //! One request, from its head to the head of its response: who answers it, and how it is told apart on the way.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
+use http::header::{ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -19,16 +18,15 @@ use super::client::{self, Client};
 use super::clients::Place;
 use super::error::{Error, Side};
 use super::guard::{Arrival, Visit};
-use super::headers::{self, Told};
+use super::headers;
 use super::inbound::Inbound;
+use super::onward::{Onward, Upgrade};
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
-use super::tunnel::{Downstream, Tunnel};
-use super::websocket::{self, Handshake};
-use super::{Proxy, inlet, target};
-use crate::http1::{RequestBody, Switched};
+use super::tunnel::Tunnel;
+use super::{Proxy, inlet, target, websocket};
+use crate::http1::Switched;
 use crate::metrics::OpenConnection;
-use crate::policy::Protocol;
 use crate::traffic::InFlight;
 
 /// Where the local CA's certificate is, on every host, over http.
@@ -49,39 +47,6 @@ pub(super) struct Peer {
     /// A tunnel outlives the connection that it began as, and still counts.
     pub _permit: OwnedSemaphorePermit,
     pub _place: Place,
-}
-
-/// A client's wish to change the protocol.
-struct Upgrade {
-    protocol: HeaderValue,
-    downstream: Downstream,
-    /// Ours with the upstream, where the client's HTTP has none.
-    handshake: Option<Handshake>,
-}
-
-/// How a request goes on to its upstream.
-struct Onward<'r> {
-    host: &'r HeaderValue,
-    /// How many bytes are taken off the path.
-    strip: usize,
-    version: Version,
-    upgrade: Option<HeaderValue>,
-}
-
-impl Upgrade {
-    /// `None` where the connection cannot be taken over.
-    fn new(protocol: HeaderValue, request: &mut Request<RequestBody>) -> Option<Self> {
-        let downstream = Downstream::Http1(request.extensions_mut().remove()?);
-        Some(Self { protocol, downstream, handshake: None })
-    }
-
-    /// The WebSocket of a client that speaks HTTP/2: the handshake of HTTP/1.1 is ours to make.
-    fn extended(request: &mut Request<RequestBody>) -> Self {
-        let handshake = Handshake::begin(request.headers_mut());
-        let protocol = HeaderValue::from_static(websocket::PROTOCOL);
-        let downstream = Downstream::Http2(hyper::upgrade::on(request));
-        Self { protocol, downstream, handshake: Some(handshake) }
-    }
 }
 
 impl Peer {
@@ -232,25 +197,9 @@ impl Peer {
                 }
             }
         };
-        let upgrade = if is_extended {
-            Some(Upgrade::extended(&mut request))
-        } else {
-            headers::wanted_upgrade(request.version(), request.headers())
-                .filter(|_| matches!(request.body(), RequestBody::Empty))
-                .and_then(|protocol| Upgrade::new(protocol, &mut request))
-        };
-        let onward = Onward {
-            host: &host_header,
-            strip: claim.strip,
-            version: match claim.protocol {
-                // An upgrade is of HTTP/1.1 alone.
-                Protocol::Http2 if upgrade.is_none() => Version::HTTP_2,
-                Protocol::Auto if is_grpc => Version::HTTP_2,
-                _ => Version::HTTP_11,
-            },
-            upgrade: upgrade.as_ref().map(|upgrade| upgrade.protocol.clone()),
-        };
-        let (mut head, body) = self.rewritten(request, client, onward, entry);
+        let upgrade = Upgrade::wanted(&mut request, is_extended);
+        let onward = Onward::new(&claim, upgrade.as_ref(), is_grpc, &host_header);
+        let (mut head, body) = onward.rewritten(request, client, entry);
         let sent = match visit {
             None => self.proxy.forward(claim, to, &head, body, entry).await,
             Some(visit) => {
@@ -275,38 +224,6 @@ impl Peer {
         }
     }
 
-    /// The request as the upstream gets it.
-    fn rewritten(
-        &self,
-        request: Request<RequestBody>,
-        client: &Client,
-        onward: Onward<'_>,
-        entry: &Entry,
-    ) -> (request::Parts, RequestBody) {
-        let Onward { host, strip, version, upgrade } = onward;
-        let (mut parts, body) = request.into_parts();
-        let uri = std::mem::take(&mut parts.uri);
-        if version == Version::HTTP_2 {
-            // Who asked for it was told to go on as soon as the body is read; nobody behind us waits.
-            parts.headers.remove(EXPECT);
-        } else if parts.version >= Version::HTTP_2 {
-            headers::join_cookies(&mut parts.headers);
-        }
-        let told = Told {
-            client,
-            host,
-            prefix: (strip > 0).then(|| uri.path().get(..strip)).flatten(),
-            id: (&entry.id).into(),
-            start_ms: now_ms(),
-        };
-        headers::rewrite_request(&mut parts.headers, told, upgrade);
-        parts.uri = target::for_upstream(&uri, strip);
-        parts.version = version;
-        // Nothing of the client's connection is of use to the upstream's.
-        parts.extensions.clear();
-        (parts, body)
-    }
-
     /// The response to a change of the protocol; the connections go on as a tunnel.
     fn switch(
         self: &Arc<Self>,
@@ -316,15 +233,9 @@ impl Peer {
         upgrade: Option<Upgrade>,
         entry: &mut Entry,
     ) -> Result<Response<ResponseBody>, Error> {
-        let Upgrade { protocol, downstream, handshake } = upgrade.ok_or(Error::UnwantedUpgrade)?;
-        let is_websocket = headers::is_websocket(&protocol);
-        match handshake {
-            Some(handshake) if !handshake.ends_with(response.headers_mut()) => {
-                return Err(Error::DeclinedUpgrade);
-            }
-            Some(_) => headers::rewrite_response(response.headers_mut()),
-            None => headers::rewrite_switch(response.headers_mut(), protocol),
-        }
+        let upgrade = upgrade.ok_or(Error::UnwantedUpgrade)?;
+        let is_websocket = upgrade.is_websocket();
+        let downstream = upgrade.accepted(response.headers_mut())?;
         let mut entry = entry.take();
         entry.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
         let span = debug_span!("tunnel", request_id = entry.id.as_str());
@@ -354,11 +265,4 @@ fn log(error: &Error, entry: &Entry) {
         error = error as &dyn std::error::Error,
         "request failed"
     );
-}
-
-fn now_ms() -> u64 {
-    // Before 1970 the clock is of no use to anybody.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }

@@ -14,8 +14,8 @@ use hyper::body::{Body, Frame};
 use super::client::Client;
 use super::guard::fuzzing as guard;
 use super::headers::{self, Told};
-use super::outbound::BoxError;
 use super::{compress, target};
+use crate::http1::BodyError;
 use crate::policy::{Encoding, HeaderEdits, Policy};
 
 /// The id that [`rewrite_request`] gives a request.
@@ -109,12 +109,12 @@ struct Script(VecDeque<Option<Bytes>>);
 
 impl Body for Script {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.0.pop_front() {
             None => Poll::Ready(None),
             Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),

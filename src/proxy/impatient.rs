@@ -8,11 +8,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
 
 /// A socket whose writes fail with [`io::ErrorKind::TimedOut`] once they made no progress for so long.
 #[derive(Debug)]
@@ -21,13 +23,12 @@ pub(super) struct Impatient<S> {
     limit: Duration,
     /// Until when the kernel may take the next byte; `None` while nothing waits for it.
     deadline: Option<Instant>,
-    /// Armed once and left alone while it fires early enough.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl<S> Impatient<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, deadline: None, alarm: None }
+        Self { stream, limit, deadline: None, alarm: Alarm::default() }
     }
 
     /// What was tried, or the error once it was tried for too long.
@@ -37,12 +38,8 @@ impl<S> Impatient<S> {
             return poll;
         }
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.limit);
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while Instant::now() < deadline {
-            ready!(alarm.as_mut().poll(cx));
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing");
+        self.alarm.poll(deadline, cx).map(|()| Err(late()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Accepts connections, does TLS, and runs HTTP on them until they end or are asked to.
 //!
-//! Over TLS ALPN says which HTTP is spoken. Without TLS it is HTTP/1, unless the connection begins as one of HTTP/2 does. A connection holds one place of all that there are;
-//! when none is free nothing is accepted, and clients wait in the kernel's queue.
+//! Over TLS ALPN says which HTTP is spoken. Without TLS it is HTTP/1, unless the connection begins as one of HTTP/2 does. A
+//! connection holds one place of all that there are; when none is free nothing is accepted, and clients wait in the kernel's
+//! queue.
 
 use std::io;
 use std::net::SocketAddr;
@@ -54,7 +55,8 @@ pub(super) struct Complaints {
 }
 
 impl Proxy {
-    /// Serves HTTP/1.1, and HTTP/2 to clients that know that it is spoken, until `shutdown`; connections go on until [`Proxy::finish`].
+    /// Serves HTTP/1.1, and HTTP/2 to clients that know that it is spoken, until `shutdown`; connections go on until
+    /// [`Proxy::finish`].
     pub async fn serve_http(self, listener: TcpListener, shutdown: CancellationToken) {
         self.serve(listener, None, shutdown).await;
     }

@@ -13,11 +13,10 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::access::Entry;
 use super::body::ResponseBody;
+use crate::http1::BodyError;
 
-/// Whatever may go wrong with a body.
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Whatever body.
-pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+pub(super) type AnyBody = UnsyncBoxBody<Bytes, BodyError>;
 
 /// The body of a response, on its way to the client.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ pub(super) struct Filtered {
 /// A body whose kind no longer matters.
 pub(super) fn any<B>(body: B) -> AnyBody
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
 {
     body.map_err(Into::into).boxed_unsync()
 }
@@ -60,12 +59,12 @@ impl Outbound {
 
 impl Body for Outbound {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Plain(body) => Pin::new(body).poll_frame(cx),
             Self::Filtered(filtered) => {

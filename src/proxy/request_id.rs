@@ -1,7 +1,7 @@
 //! Names for requests: 128 bits, told to the app as `X-Request-Id` and to people on error pages and in logs.
 //!
-//! One that a trusted proxy gave is kept. Ours are a keyed hash of a counter, with keys that are random in each process: unique, not to be guessed, and without a
-//! system call for each request. They protect nothing, so nothing stronger is needed.
+//! One that a trusted proxy gave is kept. Ours are a keyed hash of a counter, with keys that are random in each process:
+//! unique, not to be guessed, and without a system call for each request. They protect nothing, so nothing stronger is needed.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

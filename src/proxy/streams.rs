@@ -16,8 +16,10 @@ use std::time::Duration;
 use http::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tracing::debug;
+
+use crate::alarm::Alarm;
 
 thread_local! {
     /// What the body that is polled within the task at hand noted, if it did.
@@ -47,8 +49,7 @@ pub(super) struct Noted<B>(B);
 #[derive(Debug, Default)]
 struct Watch {
     deadline: Option<Instant>,
-    /// Armed once and left alone while it fires early enough.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 // === impl Streams ===
@@ -124,11 +125,6 @@ impl Watch {
             None => {}
         }
         let Some(deadline) = self.deadline else { return Poll::Pending };
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while Instant::now() < deadline {
-            std::task::ready!(alarm.as_mut().poll(cx));
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Ready(())
+        self.alarm.poll(deadline, cx)
     }
 }

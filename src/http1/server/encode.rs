@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Body;
 
+use super::super::list;
 use super::super::sender::{Framing, Sender};
 use super::head::Wishes;
 
@@ -37,7 +38,7 @@ where
             continue;
         }
         if name == CONNECTION && !is_switching {
-            ends |= lists_close(value.as_bytes());
+            ends |= list::has(value.as_bytes(), "close");
             continue;
         }
         has_length |= name == CONTENT_LENGTH;
@@ -98,10 +99,6 @@ fn status_line(status: StatusCode, out: &mut BytesMut) {
     out.put_slice(b"\r\n");
 }
 
-fn lists_close(value: &[u8]) -> bool {
-    value.split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
-}
-
 /// `Date`, made once a second by each thread (RFC 9110, 6.6.1).
 fn date(out: &mut BytesMut) {
     thread_local! {
@@ -115,14 +112,4 @@ fn date(out: &mut BytesMut) {
         }
         out.put_slice(text.as_bytes());
     });
-}
-
-/// Whether `Connection` lists an option.
-pub(super) fn lists(headers: &HeaderMap, name: &http::HeaderName, option: &str) -> bool {
-    headers.get_all(name).iter().any(|value| {
-        value.as_bytes().split(|b| *b == b',').any(|item| {
-            let item = item.split(|b| *b == b';').next().unwrap_or_default();
-            item.trim_ascii().eq_ignore_ascii_case(option.as_bytes())
-        })
-    })
 }

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use httparse::Status;
 
 use super::super::decode::{Chunk, Decoder, content_length, has_lone_lf};
+use super::super::lists;
 use super::RequestBody;
-use super::encode::lists;
 
 /// Header lines of one request.
 pub const HEADERS_MAX: usize = 100;

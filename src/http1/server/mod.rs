@@ -35,9 +35,9 @@ use tokio_util::io::poll_read_buf;
 
 use self::head::{Expected, Head, Refusal};
 use self::reader::{Reader, Slot};
-use super::alarm::Alarm;
 use super::sender::{Error as SendError, Sender};
 use super::{BodyError, READ_BYTES};
+use crate::alarm::Alarm;
 
 pub use head::HEADERS_MAX;
 pub use reader::RequestBody;
@@ -97,8 +97,8 @@ impl Closing {
 
 /// Serves one connection until it ends.
 ///
-/// `ahead` was read from the connection already. The handler's request has an extension of type [`Takeover`] when it asks for another protocol; a handler that answers 101
-/// gets both halves of the connection through it.
+/// `ahead` was read from the connection already. The handler's request has an extension of type [`Takeover`] when it asks for
+/// another protocol; a handler that answers 101 gets both halves of the connection through it.
 ///
 /// # Errors
 ///

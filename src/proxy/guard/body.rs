@@ -1,8 +1,8 @@
 //! A request's body on its way in: counted, and not waited for for ever.
 //!
 //! The client of the upstream sees no more than a body that failed; why it failed is left in a [`Meter`], which the exchange
-//! looks at before it blames anybody, and the log for how much came. The time runs only while the body is asked for its next piece, so an app that reads
-//! slowly does not make its client late.
+//! looks at before it blames anybody, and the log for how much came. The time runs only while the body is asked for its next
+//! piece, so an app that reads slowly does not make its client late.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::http1::BodyError;
 use crate::proxy::error::Error;
-use crate::proxy::outbound::BoxError;
 
 /// How much of a request's body came, and why it ended before its end; written by the body, read by whoever awaits the
 /// response or logs the request.
@@ -79,7 +79,7 @@ impl<B> Metered<B> {
         Self { body, left: max, max: max.unwrap_or_default(), idle, wait: None, meter }
     }
 
-    fn fail(&self, code: u8, error: Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn fail(&self, code: u8, error: Error) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.meter.set(code);
         Poll::Ready(Some(Err(error.into())))
     }
@@ -87,15 +87,15 @@ impl<B> Metered<B> {
 
 impl<B> Body for Metered<B>
 where
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             let Some(idle) = this.idle else { return Poll::Pending };

@@ -5,6 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TE, U
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::client::Client;
+use crate::http1::lists;
 
 /// The id of a request; never the client's own, unless a trusted proxy kept it.
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -136,17 +137,6 @@ fn remove_listed(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(CONNECTION);
-}
-
-/// Whether a list header has this member, in whatever case.
-fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
-    headers.get_all(name).iter().any(|value| {
-        value.as_bytes().split(|b| *b == b',').any(|item| {
-            // `trailers;q=0.5` lists `trailers`.
-            let item = item.split(|b| *b == b';').next().unwrap_or_default();
-            item.trim_ascii().eq_ignore_ascii_case(member.as_bytes())
-        })
-    })
 }
 
 #[cfg(test)]

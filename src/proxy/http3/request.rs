@@ -18,8 +18,9 @@ use tracing::debug;
 
 use super::body::{self, Body};
 use super::transport::{End, SendStream, Transport};
+use crate::http1::BodyError;
 use crate::proxy::exchange::Peer;
-use crate::proxy::outbound::{BoxError, Outbound};
+use crate::proxy::outbound::Outbound;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ enum Error {
     #[error("the body of the request is malformed")]
     Body(#[source] body::Error),
     #[error("the response broke off")]
-    Response(#[source] BoxError),
+    Response(#[source] BodyError),
 }
 
 /// Answers one request. Returns when the client has all of the response; `end` is that of its stream.

@@ -144,7 +144,7 @@ impl Task {
                 container: retirement.container.clone(),
                 addr: None,
                 state: "draining",
-                since: 0,
+                since: retirement.since,
                 detail: None,
                 restarts: 0,
             });

@@ -120,16 +120,19 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
         waits: bool,
     ) -> Poll<Result<(), Error<B::Error>>> {
         loop {
-            let is_waiting = waits || self.gather(cx)?;
-            while !self.out.is_empty() || !self.data.is_empty() || !self.tail.is_empty() {
-                let written = match ready!(self.poll_write(stream, cx)) {
-                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                    other => other,
-                };
-                match written {
-                    Ok(count) => self.advance(count),
-                    Err(error) => return Poll::Ready(Err(self.fail(Error::Io(error)))),
+            let gathered = if waits { Ok(true) } else { self.gather(cx) };
+            let is_waiting = match gathered {
+                Ok(is_waiting) => is_waiting,
+                Err(error) => {
+                    // What came before it broke is the other side's to see, as far as the socket takes it.
+                    if self.write_all(stream, cx).is_ready() {
+                        let _ = Pin::new(&mut *stream).poll_flush(cx);
+                    }
+                    return Poll::Ready(Err(self.fail(Error::Body(error))));
                 }
+            };
+            if let Err(error) = ready!(self.write_all(stream, cx)) {
+                return Poll::Ready(Err(self.fail(Error::Io(error))));
             }
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
@@ -153,7 +156,7 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
     }
 
     /// Takes what the body has, so that the first pieces go out together with the head. Whether the body has to be waited for.
-    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, Error<B::Error>> {
+    fn gather(&mut self, cx: &mut Context<'_>) -> Result<bool, B::Error> {
         // A tail that the socket did not take goes before whatever comes next.
         while self.state == State::Body
             && self.data.is_empty()
@@ -177,10 +180,24 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
                     }
                 }
                 Poll::Ready(None) => self.finish(None),
-                Poll::Ready(Some(Err(error))) => return Err(self.fail(Error::Body(error))),
+                Poll::Ready(Some(Err(error))) => return Err(error),
             }
         }
         Ok(false)
+    }
+
+    fn write_all<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() || !self.data.is_empty() || !self.tail.is_empty() {
+            match ready!(self.poll_write(stream, cx))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(

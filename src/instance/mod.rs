@@ -279,6 +279,7 @@ impl Instance {
             gate: Some(self.gate.clone()),
             limits: limits.clone(),
             stop_grace: self.spec.stop_grace,
+            since: crate::clock::now(),
         }
     }
 

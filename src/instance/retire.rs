@@ -46,6 +46,8 @@ pub struct Retirement {
     pub limits: Deploy,
     /// From SIGTERM to SIGKILL.
     pub stop_grace: Duration,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since: u64,
 }
 
 impl Gate {
@@ -77,6 +79,7 @@ impl Retirement {
             gate: None,
             limits,
             stop_grace,
+            since: crate::clock::now(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Retirement {
             gate: None,
             limits,
             stop_grace: Duration::ZERO,
+            since: crate::clock::now(),
         }
     }
 

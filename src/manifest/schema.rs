@@ -59,11 +59,17 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
         manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, references, report));
     }
     if let Some(entry) = root.take("route") {
-        manifest.routes = entry
-            .tables(report, "[[route]]")
-            .into_iter()
-            .map(|(at, table)| route(table, &at, &manifest.proxy, references, report))
-            .collect();
+        for (at, table) in entry.tables(report, "[[route]]") {
+            let rule = route(table, &at, &manifest.proxy, references, report);
+            let is_same = |other: &RouteRule| other.host == rule.host && other.path == rule.path;
+            if manifest.routes.iter().any(is_same) {
+                let host =
+                    rule.host.as_ref().map_or_else(|| "the app's own host".to_owned(), ToString::to_string);
+                let message = format!("a route for `{}` of {host} is there already; keep one", rule.path);
+                report.problem(&at, message, None);
+            }
+            manifest.routes.push(rule);
+        }
     }
     if let Some(entry) = root.take("port") {
         manifest.ports = port::rules(&entry, references, report);

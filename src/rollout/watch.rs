@@ -24,6 +24,8 @@ use crate::traffic::{Routes, Tally};
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// With fewer requests nothing is clear: of 20, one failure is the whole margin.
 const REQUESTS_MIN: u64 = 20;
+/// With fewer requests it is clear only when so many and all of them failed; by then the proxy leaves the instance alone.
+const ALL_FAILED_MIN: u64 = 3;
 /// It must fail so many times as often as the old one did. One and a half times happens by chance with a few dozen requests.
 const FACTOR: u64 = 2;
 /// And so many of a hundred requests more, so that an old release without any failure is not gone back to for one.
@@ -132,7 +134,7 @@ pub async fn watch_canary(
         if is_worse(new.total(), old.total()) {
             let [new, old] = [&new, &old].map(|counter| words(counter.total()));
             return Some(format!(
-                "as a canary it failed clearly more often than {serving}: {new} within {after:?}; {serving}: {old}"
+                "as a canary it failed clearly more often than {serving}: {new} within {after:.1?}; {serving}: {old}"
             ));
         }
         if after >= time {
@@ -145,7 +147,8 @@ pub async fn watch_canary(
 /// Whether the new release fails clearly more often than the old one did.
 fn is_worse(new: Tally, old: Tally) -> bool {
     if new.requests < REQUESTS_MIN {
-        return false;
+        let are_all_failed = new.failures == new.requests && new.failures >= ALL_FAILED_MIN;
+        return are_all_failed && old.failures * 2 <= old.requests;
     }
     // Shares of different totals are compared by cross-multiplication; an old release that was asked nothing failed nothing.
     let [new_failures, new_requests, old_failures] =
@@ -197,7 +200,7 @@ impl std::fmt::Display for Worse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} within {:?} of the switch; the release before: {}",
+            "{} within {:.1?} of the switch; the release before: {}",
             words(self.new),
             self.after,
             words(self.old)
@@ -217,9 +220,17 @@ mod tests {
 
     #[test]
     fn a_few_requests_say_nothing() {
-        check((19, 19), (0, 1000), false);
+        check((18, 19), (0, 1000), false);
+        check((2, 2), (0, 1000), false);
         check((20, 20), (0, 1000), true);
         check((0, 0), (0, 0), false);
+    }
+
+    #[test]
+    fn a_release_that_only_fails_is_worse_however_little_it_was_asked() {
+        check((3, 3), (0, 1000), true);
+        check((10, 10), (0, 0), true);
+        check((10, 10), (600, 1000), false);
     }
 
     #[test]

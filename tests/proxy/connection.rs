@@ -152,3 +152,18 @@ async fn a_body_of_unknown_length_goes_in_chunks_or_to_the_end() {
         assert!(reply.ends_with(expected), "{version}: {reply}");
     }
 }
+
+#[tokio::test]
+async fn what_came_before_a_response_broke_off_is_seen() {
+    let app = Backend::speaking(|mut stream| async move {
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello").await;
+    });
+    let app = app.start().await;
+    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
+    let mut raw = Raw::connect(proxy.http).await;
+    raw.send(&get("/", "")).await;
+    let reply = String::from_utf8(raw.rest().await).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("hello"), "{reply}");
+}

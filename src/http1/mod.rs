@@ -21,10 +21,10 @@ mod encode;
 pub mod fuzzing;
 mod head;
 mod list;
+mod read_ahead;
 mod request;
 mod sender;
 pub mod server;
-mod switched;
 #[cfg(test)]
 mod tests;
 
@@ -48,8 +48,8 @@ use self::sender::Sender;
 use crate::alarm::Alarm;
 
 pub use body::ResponseBody;
+pub use read_ahead::{ReadAhead, Switched};
 pub use request::{BodyError, RequestBody};
-pub use switched::Switched;
 
 pub(crate) use list::lists;
 
@@ -217,8 +217,8 @@ impl Connection {
             };
             match parsed.status().as_u16() {
                 101 => {
-                    let read_ahead = self.input.split().freeze();
-                    return Ok(Answer::Switched(parsed, Switched { read_ahead, stream: self.stream }));
+                    let ahead = self.input.split();
+                    return Ok(Answer::Switched(parsed, ReadAhead::new(ahead, self.stream)));
                 }
                 // 103 and whatever else may come before the response: nobody downstream can be told.
                 100..200 => {

@@ -25,8 +25,7 @@ use super::clients::Place;
 use super::exchange::Peer;
 use super::impatient::Impatient;
 use super::proxy_protocol::Addresses;
-use super::rewind::Rewind;
-use super::{Proxy, http2, limits, proxy_protocol};
+use super::{Proxy, http2, limits, preface, proxy_protocol};
 use crate::http1::server::{self, Closing, Limits};
 use crate::metrics::OpenConnection;
 
@@ -200,7 +199,7 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
 }
 
 async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
-    let look = timeout(peer.proxy.0.config.timeouts.head, Rewind::look(stream));
+    let look = timeout(peer.proxy.0.config.timeouts.head, preface::look(stream));
     match peer.shutdown.run_until_cancelled(look).await {
         Some(Ok(Ok((stream, true)))) => {
             let patience = peer.proxy.0.config.timeouts.write;

@@ -163,7 +163,7 @@ where
         }
         if is_switching {
             if let (Some(takeover), Some(reader)) = (takeover, connection.reader) {
-                takeover.hand_over(reader.input.freeze(), reader.read, write);
+                takeover.hand_over(reader.input, reader.read, write);
             }
             return Ok(());
         }

@@ -1,24 +1,18 @@
 //! A connection on its way from HTTP to another protocol.
 
-use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::BytesMut;
 use http::Request;
 use http::header::UPGRADE;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Join, join};
 use tokio::sync::oneshot;
 
-/// Both halves of a connection that speaks another protocol now.
-pub struct Io {
-    /// What the client sent right after its request.
-    read_ahead: Bytes,
-    read: Box<dyn AsyncRead + Unpin + Send>,
-    write: Box<dyn AsyncWrite + Unpin + Send>,
-}
+use super::super::ReadAhead;
+
+/// Both halves of a connection that speaks another protocol now, with what the client sent right after its request.
+pub type Io = ReadAhead<Join<Box<dyn AsyncRead + Unpin + Send>, Box<dyn AsyncWrite + Unpin + Send>>>;
 
 /// The wish to take over the connection of a request; clones are the same one.
 #[derive(Debug, Clone)]
@@ -42,11 +36,13 @@ impl Offer {
     /// Hands the connection over to whoever kept the [`Takeover`]; nobody is fine, too.
     pub(super) fn hand_over(
         self,
-        read_ahead: Bytes,
+        ahead: BytesMut,
         read: impl AsyncRead + Unpin + Send + 'static,
         write: impl AsyncWrite + Unpin + Send + 'static,
     ) {
-        let _ = self.0.send(Io { read_ahead, read: Box::new(read), write: Box::new(write) });
+        let read: Box<dyn AsyncRead + Unpin + Send> = Box::new(read);
+        let write: Box<dyn AsyncWrite + Unpin + Send> = Box::new(write);
+        let _ = self.0.send(ReadAhead::new(ahead, join(read, write)));
     }
 }
 
@@ -60,41 +56,5 @@ impl Takeover {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
         receiver.ok_or_else(gone)?.await.map_err(|_| gone())
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.read_ahead.is_empty() {
-            return Pin::new(&mut self.read).poll_read(cx, buf);
-        }
-        let count = self.read_ahead.len().min(buf.remaining());
-        buf.put_slice(&self.read_ahead[..count]);
-        self.read_ahead.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.write).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_shutdown(cx)
-    }
-}
-
-impl fmt::Debug for Io {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Io").field("read_ahead", &self.read_ahead.len()).finish_non_exhaustive()
     }
 }

@@ -44,7 +44,7 @@ use crate::port::ListenError;
 use crate::release::Build;
 use crate::rollout::{Abort, Deps, Update};
 use crate::route::{Conflict, Mode, PortConflict};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use external::UpstreamsError;
@@ -271,15 +271,14 @@ pub struct Parts {
 }
 
 impl Controller {
-    /// Starts the controller on what the store holds. Ends when `shutdown` is cancelled.
+    /// Starts the controller on what the store holds, and the table that was published of it. Ends when `shutdown` is cancelled.
     ///
     /// # Errors
     ///
     /// When the store cannot be read.
     pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        let store: Store = parts.deps.store.clone();
-        let snapshot = store.snapshot().await?;
-        let table = last_table(&snapshot, &store.route_table()?.unwrap_or_default(), &parts.domain);
+        let snapshot = parts.deps.store.snapshot().await?;
+        let table = parts.deps.routes.load().table().clone();
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (view_tx, view) = watch::channel(std::sync::Arc::default());
         let task = task::Task::new(parts, snapshot, table, view_tx);

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::decode::{Chunk, Decoder, Piece};
-use super::{Connection, Error, READ_BYTES, READ_BYTES_MAX, sender};
+use super::decode::{Decoder, Piece};
+use super::{Connection, Error, READ_BYTES, sender};
 
 /// A response's body as it arrives.
 #[derive(Debug)]
@@ -61,14 +61,7 @@ impl ResponseBody {
             if self.decoder.is_done() {
                 return Poll::Ready(Ok(None));
             }
-            let wanted = match self.decoder {
-                Decoder::Length(left) | Decoder::Chunked(Chunk::Data(left)) => {
-                    usize::try_from(left).unwrap_or(READ_BYTES_MAX)
-                }
-                _ => READ_BYTES,
-            };
-            let wanted = wanted.clamp(READ_BYTES, READ_BYTES_MAX);
-            if ready!(connection.poll_read(wanted, cx)).map_err(Error::Io)? == 0 {
+            if ready!(connection.poll_read(self.decoder.read_bytes(), cx)).map_err(Error::Io)? == 0 {
                 if self.decoder == Decoder::Close {
                     self.decoder = Decoder::Done;
                     return Poll::Ready(Ok(None));
@@ -106,10 +99,6 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.decoder {
-            Decoder::Length(left) => SizeHint::with_exact(left),
-            Decoder::Done => SizeHint::with_exact(0),
-            Decoder::Chunked(_) | Decoder::Close => SizeHint::default(),
-        }
+        self.decoder.size_hint()
     }
 }

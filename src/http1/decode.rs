@@ -3,8 +3,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version};
+use hyper::body::SizeHint;
 
-use super::Error;
+use super::{Error, READ_BYTES, READ_BYTES_MAX};
 
 /// A chunk's size line, with its extensions, which nobody uses.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
@@ -82,6 +83,24 @@ impl Decoder {
     /// Whether the end of the body is told apart from the end of the connection.
     pub(super) fn is_delimited(self) -> bool {
         self != Self::Close
+    }
+
+    /// What is asked of the kernel at once: no more than is known to come.
+    pub(super) fn read_bytes(self) -> usize {
+        let left = match self {
+            Self::Length(left) | Self::Chunked(Chunk::Data(left)) => left,
+            _ => return READ_BYTES,
+        };
+        usize::try_from(left).unwrap_or(READ_BYTES_MAX).clamp(READ_BYTES, READ_BYTES_MAX)
+    }
+
+    /// What is left of the body.
+    pub(super) fn size_hint(self) -> SizeHint {
+        match self {
+            Self::Length(left) => SizeHint::with_exact(left),
+            Self::Done => SizeHint::with_exact(0),
+            Self::Chunked(_) | Self::Close => SizeHint::default(),
+        }
     }
 
     pub(super) fn is_done(self) -> bool {

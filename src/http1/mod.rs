@@ -38,7 +38,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Method, Response};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -49,7 +49,7 @@ use crate::alarm::Alarm;
 
 pub use body::ResponseBody;
 pub use read_ahead::{ReadAhead, Switched};
-pub use request::{BodyError, RequestBody};
+pub use request::{AnyBody, BodyError, RequestBody, any};
 
 pub(crate) use list::lists;
 
@@ -109,25 +109,6 @@ pub enum Answer {
     Response(Response<ResponseBody>),
     /// `101 Switching Protocols`.
     Switched(Response<()>, Switched),
-}
-
-impl Answer {
-    /// The status.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Response(response) => response.status(),
-            Self::Switched(response, _) => response.status(),
-        }
-    }
-
-    /// The headers, to change them.
-    pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        match self {
-            Self::Response(response) => response.headers_mut(),
-            Self::Switched(response, _) => response.headers_mut(),
-        }
-    }
 }
 
 impl Connection {

@@ -1,36 +1,44 @@
-//! What a request carries towards its upstream.
+//! Bodies, and what a request carries towards its upstream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, SizeHint};
 
 /// Why a body ended before its time: its client went away, or a rule was broken.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A body whose kind no longer matters.
+pub type AnyBody = UnsyncBoxBody<Bytes, BodyError>;
+
 /// What a request carries.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub enum RequestBody {
     /// Nothing: the request may be sent again.
     #[default]
     Empty,
-    /// What the client sends, as it arrives.
-    Streaming(Incoming),
-    /// What something else makes of it.
-    Other(Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>),
+    /// Pieces, as they arrive.
+    Streaming(AnyBody),
+}
+
+/// Forgets a body's kind.
+pub fn any<B>(body: B) -> AnyBody
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+{
+    body.map_err(Into::into).boxed_unsync()
 }
 
 impl RequestBody {
-    /// The body that the client sends; [`Self::Empty`] when it is known to send none.
-    #[must_use]
-    pub fn new(body: Incoming) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Streaming(body) }
-    }
-
-    /// A body of whatever kind.
-    pub fn other(body: impl Body<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Other(Box::pin(body)) }
+    /// A body of whatever kind; [`Self::Empty`] when it is known to have nothing.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+    {
+        if body.is_end_stream() { Self::Empty } else { Self::Streaming(any(body)) }
     }
 
     /// Whether there is none.
@@ -50,10 +58,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streaming(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Self::Other(body) => body.as_mut().poll_frame(cx),
+            Self::Streaming(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -61,7 +66,6 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streaming(body) => body.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
         }
     }
 
@@ -69,17 +73,6 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(body) => body.size_hint(),
-            Self::Other(body) => body.size_hint(),
         }
-    }
-}
-
-impl std::fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "Empty",
-            Self::Streaming(_) => "Streaming",
-            Self::Other(_) => "Other",
-        })
     }
 }

@@ -249,24 +249,15 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
 
     fn finish(&mut self, trailers: Option<&HeaderMap>) {
         if self.framing == Framing::Chunked {
-            // What was gathered before it has to be written first.
-            let mut end = BytesMut::new();
-            end.put_slice(b"0\r\n");
-            for (name, value) in trailers.into_iter().flatten() {
-                end.put_slice(name.as_str().as_bytes());
-                end.put_slice(b": ");
-                end.put_slice(value.as_bytes());
-                end.put_slice(b"\r\n");
-            }
-            end.put_slice(b"\r\n");
             if self.data.is_empty() {
-                self.out.unsplit(end);
+                put_end(&mut self.out, trailers);
             } else if trailers.is_none() {
                 self.tail = b"\r\n0\r\n\r\n";
             } else {
+                // What was gathered before it has to be written first.
                 let mut data = BytesMut::from(&self.data[..]);
                 data.put_slice(self.tail);
-                data.unsplit(end);
+                put_end(&mut data, trailers);
                 (self.data, self.tail) = (data.freeze(), &[]);
             }
         }
@@ -281,6 +272,18 @@ impl<B: Body<Data = Bytes> + Unpin> Sender<B> {
         self.tail = &[];
         error
     }
+}
+
+/// The last chunk, and what follows it.
+fn put_end(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
+    out.put_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        out.put_slice(name.as_str().as_bytes());
+        out.put_slice(b": ");
+        out.put_slice(value.as_bytes());
+        out.put_slice(b"\r\n");
+    }
+    out.put_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Progress {
     pub(super) fn replayed(&self) -> Option<RequestBody> {
         let mut state = self.lock();
         let frames = state.kept.take().filter(|_| state.is_whole)?;
-        Some(RequestBody::other(StreamBody::new(stream::iter(frames.into_iter().map(Ok)))))
+        Some(RequestBody::new(StreamBody::new(stream::iter(frames.into_iter().map(Ok::<_, BodyError>)))))
     }
 
     fn note(&self, frame: &Frame<Bytes>, is_last: bool) {

@@ -24,8 +24,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::ReaderStream;
 
 use super::limits::SPOOL_MEMORY_BYTES_MAX;
-use super::outbound::AnyBody;
-use crate::http1::BodyError;
+use crate::http1::{AnyBody, BodyError};
 use crate::random;
 
 /// How much is read from the file at once.
@@ -188,7 +187,7 @@ mod tests {
     use http_body_util::{Full, StreamBody};
 
     use super::*;
-    use crate::proxy::outbound::any;
+    use crate::http1::any;
 
     fn body(pieces: Vec<Frame<Bytes>>) -> AnyBody {
         any(StreamBody::new(futures_util::stream::iter(pieces.into_iter().map(Ok::<_, BodyError>))))

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::http3;
-use crate::http1::{BodyError, server};
+use crate::http1::{AnyBody, BodyError};
 
 /// The body of a request as it arrives.
 pub(super) enum Inbound {
     /// There is none.
     Empty,
     /// Of an HTTP/1 connection.
-    Http1(server::RequestBody),
+    Http1(AnyBody),
     /// Of an HTTP/2 stream.
     Http2(Incoming),
     /// Of an HTTP/3 stream. Boxed, so that other requests carry no room for it.
@@ -34,8 +34,8 @@ impl From<http3::Body> for Inbound {
     }
 }
 
-impl From<Option<server::RequestBody>> for Inbound {
-    fn from(body: Option<server::RequestBody>) -> Self {
+impl From<Option<AnyBody>> for Inbound {
+    fn from(body: Option<AnyBody>) -> Self {
         body.map_or(Self::Empty, Self::Http1)
     }
 }
@@ -50,7 +50,7 @@ impl Body for Inbound {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Http1(body) => body.as_mut().poll_frame(cx),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => {
                 Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
             }

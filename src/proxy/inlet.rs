@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Request;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http_body_util::BodyExt as _;
 use hyper::body::Body;
 
 use super::buffer::{self, Collected};
@@ -12,7 +11,6 @@ use super::error::Error;
 use super::guard::{Meter, Metered, Visit};
 use super::inbound::Inbound;
 use super::limits::BODY_IDLE_TIME_MAX;
-use super::outbound::any;
 use crate::http1::RequestBody;
 
 /// What is known of a body that is on its way.
@@ -47,8 +45,7 @@ pub(super) fn open(
         return Ok((request.map(|_| RequestBody::Empty), Inlet { meter: None, max }));
     }
     let meter = Meter::default();
-    let request = request
-        .map(|body| RequestBody::other(Metered::new(body, max, idle, meter.clone()).map_err(Into::into)));
+    let request = request.map(|body| RequestBody::new(Metered::new(body, max, idle, meter.clone())));
     Ok((request, Inlet { meter: Some(meter), max }))
 }
 
@@ -69,10 +66,8 @@ impl Inlet {
         max: u64,
     ) -> Result<Request<RequestBody>, Error> {
         let (mut parts, body) = request.into_parts();
-        if matches!(body, RequestBody::Empty) {
-            return Ok(Request::from_parts(parts, body));
-        }
-        let buffered = match buffer::collect(any(body), max).await {
+        let RequestBody::Streaming(body) = body else { return Ok(Request::from_parts(parts, body)) };
+        let buffered = match buffer::collect(body, max).await {
             Ok(Collected::Whole(buffered)) => buffered,
             Ok(Collected::Begun(_)) => return Err(Error::TooLarge { max }),
             Err(buffer::Error::Spool(error)) => return Err(Error::Spool(error)),
@@ -81,7 +76,7 @@ impl Inlet {
         if let Some(length) = buffered.length() {
             parts.headers.insert(CONTENT_LENGTH, length.into());
         }
-        Ok(Request::from_parts(parts, RequestBody::other(buffered.map_err(Into::into))))
+        Ok(Request::from_parts(parts, RequestBody::new(buffered)))
     }
 
     /// The error, or what the body did to cause it.

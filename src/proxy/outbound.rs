@@ -7,16 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::access::Entry;
 use super::body::ResponseBody;
-use crate::http1::BodyError;
-
-/// Whatever body.
-pub(super) type AnyBody = UnsyncBoxBody<Bytes, BodyError>;
+use crate::http1::{AnyBody, BodyError};
 
 /// The body of a response, on its way to the client.
 #[derive(Debug)]
@@ -32,14 +27,6 @@ pub(super) enum Outbound {
 pub(super) struct Filtered {
     body: AnyBody,
     entry: Option<Entry>,
-}
-
-/// A body whose kind no longer matters.
-pub(super) fn any<B>(body: B) -> AnyBody
-where
-    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
-{
-    body.map_err(Into::into).boxed_unsync()
 }
 
 impl Outbound {

@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ClientError, RequestName};
+use super::ClientError;
+use super::answer::RequestName;
 
 /// The longest line; a container's own lines are cut at 16 KiB by Docker.
 const LINE_BYTES_MAX: usize = 1 << 20;

@@ -9,24 +9,24 @@
 //!
 //! It does not start a daemon, retry, or print.
 
+mod answer;
 mod lines;
 mod query;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upload;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
-use http::{Method, Request, Response, StatusCode, header};
+use futures_util::stream::BoxStream;
+use http::{Method, Request, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -35,20 +35,18 @@ use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    App, BuildQuery, BuildRef, CanaryReply, CanaryRequest, DeployRequest, DownQuery, DownReply, Failure,
-    ImageQuery, LogLine, LogsQuery, MaintenanceRequest, PauseRequest, PlanReply, PlanRequest, Progress,
-    Proxy, ProxyRequest, Status, Traffic, TrafficMode, TrafficQuery, UpstreamsRequest, VERSION,
+    App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, ImageQuery, LogLine, LogsQuery,
+    PlanReply, PlanRequest, Progress, Status, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
+use answer::{Answer, RequestName, within};
 use query::{encoded, query};
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// For answers that wait for containers: `down` drains (5 min for WebSockets, as configured) and stops them.
 const WORK_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// An answer that is no stream; the status of 200 apps has less than 1 MiB.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// How something goes on; ends with `Built`, `Deployed` or `Failed`, or with an error.
 pub type ProgressStream = BoxStream<'static, Result<Progress, ClientError>>;
@@ -108,17 +106,6 @@ pub enum ClientError {
     Upload(ContextError),
 }
 
-/// An answer's head, with the connection that its body comes from.
-struct Answer {
-    request: RequestName,
-    res: Response<Incoming>,
-    connection: AbortOnDropHandle<()>,
-}
-
-/// Method and path, for errors.
-#[derive(Debug, Clone)]
-struct RequestName(String);
-
 // === impl Client ===
 
 impl Client {
@@ -168,15 +155,6 @@ impl Client {
     /// As [`Client::status`].
     pub async fn app(&self, app: &AppName) -> Result<App, ClientError> {
         self.get(&format!("/apps/{app}")).await
-    }
-
-    /// `GET /v1/traffic`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn traffic(&self, wanted: &TrafficQuery) -> Result<Traffic, ClientError> {
-        self.get(&format!("/traffic{}", query(wanted))).await
     }
 
     /// `POST /v1/apps/{app}/plan`.
@@ -274,96 +252,6 @@ impl Client {
         self.send(Method::DELETE, &path, empty(), WORK_TIMEOUT).await?.json(WORK_TIMEOUT).await
     }
 
-    /// `PUT /v1/apps/{app}/maintenance`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn maintain(&self, app: &AppName, to: &MaintenanceRequest) -> Result<TrafficMode, ClientError> {
-        self.change(Method::PUT, &format!("/apps/{app}/maintenance"), json(to)).await
-    }
-
-    /// `DELETE /v1/apps/{app}/maintenance`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn end_maintenance(&self, app: &AppName) -> Result<TrafficMode, ClientError> {
-        self.change(Method::DELETE, &format!("/apps/{app}/maintenance"), empty()).await
-    }
-
-    /// `PUT /v1/apps/{app}/pause`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn pause(&self, app: &AppName, pause: &PauseRequest) -> Result<TrafficMode, ClientError> {
-        self.change(Method::PUT, &format!("/apps/{app}/pause"), json(pause)).await
-    }
-
-    /// `DELETE /v1/apps/{app}/pause`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn resume(&self, app: &AppName) -> Result<TrafficMode, ClientError> {
-        self.change(Method::DELETE, &format!("/apps/{app}/pause"), empty()).await
-    }
-
-    /// `GET /v1/apps/{app}/proxy`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn proxy(&self, app: &AppName) -> Result<Proxy, ClientError> {
-        self.get(&format!("/apps/{app}/proxy")).await
-    }
-
-    /// `PATCH /v1/apps/{app}/proxy`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn change_proxy(&self, app: &AppName, to: &ProxyRequest) -> Result<Proxy, ClientError> {
-        self.change(Method::PATCH, &format!("/apps/{app}/proxy"), json(to)).await
-    }
-
-    /// `PATCH /v1/apps/{app}/canary`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn share_canary(&self, app: &AppName, to: &CanaryRequest) -> Result<CanaryReply, ClientError> {
-        self.change(Method::PATCH, &format!("/apps/{app}/canary"), json(to)).await
-    }
-
-    /// `POST /v1/apps/{app}/canary/promote`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn promote_canary(&self, app: &AppName) -> Result<CanaryReply, ClientError> {
-        self.change(Method::POST, &format!("/apps/{app}/canary/promote"), empty()).await
-    }
-
-    /// `DELETE /v1/apps/{app}/canary`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn abort_canary(&self, app: &AppName) -> Result<CanaryReply, ClientError> {
-        self.change(Method::DELETE, &format!("/apps/{app}/canary"), empty()).await
-    }
-
-    /// `PUT /v1/apps/{app}/upstreams`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::status`].
-    pub async fn put_upstreams(&self, app: &AppName, to: &UpstreamsRequest) -> Result<App, ClientError> {
-        self.change(Method::PUT, &format!("/apps/{app}/upstreams"), json(to)).await
-    }
-
     /// `GET /v1/apps/{app}/logs`.
     ///
     /// # Errors
@@ -430,107 +318,6 @@ impl Client {
         let res = res.map_err(|error| request.cut_off(Some(error)))?;
         Ok(Answer { request, res, connection })
     }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// This answer if it is 2xx; else the failure that it carries.
-    async fn successful(self) -> Result<Self, ClientError> {
-        let status = self.res.status();
-        if status.is_success() {
-            return Ok(self);
-        }
-        let request = self.request.clone();
-        let body = self.bytes(ANSWER_TIMEOUT).await?;
-        match serde_json::from_slice::<Failure>(&body) {
-            Ok(failure) => Err(ClientError::Failed(failure)),
-            Err(_) => Err(request.protocol(format!("status {status} without a reason"))),
-        }
-    }
-
-    async fn json<T: DeserializeOwned>(self, limit: Duration) -> Result<T, ClientError> {
-        let answer = self.successful().await?;
-        let request = answer.request.clone();
-        let body = answer.bytes(limit).await?;
-        serde_json::from_slice(&body).map_err(|error| request.protocol(error.to_string()))
-    }
-
-    async fn text(self, limit: Duration) -> Result<String, ClientError> {
-        let answer = self.successful().await?;
-        let request = answer.request.clone();
-        String::from_utf8(answer.bytes(limit).await?.into()).map_err(|_| request.protocol("not UTF-8"))
-    }
-
-    async fn bytes(self, limit: Duration) -> Result<Bytes, ClientError> {
-        let Self { request, res, connection: _connection } = self;
-        let body = Limited::new(res.into_body(), ANSWER_BYTES_MAX).collect();
-        match within(limit, &request, body).await? {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) => match error.downcast::<hyper::Error>() {
-                Ok(error) => Err(request.cut_off(Some(*error))),
-                Err(_) => Err(request.protocol(format!("it has more than {ANSWER_BYTES_MAX} bytes"))),
-            },
-        }
-    }
-
-    /// The body as one JSON value a line.
-    fn lines<T: DeserializeOwned + Send + 'static>(self) -> BoxStream<'static, Result<T, ClientError>> {
-        let Self { request, res, connection } = self;
-        lines::lines(request, res.into_body(), connection)
-    }
-
-    /// The body as progress, up to its last event.
-    async fn progress(self) -> Result<ProgressStream, ClientError> {
-        let answer = self.successful().await?;
-        let request = answer.request.clone();
-        let until_last = stream::unfold(Some(answer.lines::<Progress>()), move |lines| {
-            let request = request.clone();
-            async move {
-                let mut lines = lines?;
-                match lines.next().await {
-                    Some(Ok(event)) => {
-                        let rest = (!is_last(&event)).then_some(lines);
-                        Some((Ok(event), rest))
-                    }
-                    Some(Err(error)) => Some((Err(error), None)),
-                    None => Some((Err(request.cut_off(None)), None)),
-                }
-            }
-        });
-        Ok(until_last.boxed())
-    }
-}
-
-// === impl RequestName ===
-
-impl RequestName {
-    fn cut_off(&self, source: Option<hyper::Error>) -> ClientError {
-        ClientError::CutOff { request: self.0.clone(), source }
-    }
-
-    fn protocol(&self, problem: impl Into<String>) -> ClientError {
-        ClientError::Protocol { request: self.0.clone(), problem: problem.into() }
-    }
-}
-
-impl fmt::Display for RequestName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn is_last(event: &Progress) -> bool {
-    matches!(event, Progress::Built { .. } | Progress::Deployed { .. } | Progress::Failed { .. })
-}
-
-async fn within<T>(
-    limit: Duration,
-    request: &RequestName,
-    work: impl Future<Output = T>,
-) -> Result<T, ClientError> {
-    let late = || ClientError::Late { request: request.to_string(), limit };
-    tokio::time::timeout(limit, work).await.map_err(|_| late())
 }
 
 fn empty() -> Body {

@@ -5,16 +5,16 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use httparse::Status;
 
+use super::super::AnyBody;
 use super::super::decode::{Chunk, Decoder, content_length, has_lone_lf};
 use super::super::lists;
-use super::RequestBody;
 
 /// Header lines of one request.
 pub const HEADERS_MAX: usize = 100;
 
 /// A request without its body.
 pub(super) struct Head {
-    pub request: Request<Option<RequestBody>>,
+    pub request: Request<Option<AnyBody>>,
     pub expected: Expected,
     pub wishes: Wishes,
 }

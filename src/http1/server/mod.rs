@@ -36,11 +36,10 @@ use tokio_util::io::poll_read_buf;
 use self::head::{Expected, Head, Refusal};
 use self::reader::{Reader, Slot};
 use super::sender::{Error as SendError, Sender};
-use super::{BodyError, READ_BYTES};
+use super::{AnyBody, BodyError, READ_BYTES};
 use crate::alarm::Alarm;
 
 pub use head::HEADERS_MAX;
-pub use reader::RequestBody;
 pub use takeover::{Io, Takeover};
 
 /// What is read and thrown away of a body that nobody wanted, so that the client can read why.
@@ -114,7 +113,7 @@ pub async fn serve<R, W, H, F, B>(
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Option<RequestBody>>) -> F,
+    H: Fn(Request<Option<AnyBody>>) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {

@@ -8,15 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
-use super::super::decode::{Chunk, Decoder, Piece};
-use super::super::{BodyError, READ_BYTES, READ_BYTES_MAX};
-
-/// A request's body as it arrives.
-pub type RequestBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>;
+use super::super::decode::{Decoder, Piece};
+use super::super::{AnyBody, BodyError};
 
 /// The reading half.
 #[derive(Debug)]
@@ -46,11 +44,11 @@ struct Incoming<R: Unpin> {
 }
 
 /// The body of a request whose head was just read.
-pub(super) fn body<R>(reader: Box<Reader<R>>, decoder: Decoder, slot: &Arc<Slot<R>>) -> RequestBody
+pub(super) fn body<R>(reader: Box<Reader<R>>, decoder: Decoder, slot: &Arc<Slot<R>>) -> AnyBody
 where
     R: AsyncRead + Unpin + Send + 'static,
 {
-    Box::pin(Incoming { reader: Some(reader), decoder, slot: Arc::clone(slot) })
+    Incoming { reader: Some(reader), decoder, slot: Arc::clone(slot) }.boxed_unsync()
 }
 
 impl<R> Slot<R> {
@@ -112,13 +110,7 @@ impl<R: AsyncRead + Unpin> Body for Incoming<R> {
                 slot.is_continue_due.store(true, Ordering::Relaxed);
                 slot.writer.wake();
             }
-            let wanted = match decoder {
-                Decoder::Length(left) | Decoder::Chunked(Chunk::Data(left)) => {
-                    usize::try_from(*left).unwrap_or(READ_BYTES_MAX)
-                }
-                _ => READ_BYTES,
-            };
-            input.reserve(wanted.clamp(READ_BYTES, READ_BYTES_MAX));
+            input.reserve(decoder.read_bytes());
             match ready!(poll_read_buf(Pin::new(&mut *read), cx, input)) {
                 Ok(0) => return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()))),
                 Ok(_) => {}
@@ -132,11 +124,7 @@ impl<R: AsyncRead + Unpin> Body for Incoming<R> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.decoder {
-            Decoder::Length(left) => SizeHint::with_exact(left),
-            Decoder::Done => SizeHint::with_exact(0),
-            Decoder::Chunked(_) | Decoder::Close => SizeHint::default(),
-        }
+        self.decoder.size_hint()
     }
 }
 

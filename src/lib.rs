@@ -130,6 +130,7 @@ pub mod random;
 pub mod release;
 pub mod rollout;
 pub mod route;
+pub mod seal;
 pub mod server;
 pub mod static_server;
 pub mod store;

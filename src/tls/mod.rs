@@ -11,10 +11,12 @@
 
 mod ca;
 mod certificate;
+mod challenges;
 mod file;
 mod resolver;
 pub mod trust;
 
 pub use ca::{CaError, Leaf, LocalCa};
 pub use certificate::{CaCertificate, CertificateError};
+pub use challenges::{Challenges, HTTP01_PATH, Posted, TLS_ALPN01};
 pub use resolver::{LeafResolver, server_config};

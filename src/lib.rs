@@ -107,6 +107,7 @@
 mod alarm;
 pub mod api;
 pub mod builder;
+pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -317,6 +317,28 @@ pub(crate) struct ServerArgs {
     /// Their connections begin with a PROXY header, version 1 or 2
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) proxy_protocol: Option<String>,
+    /// Where certificates of public names come from, the most wanted first: `letsencrypt`, `letsencrypt-staging`, `zerossl`, the
+    /// URL of an ACME directory, or `off` [default: letsencrypt]
+    #[arg(long, value_name = "CAS")]
+    pub(crate) acme_directory: Option<String>,
+    /// Trust the certificates in this file, too, when an ACME directory is asked
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acme_root: Option<String>,
+    /// Whom a certificate authority tells what it has to say
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) acme_email: Option<String>,
+    /// Accounts at certificate authorities that ask for one, a line each: the authority, key id, key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acme_eab_file: Option<String>,
+    /// Prove names by DNS records, as wildcards need it: cloudflare, digitalocean, hetzner, route53, rfc2136 or hook
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) acme_dns: Option<String>,
+    /// The provider's credentials, a NAME=value a line [default: the environment's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acme_dns_file: Option<String>,
+    /// Name servers to ask in place of the system's, such as `10.0.0.53`
+    #[arg(long, value_name = "ADDRS")]
+    pub(crate) dns: Option<String>,
     /// The state's folder [default: /var/lib/minipaas for root, else ~/.local/state/minipaas]
     #[arg(long, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
@@ -329,6 +351,7 @@ pub(crate) struct ServerArgs {
     /// Stop the daemon; apps go on running in Docker, but are not reachable
     #[arg(long, conflicts_with_all = [
         "http", "https", "http3", "domain", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
+        "acme_directory", "acme_root", "acme_email", "acme_eab_file", "acme_dns", "acme_dns_file", "dns",
     ])]
     pub(crate) stop: bool,
     /// Leave the terminal's session first: set by `up` when it starts a daemon in the background

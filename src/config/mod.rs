@@ -9,22 +9,25 @@
 //!
 //! It does not bind anything: [`ListenChoice::attempts`] only says which addresses to try, in order.
 
+mod acme;
+mod file;
 mod listen;
 mod trust;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use ipnet::IpNet;
-use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
 
 use crate::manifest::ManifestError;
-use crate::manifest::read::{Entry, Report, Table};
 use crate::name::{Host, NameError};
 
+pub use acme::{AcmeConfig, Directory};
+use file::read_file;
 pub use listen::ListenChoice;
 
 /// The settings' file in the home.
@@ -37,22 +40,6 @@ const ROOT_HOME: &str = "/var/lib/minipaas";
 const DOMAIN: &str = "localhost";
 /// What the daemon logs when nothing else is said.
 const LOG: &str = "info";
-
-/// Gives a value of the file as the text that a variable would have.
-type Reader = fn(&Entry<'_>, &mut Report<'_>) -> Option<String>;
-/// Every key of the file.
-const READERS: [(&str, Reader); 10] = [
-    ("http", |entry, report| entry.string(report)),
-    ("https", |entry, report| entry.string(report)),
-    ("http3", |entry, report| Some(entry.boolean(report)?.to_string())),
-    ("domain", |entry, report| entry.string(report)),
-    ("trusted_proxies", |entry, report| Some(entry.strings(report)?.join(","))),
-    ("client_ip_header", |entry, report| entry.string(report)),
-    ("proxy_protocol", |entry, report| Some(entry.boolean(report)?.to_string())),
-    ("log", |entry, report| entry.string(report)),
-    ("metrics", |entry, report| entry.string(report)),
-    ("access_log", |entry, report| entry.string(report)),
-];
 
 /// What the process knows of its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,6 +63,20 @@ pub struct ServerFlags {
     pub http3: Option<String>,
     /// `--domain`.
     pub domain: Option<String>,
+    /// `--acme-directory`.
+    pub acme_directory: Option<String>,
+    /// `--acme-root`.
+    pub acme_root: Option<String>,
+    /// `--acme-email`.
+    pub acme_email: Option<String>,
+    /// `--acme-eab-file`.
+    pub acme_eab_file: Option<String>,
+    /// `--acme-dns`.
+    pub acme_dns: Option<String>,
+    /// `--acme-dns-file`.
+    pub acme_dns_file: Option<String>,
+    /// `--dns`.
+    pub dns: Option<String>,
     /// `--metrics`.
     pub metrics: Option<String>,
     /// `--access-log`.
@@ -107,6 +108,10 @@ pub struct ServerConfig {
     pub client_ip_header: Option<HeaderName>,
     /// Whether connections of those begin with a PROXY header. Default false.
     pub proxy_protocol: bool,
+    /// Where certificates of public names come from.
+    pub acme: AcmeConfig,
+    /// Name servers to ask in place of the system's. Default none.
+    pub dns: Vec<SocketAddr>,
     /// What is logged, as a filter of `tracing`. Default `info`.
     pub log: String,
     /// Where Prometheus may scrape `/metrics`. Default nowhere.
@@ -207,6 +212,42 @@ pub enum ConfigError {
         /// The flag, variable or key.
         from: String,
     },
+    /// Not a CA.
+    #[error(
+        "{from} has `{text}`, which is no certificate authority; use `letsencrypt`, `letsencrypt-staging`, `zerossl`, the URL of a directory, or `off`"
+    )]
+    Directory {
+        /// The flag, variable or key.
+        from: String,
+        /// The part of its value.
+        text: String,
+    },
+    /// Not an email address.
+    #[error("{from} is `{text}`, which is no email address; use one such as `ops@example.com`")]
+    Email {
+        /// The flag, variable or key.
+        from: String,
+        /// Its value.
+        text: String,
+    },
+    /// Not a way to change DNS records.
+    #[error("{from} is `{text}`, which is no DNS provider; use one of {}", acme::DNS_PROVIDERS.map(|kind| format!("`{kind}`")).join(", "))]
+    DnsProvider {
+        /// The flag, variable or key.
+        from: String,
+        /// Its value.
+        text: String,
+    },
+    /// Not a list of name servers.
+    #[error(
+        "{from} has `{text}`, which is no name server; use addresses such as `10.0.0.53` or `127.0.0.1:8053`"
+    )]
+    NameServer {
+        /// The flag, variable or key.
+        from: String,
+        /// The part of its value.
+        text: String,
+    },
     /// Not a filter.
     #[error(
         "{from} is `{text}`, which is no log filter; use a level such as `info` or `minipaas=debug,warn`"
@@ -272,6 +313,15 @@ impl ServerConfig {
         let proxies = setting("trusted_proxies", flags.trusted_proxies.as_ref());
         let client_ip_header = setting("client_ip_header", flags.client_ip_header.as_ref());
         let proxy_protocol = setting("proxy_protocol", flags.proxy_protocol.as_ref());
+        let acme = acme::Settings {
+            directory: setting("acme_directory", flags.acme_directory.as_ref()),
+            root: setting("acme_root", flags.acme_root.as_ref()),
+            email: setting("acme_email", flags.acme_email.as_ref()),
+            eab_file: setting("acme_eab_file", flags.acme_eab_file.as_ref()),
+            dns: setting("acme_dns", flags.acme_dns.as_ref()),
+            dns_file: setting("acme_dns_file", flags.acme_dns_file.as_ref()),
+        };
+        let dns = setting("dns", flags.dns.as_ref());
         let log = setting("log", None);
         let metrics = setting("metrics", flags.metrics.as_ref());
         let access_log = setting("access_log", flags.access_log.as_ref());
@@ -280,6 +330,8 @@ impl ServerConfig {
         Ok(Self {
             access_log: access_log
                 .map_or_else(AccessLogChoice::default, |setting| access_log_choice(setting, &home)),
+            acme: acme.resolve(&home)?,
+            dns: dns.map_or_else(|| Ok(Vec::new()), acme::name_servers)?,
             home,
             http: http
                 .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTP_PORTS.to_vec())), listen::choice)?,
@@ -356,36 +408,6 @@ fn checked_log(Setting { from, text }: Setting) -> Result<String, ConfigError> {
         Ok(_) => Ok(text),
         Err(_) => Err(ConfigError::Log { from, text }),
     }
-}
-
-/// The file's settings by key; none when there is no file.
-fn read_file(path: &Path) -> Result<BTreeMap<&'static str, String>, ConfigError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
-    };
-    let mut problems = Vec::new();
-    let settings = parse_file(&text, &mut Report::new(SERVER_FILE, &text, &mut problems));
-    if problems.is_empty() { Ok(settings) } else { Err(ManifestError { problems }.into()) }
-}
-
-fn parse_file(text: &str, report: &mut Report<'_>) -> BTreeMap<&'static str, String> {
-    let document = match DeTable::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let at = error.span().unwrap_or(0..0);
-            report.problem(&at, format!("not valid TOML: {}", error.message()), None);
-            return BTreeMap::new();
-        }
-    };
-    let mut table = Table::new("the file", document.get_ref());
-    let mut settings = BTreeMap::new();
-    for (key, read) in READERS {
-        settings.extend(table.take(key).and_then(|entry| Some((key, read(&entry, report)?))));
-    }
-    table.finish(report);
-    settings
 }
 
 #[cfg(test)]

@@ -214,3 +214,59 @@ fn nobody_is_trusted_by_mistake() {
         ],
     );
 }
+
+#[test]
+fn certificate_authorities_have_names_or_urls() {
+    let acme = |variables: &[_]| resolve(ServerFlags::default(), variables, "").expect("valid").acme;
+    let names = |text| {
+        let directories = acme(&[("MINIPAAS_ACME_DIRECTORY", text)]).directories;
+        directories.into_iter().map(|directory| directory.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("off"), [""; 0]);
+    assert_eq!(names("zerossl, https://ca.corp:14000/dir"), ["zerossl", "ca.corp"]);
+    assert_eq!(acme(&[]).directories[0].url, "https://acme-v02.api.letsencrypt.org/directory");
+
+    let file = "acme_root = \"ca.pem\"\nacme_dns = \"hook\"\nacme_email = \"ops@example.com\"\ndns = [\"::1\", \"10.0.0.1:8053\"]";
+    let config = resolve(ServerFlags::default(), &[], file).expect("valid");
+    assert_eq!(config.acme.root, Some(config.home.join("ca.pem")));
+    assert_eq!(
+        (config.acme.dns.as_deref(), config.acme.email.as_deref()),
+        (Some("hook"), Some("ops@example.com"))
+    );
+    assert_eq!(config.dns.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::1]:53", "10.0.0.1:8053"]);
+}
+
+#[test]
+fn a_broken_setting_of_certificates_is_named() {
+    let check = |variable, text, expected: &Expect| {
+        check_error(ServerFlags::default(), &[(variable, text)], "", expected);
+    };
+    check(
+        "MINIPAAS_ACME_DIRECTORY",
+        "letsencript",
+        &expect![
+            "`MINIPAAS_ACME_DIRECTORY` has `letsencript`, which is no certificate authority; use `letsencrypt`, `letsencrypt-staging`, `zerossl`, the URL of a directory, or `off`"
+        ],
+    );
+    check(
+        "MINIPAAS_ACME_EMAIL",
+        "ops",
+        &expect![
+            "`MINIPAAS_ACME_EMAIL` is `ops`, which is no email address; use one such as `ops@example.com`"
+        ],
+    );
+    check(
+        "MINIPAAS_ACME_DNS",
+        "clodflare",
+        &expect![
+            "`MINIPAAS_ACME_DNS` is `clodflare`, which is no DNS provider; use one of `cloudflare`, `digitalocean`, `hetzner`, `hook`, `rfc2136`, `route53`"
+        ],
+    );
+    check(
+        "MINIPAAS_DNS",
+        "dns.example",
+        &expect![
+            "`MINIPAAS_DNS` has `dns.example`, which is no name server; use addresses such as `10.0.0.53` or `127.0.0.1:8053`"
+        ],
+    );
+}

@@ -5,11 +5,13 @@
 //! name, and one day a Kubernetes object's name (RFC 1123).
 
 mod host;
+mod public;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use host::{Host, PathPrefix};
+pub use public::{PRIVATE_SUFFIXES, is_public};
 
 /// The longest DNS label (RFC 1035, 2.3.4).
 const LABEL_LENGTH_MAX: usize = 63;

@@ -337,12 +337,12 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
     })
 }
 
-fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     serde_json::to_vec(&Versioned { version: VERSION, record })
         .expect("forms hold only strings, numbers and lists")
 }
 
-fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
     let failed = |reason: String| StoreError::Record { key: key.to_owned(), reason };
     let form: Versioned<serde_json::Value> =
         serde_json::from_slice(bytes).map_err(|error| failed(error.to_string()))?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AppRecord, LockError, Store, StoreError};
+use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
@@ -198,4 +199,38 @@ fn records_of_every_version_there_was_are_read() {
 fn a_record_of_a_newer_version_is_refused() {
     let error = super::record::app("app/shop", br#"{"version":99,"name":"shop"}"#).unwrap_err();
     assert!(error.to_string().contains("a newer minipaas wrote"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let plain = NameRecord::new("a.example.com");
+    let full = NameRecord {
+        failures: 3,
+        next_try: Some(17),
+        problem: Some(Problem { kind: "caa".to_owned(), message: "no".to_owned(), at: 16 }),
+        order: Some(OpenOrder { authority: "pebble".to_owned(), url: None, key: vec![0, 255] }),
+        renewal: Some(Renewal {
+            certificate: "1f2e".to_owned(),
+            window: 18..19,
+            check_at: 20,
+            explanation: Some("https://example.com/why".to_owned()),
+        }),
+        unwanted_since: Some(15),
+        is_demanded: true,
+        ..NameRecord::new("*.example.com")
+    };
+    store.save_certificate_name(&plain).await.unwrap();
+    store.save_certificate_name(&full).await.unwrap();
+    store.save_acme_account("https://ca.example/directory", b"sealed").await.unwrap();
+    drop(store);
+
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.certificate_names().await.unwrap(), [full, plain.clone()]);
+    let account = store.acme_account("https://ca.example/directory").await.unwrap();
+    assert_eq!(account.as_deref(), Some(&b"sealed"[..]));
+    assert_eq!(store.acme_account("https://other.example/directory").await.unwrap(), None);
+    store.remove_certificate_name("*.example.com").await.unwrap();
+    assert_eq!(store.certificate_names().await.unwrap(), [plain]);
 }

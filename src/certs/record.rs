@@ -1,0 +1,95 @@
+//! What is remembered of a name whose certificate an authority gives, from one start of the daemon to the next.
+//!
+//! A name is remembered from its first order until it is not wanted any more and its certificate is dropped. What went wrong
+//! and when to try again survives, so that a daemon that restarts in a loop does not hammer an authority; so does an order that
+//! is under way, with the key that it is for, so that it is gone on with and not made twice.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A time as it is kept: milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// What is remembered of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NameRecord {
+    /// The certificate's one name, `*.` included.
+    pub name: String,
+    /// Orders that failed since the last one that did not.
+    pub failures: u32,
+    /// When to try again after those.
+    pub next_try: Option<Millis>,
+    /// Why the last one failed.
+    pub problem: Option<Problem>,
+    /// The order that is under way.
+    pub order: Option<OpenOrder>,
+    /// What the authority last said about renewing.
+    pub renewal: Option<Renewal>,
+    /// When it was first seen that nobody wants it; `None` while somebody does.
+    pub unwanted_since: Option<Millis>,
+    /// Whether it was ordered because somebody asked for it, and an app agreed.
+    pub is_demanded: bool,
+}
+
+/// Why there is no certificate, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its kind, for machines: `unresolved`, `rate-limited`, ….
+    pub kind: String,
+    /// What happened, and what to do about it.
+    pub message: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// An order that an authority may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// Which authority.
+    pub authority: String,
+    /// Where the order is; `None` until the authority has said so.
+    pub url: Option<String>,
+    /// The certificate's key (PEM), sealed.
+    pub key: Vec<u8>,
+}
+
+/// What an authority says about renewing a certificate (RFC 9773).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Of which certificate, by its id in the vault.
+    pub certificate: String,
+    /// When to renew.
+    pub window: Range<Millis>,
+    /// When to ask again.
+    pub check_at: Millis,
+    /// Where the authority explains itself.
+    pub explanation: Option<String>,
+}
+
+// === impl NameRecord ===
+
+impl NameRecord {
+    /// A name that nothing is known of.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// After an order that worked.
+    pub fn succeed(&mut self) {
+        (self.failures, self.next_try, self.problem, self.order) = (0, None, None, None);
+    }
+}
+
+/// As it is kept.
+#[must_use]
+pub fn millis(time: SystemTime) -> Millis {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// The time that was kept.
+#[must_use]
+pub fn time(millis: Millis) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}

@@ -23,6 +23,10 @@
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `GET /v1/certs` | [`Certificate`]s |
+//! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
+//! | `DELETE /v1/certs/{id or name}` | 204 |
+//! | `POST /v1/certs/{name}/renew` | 202; [`Certificate`] says how it goes |
 //! | `GET /v1/traffic?`[`TrafficQuery`] | [`Traffic`] |
 //! | `GET /v1/metrics` | the same and more, as Prometheus reads it |
 //! | `GET /v1/ca.pem` | the local CA's certificate |
@@ -30,6 +34,7 @@
 //! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
+mod certs;
 pub mod client;
 mod external;
 mod operations;
@@ -41,6 +46,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,

@@ -21,8 +21,6 @@ pub struct NameRecord {
     pub next_try: Option<Millis>,
     /// Why the last one failed.
     pub problem: Option<Problem>,
-    /// The order that is under way.
-    pub order: Option<OpenOrder>,
     /// What the authority last said about renewing.
     pub renewal: Option<Renewal>,
     /// When it was first seen that nobody wants it; `None` while somebody does.
@@ -42,7 +40,7 @@ pub struct Problem {
     pub at: Millis,
 }
 
-/// An order that an authority may know of.
+/// An order that an authority may know of: kept apart from the name, by whoever runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOrder {
     /// Which authority.
@@ -77,7 +75,7 @@ impl NameRecord {
 
     /// After an order that worked.
     pub fn succeed(&mut self) {
-        (self.failures, self.next_try, self.problem, self.order) = (0, None, None, None);
+        (self.failures, self.next_try, self.problem) = (0, None, None);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{AppName, Host, is_public};
-use crate::route::{Ask, Issuer};
+use crate::route::{Ask, Issuer, Route};
 
 /// What a route says of its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,16 @@ pub struct OnDemand {
     pub host: Host,
     /// Whom to ask.
     pub ask: Ask,
+}
+
+// === impl Wish ===
+
+impl Wish {
+    /// What this route says.
+    #[must_use]
+    pub fn of(route: &Route) -> Self {
+        Self { app: route.app.clone(), host: route.host.clone(), issuer: None, ask: None }
+    }
 }
 
 // === impl Wanted ===

@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
+use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::manifest;
 use crate::name::{AppName, Host, PathPrefix};
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Canary(CanaryArgs),
     /// Show how an app's requests are treated, or change it at once, without a release
     Proxy(ProxyArgs),
+    /// List the certificates of all hosts, add one of your own, or look at one
+    Certs(CertsArgs),
     /// Show what the box is and does
     Status,
     /// Open the app in a browser

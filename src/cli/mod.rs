@@ -15,6 +15,7 @@
 mod apps;
 mod args;
 mod canary;
+mod certs;
 mod completions;
 mod daemon;
 mod deploy;
@@ -145,6 +146,7 @@ async fn command_run(
         Command::Resume(args) => pause::resume(session, args).boxed(),
         Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Proxy(args) => proxy::run(session, args).boxed(),
+        Command::Certs(args) => certs::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),

@@ -18,8 +18,6 @@ struct NameForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    order: Option<OrderForm>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     renewal: Option<RenewalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unwanted_since: Option<u64>,
@@ -79,14 +77,56 @@ impl Store {
         self.apply(batch).await
     }
 
-    /// Forgets a name.
+    /// Forgets a name and its order.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then they are still there.
+    pub async fn remove_certificate_name(&self, name: &str) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        batch.remove(format!("certificate/{name}").as_bytes());
+        batch.remove(order_key(name).as_bytes());
+        self.apply(batch).await
+    }
+
+    /// The order for a name that was under way.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read back.
+    pub async fn certificate_order(&self, name: &str) -> Result<Option<OpenOrder>, StoreError> {
+        let key = order_key(name);
+        self.blocking(move |store| {
+            let found = store.db.get(&key).map_err(|error| store.failed("read", error))?;
+            found.map(|bytes| order(&key, &bytes)).transpose()
+        })
+        .await
+    }
+
+    /// Keeps an order; the one before it, if any, is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then it is as it was.
+    pub async fn save_certificate_order(&self, name: &str, order: &OpenOrder) -> Result<(), StoreError> {
+        let form = OrderForm {
+            authority: order.authority.clone(),
+            url: order.url.clone(),
+            key: STANDARD.encode(&order.key),
+        };
+        let mut batch = sled::Batch::default();
+        batch.insert(order_key(name).as_bytes(), encode(&form));
+        self.apply(batch).await
+    }
+
+    /// Forgets the order for a name, because it has ended.
     ///
     /// # Errors
     ///
     /// When it cannot be written; then it is still there.
-    pub async fn remove_certificate_name(&self, name: &str) -> Result<(), StoreError> {
+    pub async fn remove_certificate_order(&self, name: &str) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        batch.remove(format!("certificate/{name}").as_bytes());
+        batch.remove(order_key(name).as_bytes());
         self.apply(batch).await
     }
 
@@ -129,11 +169,6 @@ fn from_name(name: &NameRecord) -> NameForm {
             message: problem.message.clone(),
             at: problem.at,
         }),
-        order: name.order.as_ref().map(|order| OrderForm {
-            authority: order.authority.clone(),
-            url: order.url.clone(),
-            key: STANDARD.encode(&order.key),
-        }),
         renewal: name.renewal.as_ref().map(|renewal| RenewalForm {
             certificate: renewal.certificate.clone(),
             start: renewal.window.start,
@@ -148,15 +183,11 @@ fn from_name(name: &NameRecord) -> NameForm {
 
 fn name(key: &str, bytes: &[u8]) -> Result<NameRecord, StoreError> {
     let form: NameForm = decode(key, bytes)?;
-    let order = form.order.map(|order| -> Result<_, StoreError> {
-        Ok(OpenOrder { authority: order.authority, url: order.url, key: self::bytes(key, &order.key)? })
-    });
     Ok(NameRecord {
         name: form.name,
         failures: form.failures,
         next_try: form.next_try,
         problem: form.problem.map(|form| Problem { kind: form.kind, message: form.message, at: form.at }),
-        order: order.transpose()?,
         renewal: form.renewal.map(|form| Renewal {
             certificate: form.certificate,
             window: form.start..form.end,
@@ -166,6 +197,15 @@ fn name(key: &str, bytes: &[u8]) -> Result<NameRecord, StoreError> {
         unwanted_since: form.unwanted_since,
         is_demanded: form.is_demanded,
     })
+}
+
+fn order(key: &str, bytes: &[u8]) -> Result<OpenOrder, StoreError> {
+    let form: OrderForm = decode(key, bytes)?;
+    Ok(OpenOrder { authority: form.authority, url: form.url, key: self::bytes(key, &form.key)? })
+}
+
+fn order_key(name: &str) -> String {
+    format!("certificate-order/{name}")
 }
 
 fn account(key: &str, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {

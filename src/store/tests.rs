@@ -210,7 +210,6 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
         failures: 3,
         next_try: Some(17),
         problem: Some(Problem { kind: "caa".to_owned(), message: "no".to_owned(), at: 16 }),
-        order: Some(OpenOrder { authority: "pebble".to_owned(), url: None, key: vec![0, 255] }),
         renewal: Some(Renewal {
             certificate: "1f2e".to_owned(),
             window: 18..19,
@@ -223,6 +222,10 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
     };
     store.save_certificate_name(&plain).await.unwrap();
     store.save_certificate_name(&full).await.unwrap();
+    let order = OpenOrder { authority: "pebble".to_owned(), url: None, key: vec![0, 255] };
+    store.save_certificate_order("*.example.com", &order).await.unwrap();
+    store.save_certificate_order("a.example.com", &order).await.unwrap();
+    store.remove_certificate_order("a.example.com").await.unwrap();
     store.save_acme_account("https://ca.example/directory", b"sealed").await.unwrap();
     drop(store);
 
@@ -231,6 +234,9 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
     let account = store.acme_account("https://ca.example/directory").await.unwrap();
     assert_eq!(account.as_deref(), Some(&b"sealed"[..]));
     assert_eq!(store.acme_account("https://other.example/directory").await.unwrap(), None);
+    assert_eq!(store.certificate_order("*.example.com").await.unwrap(), Some(order));
+    assert_eq!(store.certificate_order("a.example.com").await.unwrap(), None);
     store.remove_certificate_name("*.example.com").await.unwrap();
+    assert_eq!(store.certificate_order("*.example.com").await.unwrap(), None);
     assert_eq!(store.certificate_names().await.unwrap(), [plain]);
 }

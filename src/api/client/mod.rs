@@ -10,6 +10,7 @@
 //! It does not start a daemon, retry, or print.
 
 mod answer;
+mod certs;
 mod lines;
 mod query;
 #[cfg(test)]

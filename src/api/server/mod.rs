@@ -3,6 +3,7 @@
 //! Each handler translates: a wire type into a command, a domain value into a wire type. It decides nothing. What takes long
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.
 
+mod certs;
 mod external;
 mod failure;
 mod metrics;
@@ -30,6 +31,7 @@ use super::{
     BuildQuery, DeployRequest, DownQuery, Failure, ImageQuery, LogsQuery, PlanReply, PlanRequest, Progress,
 };
 use crate::builder::image::{Images, Recipe};
+use crate::certs::Certs;
 use crate::controller::{Command, Controller, Deploy, DeployUpdate};
 use crate::engine::Engine;
 use crate::logs;
@@ -52,6 +54,8 @@ pub struct Api {
     pub images: Images,
     /// Holds the logs.
     pub engine: Arc<dyn Engine>,
+    /// Owns the certificates.
+    pub certs: Certs,
     /// Counts the traffic.
     pub routes: Routes,
     /// What does not change while the daemon runs.
@@ -88,6 +92,9 @@ fn router(api: Api) -> Router {
         .route("/v1/metrics", get(metrics::text))
         .route("/v1/traffic", get(metrics::traffic))
         .route("/v1/static-base", post(static_base))
+        .route("/v1/certs", get(certs::list).post(certs::add))
+        .route("/v1/certs/{which}", delete(certs::remove))
+        .route("/v1/certs/{which}/renew", post(certs::renew))
         .route("/v1/apps", get(apps))
         .route("/v1/apps/{app}", get(app).delete(down))
         .route("/v1/apps/{app}/plan", post(plan))

@@ -1,0 +1,209 @@
+//! `minipaas certs`: which names have a certificate, whose it is, and what keeps the others from one.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::Session;
+use super::failure::{Failure, Kind};
+use super::output::{Table, age};
+use crate::api::{Certificate, CertificateFacts, CertificateRequest};
+
+/// A chain of certificates has a few KiB.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CertsArgs {
+    #[command(subcommand)]
+    action: Option<CertsAction>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertsAction {
+    /// Show all that is known of a name's certificate
+    Info {
+        /// The name, a host that it serves, or a certificate's id
+        name: String,
+    },
+    /// Use a certificate of your own: it goes before any that the box orders
+    Add {
+        /// The certificate, and those of its issuers behind it (PEM)
+        #[arg(value_name = "CHAIN")]
+        chain: PathBuf,
+        /// Its private key (PEM)
+        #[arg(value_name = "KEY")]
+        key: PathBuf,
+    },
+    /// Use a certificate of your own no longer
+    Remove {
+        /// Its id, or a name that it is for
+        which: String,
+    },
+    /// Order the certificate of a name now, whatever went wrong before
+    Renew {
+        /// The name, as `minipaas certs` lists it
+        name: String,
+    },
+}
+
+pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failure> {
+    let client = session.client();
+    match &args.action {
+        None => list(session, &client.certificates().await?),
+        Some(CertsAction::Info { name }) => {
+            let all = client.certificates().await?;
+            let found = all.iter().find(|found| is_meant(found, name));
+            info(session, found.ok_or_else(|| unknown(name, &all))?)
+        }
+        Some(CertsAction::Add { chain, key }) => {
+            let request = CertificateRequest { chain: read(chain)?, key: read(key)? };
+            added(session, &client.add_certificate(&request).await?)
+        }
+        Some(CertsAction::Remove { which }) => {
+            client.remove_certificate(which).await?;
+            session.out.notice(format_args!("`{which}` is not used any more"));
+            Ok(())
+        }
+        Some(CertsAction::Renew { name }) => {
+            client.renew_certificate(name).await?;
+            session.out.notice(format_args!("`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"));
+            Ok(())
+        }
+    }
+}
+
+fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
+    let out = session.out;
+    if out.is_json() {
+        out.json(&all)?;
+        return Ok(());
+    }
+    let now = now_millis();
+    let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "APPS"]);
+    for found in all {
+        let left = found.certificate.as_ref().map(|facts| left(facts, now));
+        table.row([
+            found.name.clone(),
+            found.state.clone(),
+            signer(found),
+            left.unwrap_or_else(|| "-".to_owned()),
+            found.apps.join(", "),
+        ]);
+    }
+    out.table(&table)?;
+    for found in all {
+        if let Some(warning) = &found.warning {
+            out.warning(format_args!("{warning}{}", next_try(found, now)));
+        }
+    }
+    Ok(())
+}
+
+fn info(session: &Session, found: &Certificate) -> Result<(), Failure> {
+    let out = session.out;
+    if out.is_json() {
+        out.json(found)?;
+        return Ok(());
+    }
+    let now = now_millis();
+    let mut table = Table::new(["NAME", &found.name]);
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("state", found.state.clone());
+    row("signed by", signer(found));
+    row("apps", found.apps.join(", "));
+    row("hosts", found.hosts.join(", "));
+    if let Some(facts) = &found.certificate {
+        row("issuer", facts.issuer.clone());
+        row("names", facts.names.join(", "));
+        row("valid", format!("from {} to {}", date(facts.not_before), date(facts.not_after)));
+        row("key", facts.key.clone());
+        row("serial", facts.serial.clone());
+        row("sha-256", facts.fingerprint.clone());
+        row("id", facts.id.clone());
+    }
+    if let Some(next) = found.next {
+        row(if found.problem.is_some() { "tried again" } else { "renewed" }, date(next));
+    }
+    if let Some(problem) = &found.problem {
+        row("problem", format!("{} ({}, {})", problem.message, problem.kind, date(problem.at)));
+    }
+    out.table(&table)?;
+    if let Some(warning) = &found.warning {
+        out.warning(format_args!("{warning}{}", next_try(found, now)));
+    }
+    Ok(())
+}
+
+fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
+    let out = session.out;
+    if out.is_json() {
+        out.json(added)?;
+        return Ok(());
+    }
+    if let Some(facts) = &added.certificate {
+        out.line(&facts.id)?;
+        let names = facts.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        out.notice(format_args!("new connections to {names} get it; it is valid for {}", left(facts, now_millis())));
+        if added.hosts.is_empty() {
+            out.warning("no route has such a host yet");
+        }
+    }
+    Ok(())
+}
+
+fn is_meant(found: &Certificate, text: &str) -> bool {
+    let id = found.certificate.as_ref().map(|facts| facts.id.as_str());
+    found.name == text || id == Some(text) || found.hosts.iter().any(|host| host == text)
+}
+
+fn unknown(name: &str, all: &[Certificate]) -> Failure {
+    let failure = Failure::failed(format!("nothing has a certificate for `{name}`"));
+    let names = all.iter().map(|found| found.name.as_str());
+    match names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
+        Some(nearest) => failure.hint(format!("did you mean `{nearest}`? `minipaas certs` lists all")),
+        None => failure.hint("there is no route yet; `minipaas up` makes one"),
+    }
+}
+
+fn signer(found: &Certificate) -> String {
+    match (&found.authority, found.signer.as_str()) {
+        (Some(authority), _) => authority.clone(),
+        (None, "acme") => "-".to_owned(),
+        (None, "local") => "the box".to_owned(),
+        (None, _) => found.certificate.as_ref().map_or_else(String::new, |facts| format!("{} (added)", facts.issuer)),
+    }
+}
+
+fn left(facts: &CertificateFacts, now: u64) -> String {
+    if facts.not_after <= now { "over".to_owned() } else { age(now, facts.not_after) }
+}
+
+fn next_try(found: &Certificate, now: u64) -> String {
+    let next = found.next.filter(|_| found.problem.is_some()).filter(|next| *next > now);
+    next.map_or_else(String::new, |next| format!(" (tried again in {})", age(now, next)))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let read = || -> std::io::Result<String> {
+        if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
+            return Err(std::io::Error::other("it is too large for a certificate or a key"));
+        }
+        std::fs::read_to_string(path)
+    };
+    read()
+        .with_context(|| format!("cannot read `{}`", path.display()))
+        .map_err(|error| Failure::new(Kind::Usage, error))
+}
+
+fn date(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(millis);
+    time.map_or_else(|_| millis.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+fn now_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

@@ -7,7 +7,7 @@ use super::record::{NameRecord, Renewal, millis, time};
 use super::schedule;
 use super::view::{NameView, Signer, State};
 use super::wanted::Want;
-use crate::tls::{Source, Summary};
+use crate::tls::Summary;
 
 /// How long the certificate of a name is kept that nobody wants: an app that comes back needs no new order.
 const UNWANTED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -122,7 +122,7 @@ impl Name {
 
     /// The authority's word on renewing this certificate, if it has said one.
     fn renewal(&self, summary: &Summary) -> Option<&Renewal> {
-        self.record.renewal.as_ref().filter(|renewal| renewal.certificate == summary.id.as_str())
+        self.record.renewal.as_ref().filter(|renewal| renewal.certificate == summary.id)
     }
 
     fn renew_at(&self, summary: &Summary) -> SystemTime {
@@ -138,10 +138,19 @@ impl Name {
 
 impl Facts<'_> {
     fn has_own(&self, name: &str) -> bool {
-        self.own.iter().any(|summary| summary.not_after > self.now && summary.is_for(name))
+        self.own.iter().any(|summary| summary.not_after > self.now && is_for(summary, name))
     }
 
     fn is_of_known(&self, summary: &Summary) -> bool {
         summary.source.authority().is_some_and(|name| self.authorities.iter().any(|known| known == name))
     }
+}
+
+/// Whether a certificate is good for a host, or for all hosts that a wildcard has.
+pub(super) fn is_for(summary: &Summary, host: &str) -> bool {
+    let parent = host.split_once('.').map(|(_, parent)| parent);
+    let is_it = |name: &String| {
+        name == host || name.strip_prefix("*.").is_some_and(|suffix| parent == Some(suffix) && !host.starts_with("*."))
+    };
+    summary.names.iter().any(is_it)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::Parts;
@@ -14,7 +15,7 @@ use crate::acme::{
     Authority, ChallengeKind, Journal, JournalError, OrderError, OrderErrorKind, OrderRequest, new_key_pem,
 };
 use crate::store::StoreError;
-use crate::tls::{CertificateId, Chain, Source};
+use crate::tls::{CertificateId, Chain, Source, Vault};
 
 /// What is to be ordered.
 #[derive(Debug, Clone)]
@@ -104,9 +105,9 @@ impl Attempt {
         };
         let notebook = Notebook { parts, name: &self.name, authority: authority.name(), key: sealed };
         notebook.save(resume.clone()).await.map_err(|error| ours(error.into()))?;
-        let before = self.before.clone();
+        let before = self.before;
         let vault = parts.vault.clone();
-        let replaces = blocking(move || before.and_then(|id| vault.leaf(&id))).await;
+        let replaces = blocking(move || before.and_then(|id| leaf(&vault, id))).await;
         let request = OrderRequest {
             names: vec![self.name.clone()],
             key_pem: key_pem.clone(),
@@ -143,7 +144,12 @@ fn purpose(name: &str) -> String {
     format!("the key of the order for {name}")
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// A certificate itself; `None` if it cannot be read, which the vault has told.
+pub(super) fn leaf(vault: &Vault, id: CertificateId) -> Option<CertificateDer<'static>> {
+    vault.load(id).ok()?.cert.first().cloned()
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("the work does not panic and is never aborted")
 }
 

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::tls::CertificateId;
+
 /// A time as it is kept: milliseconds since the Unix epoch.
 pub type Millis = u64;
 
@@ -55,7 +57,7 @@ pub struct OpenOrder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
     /// Of which certificate, by its id in the vault.
-    pub certificate: String,
+    pub certificate: CertificateId,
     /// When to renew.
     pub window: Range<Millis>,
     /// When to ask again.

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
-use super::order::{Attempt, Failure};
-use super::record::{NameRecord, Problem, Renewal, millis, time};
+use super::order::{Attempt, Failure, blocking, leaf};
+use super::record::{NameRecord, Problem, Renewal, millis};
 use super::schedule::{self, Pace};
 use super::name::{Due, Facts, Name, Work};
 use super::view::NameView;
@@ -148,15 +148,15 @@ impl Task {
 
     async fn remove(&self, which: &str) -> Result<(), CertsError> {
         let is_it = |summary: &&Arc<Summary>| {
-            summary.id.as_str() == which || summary.names.iter().any(|name| name == which)
+            summary.id.to_string() == which || summary.names.iter().any(|name| name == which)
         };
         let Some(found) = self.own.iter().find(is_it) else {
             let is_ours = self.names.values().filter_map(|name| name.certificate.as_ref()).any(|summary| is_it(&summary));
             let which = which.to_owned();
             return Err(if is_ours { CertsError::NotOwn(which) } else { CertsError::Unknown(which) });
         };
-        let (vault, id) = (self.parts.vault.clone(), found.id.clone());
-        Ok(blocking(move || vault.remove(&id)).await?)
+        let (vault, id) = (self.parts.vault.clone(), found.id);
+        Ok(blocking(move || vault.remove(id)).await?)
     }
 
     async fn renew(&mut self, name: &str) -> Result<(), CertsError> {
@@ -203,7 +203,7 @@ impl Task {
                 self.orders -= 1;
                 self.ordered(&name, result).await;
             }
-            Done::Checked(name, id, info) => self.checked(&name, &id, info).await,
+            Done::Checked(name, id, info) => self.checked(&name, id, info).await,
         }
     }
 
@@ -215,7 +215,7 @@ impl Task {
         match result {
             Ok(id) => {
                 name.record.succeed();
-                let found = self.parts.vault.summary(&id).map(Arc::new);
+                let found = self.parts.vault.summary(id).map(Arc::new);
                 if let Some(summary) = &found {
                     let until = jiff::Timestamp::try_from(summary.not_after).map(|until| until.to_string()).unwrap_or_default();
                     tracing::info!(name = text, issuer = summary.issuer, until, "certificate issued");
@@ -223,7 +223,7 @@ impl Task {
                 name.certificate = found;
                 if let Some(before) = before.filter(|before| before.id != id) {
                     let vault = self.parts.vault.clone();
-                    let removed = blocking(move || vault.remove(&before.id)).await;
+                    let removed = blocking(move || vault.remove(before.id)).await;
                     warn_if_err(text, removed);
                 }
             }
@@ -246,7 +246,7 @@ impl Task {
         }
     }
 
-    async fn checked(&mut self, text: &str, id: &CertificateId, info: Result<Option<RenewalInfo>, OrderError>) {
+    async fn checked(&mut self, text: &str, id: CertificateId, info: Result<Option<RenewalInfo>, OrderError>) {
         let now = self.now();
         let Some(name) = self.names.get_mut(text) else { return };
         name.work = None;
@@ -254,11 +254,11 @@ impl Task {
             tracing::debug!(name = text, error = &error as &dyn std::error::Error, "no word on renewing");
             None
         });
-        let known = name.record.renewal.take().filter(|renewal| renewal.certificate == id.as_str());
+        let known = name.record.renewal.take().filter(|renewal| renewal.certificate == id);
         let interval = info.as_ref().map_or(RENEWAL_CHECK_INTERVAL, |info| info.check_again);
         let window = info.as_ref().map(|info| millis(info.window.start)..millis(info.window.end));
         name.record.renewal = Some(Renewal {
-            certificate: id.as_str().to_owned(),
+            certificate: id,
             // An authority that is away for a while has not changed its mind.
             window: window.or(known.map(|renewal| renewal.window)).unwrap_or_default(),
             check_at: millis(now + interval),
@@ -287,7 +287,7 @@ impl Task {
         let Some(name) = self.names.get_mut(text) else { return };
         name.work = Some(Work::Order);
         self.orders += 1;
-        let before = name.certificate.as_ref().map(|summary| summary.id.clone());
+        let before = name.certificate.as_ref().map(|summary| summary.id);
         let attempt = Attempt { name: text.to_owned(), before };
         let on_demand = self.wanted.demanded(text).filter(|_| name.record.is_demanded).cloned();
         let (parts, text) = (Arc::clone(&self.parts), text.to_owned());
@@ -311,13 +311,13 @@ impl Task {
         name.work = Some(Work::Check);
         let (vault, text) = (self.parts.vault.clone(), text.to_owned());
         self.jobs.spawn(async move {
-            let id = summary.id.clone();
-            let leaf = blocking(move || vault.leaf(&id)).await;
+            let id = summary.id;
+            let leaf = blocking(move || leaf(&vault, id)).await;
             let info = match leaf {
                 Some(leaf) => authority.renewal(&leaf).await,
                 None => Ok(None),
             };
-            Done::Checked(text, summary.id.clone(), info)
+            Done::Checked(text, id, info)
         });
     }
 
@@ -327,7 +327,7 @@ impl Task {
         tracing::info!(name = text, "forgotten, no route has it");
         if let Some(summary) = name.certificate {
             let vault = self.parts.vault.clone();
-            warn_if_err(text, blocking(move || vault.remove(&summary.id)).await);
+            warn_if_err(text, blocking(move || vault.remove(summary.id)).await);
         }
         warn_if_err(text, self.parts.store.remove_certificate_name(text).await);
     }
@@ -417,10 +417,6 @@ async fn vouched(parts: &Parts, on_demand: Option<OnDemand>, name: &str) -> Resu
         Err(error) => format!("app `{}` could not be asked about `{name}`: {error}", on_demand.app),
     };
     Err(Failure { pace: Pace::Asked, ..Failure::local("not-vouched", reason) })
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("the work does not panic and is never aborted")
 }
 
 fn warn_if_err<E: std::error::Error + 'static>(name: &str, result: Result<(), E>) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::name::is_for;
 use super::record::{Millis, Problem};
 use super::wanted::{Want, Wanted};
 use crate::name::AppName;
@@ -80,7 +81,7 @@ impl NameView {
     pub(super) fn own(summary: &Arc<Summary>, wanted: &Wanted, now: SystemTime) -> Self {
         let mut want = Want::default();
         for other in wanted.public.values().chain(wanted.local.values()) {
-            let hosts: Vec<_> = other.hosts.iter().filter(|host| summary.is_for(host)).cloned().collect();
+            let hosts: Vec<_> = other.hosts.iter().filter(|host| is_for(summary, host)).cloned().collect();
             if !hosts.is_empty() {
                 want.apps.extend(other.apps.iter().cloned());
                 want.hosts.extend(hosts);

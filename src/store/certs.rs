@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::record::{decode, encode};
+use super::record::{decode, encode, parse};
 use super::{Store, StoreError};
 use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
 
@@ -170,7 +170,7 @@ fn from_name(name: &NameRecord) -> NameForm {
             at: problem.at,
         }),
         renewal: name.renewal.as_ref().map(|renewal| RenewalForm {
-            certificate: renewal.certificate.clone(),
+            certificate: renewal.certificate.to_string(),
             start: renewal.window.start,
             end: renewal.window.end,
             check_at: renewal.check_at,
@@ -183,17 +183,20 @@ fn from_name(name: &NameRecord) -> NameForm {
 
 fn name(key: &str, bytes: &[u8]) -> Result<NameRecord, StoreError> {
     let form: NameForm = decode(key, bytes)?;
+    let renewal = form.renewal.map(|form| -> Result<_, StoreError> {
+        Ok(Renewal {
+            certificate: parse(key, &form.certificate)?,
+            window: form.start..form.end,
+            check_at: form.check_at,
+            explanation: form.explanation,
+        })
+    });
     Ok(NameRecord {
         name: form.name,
         failures: form.failures,
         next_try: form.next_try,
         problem: form.problem.map(|form| Problem { kind: form.kind, message: form.message, at: form.at }),
-        renewal: form.renewal.map(|form| Renewal {
-            certificate: form.certificate,
-            window: form.start..form.end,
-            check_at: form.check_at,
-            explanation: form.explanation,
-        }),
+        renewal: renewal.transpose()?,
         unwanted_since: form.unwanted_since,
         is_demanded: form.is_demanded,
     })

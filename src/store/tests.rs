@@ -211,7 +211,7 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
         next_try: Some(17),
         problem: Some(Problem { kind: "caa".to_owned(), message: "no".to_owned(), at: 16 }),
         renewal: Some(Renewal {
-            certificate: "1f2e".to_owned(),
+            certificate: "0123456789abcdef".parse().unwrap(),
             window: 18..19,
             check_at: 20,
             explanation: Some("https://example.com/why".to_owned()),

@@ -29,8 +29,8 @@ pub(super) async fn add(
     };
     let chain = Chain::from_pem(&request.chain, &request.key).map_err(|error| bad(&error))?;
     chain.check(SystemTime::now()).map_err(|error| bad(&error))?;
-    let id = api.certs.add(chain).await?;
-    let is_it = |found: &Certificate| found.certificate.as_ref().is_some_and(|facts| facts.id == id.as_str());
+    let id = api.certs.add(chain).await?.to_string();
+    let is_it = |found: &Certificate| found.certificate.as_ref().is_some_and(|facts| facts.id == id);
     let added = certificates(&api).into_iter().find(is_it);
     Ok(Json(added.ok_or_else(|| Refusal::from(CertsError::Stopping))?))
 }

@@ -119,4 +119,3 @@ fn is_private(address: IpAddr) -> bool {
         }
     }
 }
-

@@ -11,7 +11,7 @@
 //! too. Its key and its URL are stored, sealed, before they are used: after a `kill -9` it is gone on with. The certificate is
 //! in the vault, flushed, before the order is forgotten, and the next handshake gets it; connections that are open keep theirs.
 //!
-//! Names on demand come from handshakes ([`Certs::demand`], which never waits), and are ordered once the app has said yes.
+//! Names on demand come from handshakes ([`Demand`], which never waits), and are ordered once the app has said yes.
 //!
 //! It answers no challenge and speaks no ACME, which is [`crate::acme`]'s; it chooses no certificate for a handshake, which is
 //! [`crate::tls`]'s.
@@ -34,6 +34,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::acme::{Authority, ChallengeKind, Responder};
 use crate::seal::BoxKey;
@@ -56,9 +57,17 @@ const DEMANDS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Certs {
     commands: mpsc::UnboundedSender<Command>,
-    demands: mpsc::Sender<String>,
     view: watch::Receiver<Arc<[NameView]>>,
+    task: TaskTracker,
 }
+
+/// Tells the task which names handshakes ask for; made before it, as handshakes begin before it.
+#[derive(Debug, Clone)]
+pub struct Demand(mpsc::Sender<String>);
+
+/// What a [`Demand`] tells.
+#[derive(Debug)]
+pub struct Demanded(mpsc::Receiver<String>);
 
 /// What the task works with.
 #[derive(Clone)]
@@ -129,14 +138,18 @@ impl Certs {
     /// # Errors
     ///
     /// When what is remembered cannot be read.
-    pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StoreError> {
+    pub async fn start(
+        parts: Parts,
+        demanded: Demanded,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StoreError> {
         let (commands, commands_rx) = mpsc::unbounded_channel();
-        let (demands, demands_rx) = mpsc::channel(DEMANDS_MAX);
         let (view_tx, view) = watch::channel(Arc::default());
         let records = parts.store.certificate_names().await?;
-        let task = task::Task::new(parts, records, view_tx);
-        tokio::spawn(task.run(commands_rx, demands_rx, shutdown));
-        Ok(Self { commands, demands, view })
+        let task = TaskTracker::new();
+        task.spawn(task::Task::new(parts, records, view_tx).run(commands_rx, demanded.0, shutdown));
+        task.close();
+        Ok(Self { commands, view, task })
     }
 
     /// Every name that has or wants a certificate, in the order of names.
@@ -151,9 +164,9 @@ impl Certs {
         self.view.clone()
     }
 
-    /// Says that a handshake asked for a name that has no certificate of its own. Never waits; what is too much is forgotten.
-    pub fn demand(&self, host: &str) {
-        let _ = self.demands.try_send(host.to_owned());
+    /// Waits until the task has ended, and with it every order.
+    pub async fn ended(&self) {
+        self.task.wait().await;
     }
 
     /// Takes a certificate into use that somebody brings.
@@ -187,6 +200,23 @@ impl Certs {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| CertsError::Stopping)?;
         answer.await.map_err(|_| CertsError::Stopping)?
+    }
+}
+
+// === impl Demand ===
+
+/// Both ends of the way from handshakes to the task.
+#[must_use]
+pub fn demand() -> (Demand, Demanded) {
+    let (sender, receiver) = mpsc::channel(DEMANDS_MAX);
+    (Demand(sender), Demanded(receiver))
+}
+
+impl Demand {
+    /// Says that a handshake asked for a name that has no certificate of its own. Never waits; what is too much is forgotten,
+    /// and asked for again.
+    pub fn ask_for(&self, host: &str) {
+        let _ = self.0.try_send(host.to_owned());
     }
 }
 

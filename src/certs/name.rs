@@ -150,7 +150,8 @@ impl Facts<'_> {
 pub(super) fn is_for(summary: &Summary, host: &str) -> bool {
     let parent = host.split_once('.').map(|(_, parent)| parent);
     let is_it = |name: &String| {
-        name == host || name.strip_prefix("*.").is_some_and(|suffix| parent == Some(suffix) && !host.starts_with("*."))
+        name == host
+            || name.strip_prefix("*.").is_some_and(|suffix| parent == Some(suffix) && !host.starts_with("*."))
     };
     summary.names.iter().any(is_it)
 }

@@ -71,7 +71,12 @@ impl Attempt {
             match self.order(parts, authority.as_ref(), open).await {
                 Ok(id) => return Ok(id),
                 Err((failure, may_differ)) => {
-                    tracing::debug!(name = self.name, authority = authority.name(), reason = failure.message, "not ordered");
+                    tracing::debug!(
+                        name = self.name,
+                        authority = authority.name(),
+                        reason = failure.message,
+                        "not ordered"
+                    );
                     failures.push(failure);
                     if !may_differ {
                         break;
@@ -119,7 +124,9 @@ impl Attempt {
         let issued = issued.map_err(|error| Failure::of_authority(authority.name(), &error))?;
         let chain = Chain::from_pem(&issued.chain_pem, &key_pem)
             .map_err(|error| (Failure::of(&error).at(authority.name()), true))?;
-        if !chain.covers(self.name.strip_prefix("*.").map_or(self.name.clone(), |rest| format!("a.{rest}")).as_str()) {
+        if !chain.covers(
+            self.name.strip_prefix("*.").map_or(self.name.clone(), |rest| format!("a.{rest}")).as_str(),
+        ) {
             let message = format!("the certificate is not for `{}`", self.name);
             return Err((Failure::local("unusable", message).at(authority.name()), true));
         }
@@ -205,7 +212,8 @@ impl Failure {
     /// With it, whether another authority may see it differently: what a name's DNS or server says is the same for all.
     fn of_authority(name: &str, error: &OrderError) -> (Self, bool) {
         use OrderErrorKind as Kind;
-        let may_differ = !matches!(error.kind, Kind::Validation | Kind::Responder | Kind::Journal | Kind::NoDns);
+        let may_differ =
+            !matches!(error.kind, Kind::Validation | Kind::Responder | Kind::Journal | Kind::NoDns);
         let failure = Self {
             kind: error.kind.as_str(),
             message: error.message.clone(),
@@ -223,11 +231,19 @@ impl Failure {
     fn all(failures: Vec<Self>) -> Self {
         let message = failures.iter().map(|failure| failure.message.as_str()).collect::<Vec<_>>().join("; ");
         // If one of them takes orders again soon, that is when to try.
-        let retry_after =
-            if failures.iter().any(|failure| failure.retry_after.is_none()) { None } else { failures.iter().filter_map(|failure| failure.retry_after).min() };
+        let retry_after = if failures.iter().any(|failure| failure.retry_after.is_none()) {
+            None
+        } else {
+            failures.iter().filter_map(|failure| failure.retry_after).min()
+        };
         let first = failures.into_iter().next();
-        let first = first.unwrap_or_else(|| Self::local("no-authority", "there is no certificate authority".to_owned()));
-        Self { message: if message.is_empty() { first.message.clone() } else { message }, retry_after, ..first }
+        let first = first
+            .unwrap_or_else(|| Self::local("no-authority", "there is no certificate authority".to_owned()));
+        Self {
+            message: if message.is_empty() { first.message.clone() } else { message },
+            retry_after,
+            ..first
+        }
     }
 }
 

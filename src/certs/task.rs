@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
+use super::name::{Due, Facts, Name, Work};
 use super::order::{Attempt, Failure, blocking, leaf};
 use super::record::{NameRecord, Problem, Renewal, millis};
 use super::schedule::{self, Pace};
-use super::name::{Due, Facts, Name, Work};
 use super::view::NameView;
 use super::wanted::{OnDemand, Want, Wanted, Wish};
 use super::{CertsError, Command, ORDERS_MAX, Parts};
@@ -80,14 +80,14 @@ impl Task {
             let wait = self.wait();
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 Ok(()) = live.changed() => {
                     let table = Arc::clone(&live.borrow_and_update());
                     self.reconcile(&table).await;
                 }
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command).await,
-                    None => return,
+                    None => break,
                 },
                 Some(host) = demands.recv() => self.demand(&host),
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
@@ -98,6 +98,8 @@ impl Task {
             self.start_due().await;
             self.publish();
         }
+        // An order that is cut short here is gone on with at the next start.
+        self.jobs.shutdown().await;
     }
 
     fn add_name(&mut self, record: NameRecord) {
@@ -115,7 +117,8 @@ impl Task {
         let now = millis(self.now());
         let mut changed = Vec::new();
         for (text, name) in &mut self.names {
-            name.want = self.wanted.public.get(text).cloned().or_else(|| demanded(&name.record, &self.wanted));
+            name.want =
+                self.wanted.public.get(text).cloned().or_else(|| demanded(&name.record, &self.wanted));
             let since = if name.want.is_some() { None } else { name.record.unwanted_since.or(Some(now)) };
             if since != name.record.unwanted_since {
                 name.record.unwanted_since = since;
@@ -151,7 +154,11 @@ impl Task {
             summary.id.to_string() == which || summary.names.iter().any(|name| name == which)
         };
         let Some(found) = self.own.iter().find(is_it) else {
-            let is_ours = self.names.values().filter_map(|name| name.certificate.as_ref()).any(|summary| is_it(&summary));
+            let is_ours = self
+                .names
+                .values()
+                .filter_map(|name| name.certificate.as_ref())
+                .any(|summary| is_it(&summary));
             let which = which.to_owned();
             return Err(if is_ours { CertsError::NotOwn(which) } else { CertsError::Unknown(which) });
         };
@@ -217,7 +224,9 @@ impl Task {
                 name.record.succeed();
                 let found = self.parts.vault.summary(id).map(Arc::new);
                 if let Some(summary) = &found {
-                    let until = jiff::Timestamp::try_from(summary.not_after).map(|until| until.to_string()).unwrap_or_default();
+                    let until = jiff::Timestamp::try_from(summary.not_after)
+                        .map(|until| until.to_string())
+                        .unwrap_or_default();
                     tracing::info!(name = text, issuer = summary.issuer, until, "certificate issued");
                 }
                 name.certificate = found;
@@ -232,10 +241,18 @@ impl Task {
                 name.record.failures = name.record.failures.saturating_add(1);
                 let wait = schedule::retry_after(name.record.failures, failure.pace, name.share);
                 let wait = wait.max(failure.retry_after.unwrap_or_default());
-                tracing::warn!(name = text, reason = failure.message, retry_in_s = wait.as_secs(), "no certificate");
+                tracing::warn!(
+                    name = text,
+                    reason = failure.message,
+                    retry_in_s = wait.as_secs(),
+                    "no certificate"
+                );
                 name.record.next_try = Some(millis(now + wait));
-                name.record.problem =
-                    Some(Problem { kind: failure.kind.to_owned(), message: failure.message, at: millis(now) });
+                name.record.problem = Some(Problem {
+                    kind: failure.kind.to_owned(),
+                    message: failure.message,
+                    at: millis(now),
+                });
             }
         }
         let record = name.record.clone();
@@ -246,7 +263,12 @@ impl Task {
         }
     }
 
-    async fn checked(&mut self, text: &str, id: CertificateId, info: Result<Option<RenewalInfo>, OrderError>) {
+    async fn checked(
+        &mut self,
+        text: &str,
+        id: CertificateId,
+        info: Result<Option<RenewalInfo>, OrderError>,
+    ) {
         let now = self.now();
         let Some(name) = self.names.get_mut(text) else { return };
         name.work = None;
@@ -304,9 +326,11 @@ impl Task {
     fn check(&mut self, text: &str) {
         let Some(name) = self.names.get_mut(text) else { return };
         let Some(summary) = name.certificate.clone() else { return };
-        let authority = self.parts.authorities.iter().find(|authority| {
-            summary.source.authority() == Some(authority.name())
-        });
+        let authority = self
+            .parts
+            .authorities
+            .iter()
+            .find(|authority| summary.source.authority() == Some(authority.name()));
         let Some(authority) = authority.cloned() else { return };
         name.work = Some(Work::Check);
         let (vault, text) = (self.parts.vault.clone(), text.to_owned());

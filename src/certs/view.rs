@@ -95,7 +95,12 @@ impl NameView {
             State::Valid
         };
         let name = summary.names.first().map_or("", String::as_str);
-        Self { signer: Signer::Own, state, certificate: Some(Arc::clone(summary)), ..Self::local(name, &want) }
+        Self {
+            signer: Signer::Own,
+            state,
+            certificate: Some(Arc::clone(summary)),
+            ..Self::local(name, &want)
+        }
     }
 }
 

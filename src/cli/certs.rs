@@ -68,7 +68,9 @@ pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failu
         }
         Some(CertsAction::Renew { name }) => {
             client.renew_certificate(name).await?;
-            session.out.notice(format_args!("`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"));
+            session.out.notice(format_args!(
+                "`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"
+            ));
             Ok(())
         }
     }
@@ -145,7 +147,10 @@ fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
     if let Some(facts) = &added.certificate {
         out.line(&facts.id)?;
         let names = facts.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        out.notice(format_args!("new connections to {names} get it; it is valid for {}", left(facts, now_millis())));
+        out.notice(format_args!(
+            "new connections to {names} get it; it is valid for {}",
+            left(facts, now_millis())
+        ));
         if added.hosts.is_empty() {
             out.warning("no route has such a host yet");
         }
@@ -172,7 +177,9 @@ fn signer(found: &Certificate) -> String {
         (Some(authority), _) => authority.clone(),
         (None, "acme") => "-".to_owned(),
         (None, "local") => "the box".to_owned(),
-        (None, _) => found.certificate.as_ref().map_or_else(String::new, |facts| format!("{} (added)", facts.issuer)),
+        (None, _) => {
+            found.certificate.as_ref().map_or_else(String::new, |facts| format!("{} (added)", facts.issuer))
+        }
     }
 }
 

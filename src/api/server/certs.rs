@@ -35,10 +35,7 @@ pub(super) async fn add(
     Ok(Json(added.ok_or_else(|| Refusal::from(CertsError::Stopping))?))
 }
 
-pub(super) async fn remove(
-    State(api): State<Api>,
-    Path(which): Path<String>,
-) -> Result<StatusCode, Refusal> {
+pub(super) async fn remove(State(api): State<Api>, Path(which): Path<String>) -> Result<StatusCode, Refusal> {
     api.certs.remove(&which).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -134,9 +131,12 @@ impl From<CertsError> for Refusal {
         };
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let failure = Failure::new(code, error.to_string());
-        Self::new(status, match source {
-            Some(source) => failure.caused_by(source),
-            None => failure,
-        })
+        Self::new(
+            status,
+            match source {
+                Some(source) => failure.caused_by(source),
+                None => failure,
+            },
+        )
     }
 }

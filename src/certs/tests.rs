@@ -1,0 +1,369 @@
+//! The task on a real store and vault, with authorities that do as they are told, in time that passes when it is waited for.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::acme::fake::{FakeAuthority, Scripted};
+use crate::acme::{Answer, OrderError, OrderErrorKind, RenewalInfo, RespondError};
+use crate::name::{PathPrefix, ProcessType};
+use crate::route::{Mode, Route, RouteTable};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const NAME: &str = "shop.example.com";
+
+/// A box whose daemon can be killed and started again.
+struct TestBox {
+    dir: TempDir,
+    clock: Clock,
+    authorities: Vec<Arc<FakeAuthority>>,
+    means: Means,
+    vouched: Arc<Mutex<Vec<String>>>,
+}
+
+/// A daemon on it.
+struct Daemon {
+    certs: Certs,
+    routes: Routes,
+    vault: Vault,
+    demand: Demand,
+    shutdown: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Silent;
+
+/// Knows some names, and is elsewhere for one.
+#[derive(Debug)]
+struct Knows(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl Responder for Silent {
+    async fn present(&self, _answer: &Answer) -> Result<(), RespondError> {
+        Ok(())
+    }
+
+    async fn withdraw(&self, _answer: &Answer) -> Result<(), RespondError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Look for Knows {
+    async fn look(&self, host: &str) -> Result<(), Elsewhere> {
+        if host.starts_with("elsewhere") {
+            return Err(Elsewhere { kind: "elsewhere", message: "it leads elsewhere".to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Asker for Knows {
+    async fn ask(&self, _on_demand: &OnDemand, host: &str) -> Result<bool, String> {
+        Ok(self.0.lock().unwrap().iter().any(|known| known == host))
+    }
+}
+
+impl TestBox {
+    fn new() -> Self {
+        let (epoch, start) = (SystemTime::now(), Instant::now());
+        let clock: Clock = Arc::new(move || epoch + start.elapsed());
+        let means = Means { domain: "localhost".to_owned(), has_authority: true, has_dns: false };
+        let authorities = vec![Arc::new(FakeAuthority::new("first").with_clock(Arc::clone(&clock)))];
+        Self { dir: tempfile::tempdir().unwrap(), clock, authorities, means, vouched: Arc::default() }
+    }
+
+    fn authority(&self) -> &FakeAuthority {
+        &self.authorities[0]
+    }
+
+    async fn start(&self, hosts: &[&str]) -> Daemon {
+        let key = BoxKey::open_or_create(&self.dir.path().join("box.key")).unwrap();
+        let vault = Vault::open(&self.dir.path().join("certs"), key.clone()).unwrap();
+        let routes = Routes::new();
+        routes.publish(table(hosts));
+        let knows = Arc::new(Knows(Arc::clone(&self.vouched)));
+        let kinds = if self.means.has_dns { vec![ChallengeKind::Dns01] } else { vec![ChallengeKind::Http01] };
+        let parts = Parts {
+            store: Store::open(self.dir.path()).unwrap(),
+            vault: vault.clone(),
+            key,
+            routes: routes.clone(),
+            means: self.means.clone(),
+            authorities: self.authorities.iter().map(|one| Arc::clone(one) as Arc<dyn Authority>).collect(),
+            responder: Arc::new(Silent),
+            kinds,
+            look: Arc::clone(&knows) as Arc<dyn Look>,
+            asker: knows,
+            clock: Arc::clone(&self.clock),
+        };
+        let shutdown = CancellationToken::new();
+        let (demand, demanded) = demand();
+        let certs = Certs::start(parts, demanded, shutdown.clone()).await.unwrap();
+        Daemon { certs, routes, vault, demand, shutdown }
+    }
+}
+
+impl Daemon {
+    /// Ends it as a kill does: whatever is under way is not gone on with.
+    async fn kill(self) {
+        let Self { certs, shutdown, .. } = self;
+        shutdown.cancel();
+        certs.ended().await;
+    }
+
+    /// The view of a name, once it fits.
+    async fn until(&self, name: &str, fits: impl Fn(&NameView) -> bool) -> NameView {
+        let mut view = self.certs.watch();
+        let found = view.wait_for(|all| all.iter().any(|one| one.name == name && fits(one))).await.unwrap();
+        found.iter().find(|one| one.name == name).unwrap().clone()
+    }
+
+    async fn until_state(&self, name: &str, state: State) -> NameView {
+        self.until(name, |view| view.state == state).await
+    }
+}
+
+fn table(hosts: &[&str]) -> RouteTable {
+    let route = |host: &&str| Route {
+        app: "shop".parse().unwrap(),
+        process: ProcessType::web(),
+        host: host.parse().unwrap(),
+        path: PathPrefix::root(),
+        strip_prefix: false,
+        policy: Arc::default(),
+        mode: Mode::Open,
+        canary: None,
+        is_held: false,
+        upstreams: Vec::new(),
+    };
+    RouteTable::new(1, hosts.iter().map(route).collect())
+}
+
+fn failure(kind: OrderErrorKind) -> Scripted {
+    Scripted::Fail(OrderError::new(kind, "it says no"))
+}
+
+fn id(view: &NameView) -> CertificateId {
+    view.certificate.as_ref().unwrap().id
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_name_is_ordered_once_and_a_private_one_is_the_boxes_own() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[NAME, "shop.localhost"]).await;
+    let view = daemon.until_state(NAME, State::Valid).await;
+    assert_eq!(view.signer, Signer::Authority(Some("first".to_owned())));
+    assert!(daemon.vault.find(NAME).is_some());
+    assert_eq!(daemon.until_state("shop.localhost", State::Valid).await.signer, Signer::Local);
+
+    let id = id(&view);
+    daemon.kill().await;
+    let daemon = a_box.start(&[NAME]).await;
+    assert_eq!(self::id(&daemon.until_state(NAME, State::Valid).await), id);
+    assert_eq!(a_box.authority().seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_says_why_and_patience_survives_a_restart() {
+    let a_box = TestBox::new();
+    a_box.authority().script([failure(OrderErrorKind::Validation), failure(OrderErrorKind::Validation)]);
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until_state(NAME, State::Failed).await;
+    let problem = view.problem.unwrap();
+    assert_eq!((problem.kind.as_str(), problem.message.as_str()), ("validation", "first: it says no"));
+    let wait = view.next.unwrap() - problem.at;
+    assert!((60_000..=66_000).contains(&wait), "{wait}");
+    daemon.kill().await;
+
+    let daemon = a_box.start(&[NAME]).await;
+    assert_eq!(daemon.until_state(NAME, State::Failed).await.next, view.next);
+    assert_eq!(a_box.authority().seen().len(), 1);
+    let second =
+        daemon.until(NAME, |view| view.problem.as_ref().is_some_and(|other| other.at > problem.at)).await;
+    let wait = second.next.unwrap() - second.problem.unwrap().at;
+    assert!((120_000..=132_000).contains(&wait), "{wait}");
+    assert_eq!(daemon.until_state(NAME, State::Valid).await.problem, None);
+    assert_eq!(a_box.authority().seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_asks_for_time_gets_it() {
+    let a_box = TestBox::new();
+    let late =
+        OrderError { retry_after: Some(DAY), ..OrderError::new(OrderErrorKind::RateLimited, "enough") };
+    a_box.authority().script([Scripted::Fail(late)]);
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until_state(NAME, State::Failed).await;
+    assert_eq!(view.next.unwrap() - view.problem.unwrap().at, 24 * 60 * 60 * 1000);
+    let asked = (a_box.clock)();
+    daemon.until_state(NAME, State::Valid).await;
+    assert!((a_box.clock)().duration_since(asked).unwrap() >= DAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_cut_short_is_gone_on_with() {
+    let a_box = TestBox::new();
+    a_box.authority().script([Scripted::Hang]);
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Ordering).await;
+    a_box.authority().until_seen(1).await;
+    daemon.kill().await;
+
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Valid).await;
+    let resumed: Vec<_> = a_box.authority().seen().into_iter().map(|seen| seen.resume.is_some()).collect();
+    assert_eq!(resumed, [false, true]);
+    daemon.kill().await;
+    let daemon = a_box.start(&[NAME]).await;
+    assert_eq!(daemon.until(NAME, |_| true).await.state, State::Valid);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_is_renewed_when_a_third_of_its_life_is_left() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[NAME]).await;
+    let start = (a_box.clock)();
+    let first = daemon.until_state(NAME, State::Valid).await;
+    let second =
+        daemon.until(NAME, |view| view.certificate.as_ref().is_some_and(|now| now.id != id(&first))).await;
+    let days = (a_box.clock)().duration_since(start).unwrap().as_secs() / DAY.as_secs();
+    assert!((60..=63).contains(&days), "{days}");
+    let seen = a_box.authority().seen();
+    assert_eq!((seen.len(), seen[1].replaces), (2, true));
+    daemon.until_state(NAME, State::Valid).await;
+    assert_eq!(daemon.vault.list().len(), 1);
+    assert_eq!(daemon.vault.list()[0].id, id(&second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_authority_may_say_when_to_renew() {
+    let a_box = TestBox::new();
+    let now = (a_box.clock)();
+    let window = now + 10 * DAY..now + 12 * DAY;
+    a_box.authority().set_renewal(Some(RenewalInfo { window, explanation: None, check_again: DAY / 4 }));
+    let daemon = a_box.start(&[NAME]).await;
+    let first = daemon.until_state(NAME, State::Valid).await;
+    daemon.until(NAME, |view| view.certificate.as_ref().is_some_and(|now| now.id != id(&first))).await;
+    let days = (a_box.clock)().duration_since(now).unwrap().as_secs_f64() / DAY.as_secs_f64();
+    assert!((10.0..=12.0).contains(&days), "{days}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_route_has_is_kept_a_week_and_then_forgotten() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Valid).await;
+    daemon.routes.publish(table(&[]));
+    daemon.until_state(NAME, State::Unused).await;
+    daemon.routes.publish(table(&[NAME]));
+    daemon.until_state(NAME, State::Valid).await;
+    assert_eq!(a_box.authority().seen().len(), 1);
+
+    daemon.routes.publish(table(&[]));
+    daemon.until_state(NAME, State::Unused).await;
+    let since = (a_box.clock)();
+    let mut view = daemon.certs.watch();
+    view.wait_for(|all| all.is_empty()).await.unwrap();
+    assert_eq!((a_box.clock)().duration_since(since).unwrap().as_secs() / DAY.as_secs(), 7);
+    assert!(daemon.vault.list().is_empty());
+    assert_eq!(a_box.authority().seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_was_brought_goes_before_any_order() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[]).await;
+    let (chain, key) = FakeAuthority::new("own").pair(NAME);
+    let id = daemon.certs.add(Chain::from_pem(&chain, &key).unwrap()).await.unwrap();
+    daemon.routes.publish(table(&[NAME]));
+    let view = daemon.until(NAME, |view| view.signer == Signer::Own && !view.hosts.is_empty()).await;
+    assert_eq!((view.state, self::id(&view)), (State::Valid, id));
+    assert_eq!(a_box.authority().seen().len(), 0);
+
+    assert!(matches!(daemon.certs.remove("nothing").await, Err(CertsError::Unknown(_))));
+    daemon.certs.remove(&id.to_string()).await.unwrap();
+    let view = daemon.until(NAME, |view| view.signer != Signer::Own && view.state == State::Valid).await;
+    assert_eq!(view.signer, Signer::Authority(Some("first".to_owned())));
+    assert!(matches!(daemon.certs.remove(NAME).await, Err(CertsError::NotOwn(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_work_is_said_without_asking_an_authority() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&["*.example.com", "elsewhere.example.com"]).await;
+    let wildcard = daemon.until_state("*.example.com", State::Failed).await;
+    assert_eq!(wildcard.problem.unwrap().kind, "needs-dns");
+    let elsewhere = daemon.until_state("elsewhere.example.com", State::Failed).await;
+    assert_eq!(elsewhere.problem.unwrap().kind, "elsewhere");
+    assert_eq!(a_box.authority().seen().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_authority_is_asked_where_it_may_see_it_differently() {
+    let mut a_box = TestBox::new();
+    a_box.authorities.push(Arc::new(FakeAuthority::new("second").with_clock(Arc::clone(&a_box.clock))));
+    a_box.authorities[0].script([failure(OrderErrorKind::Unreachable), failure(OrderErrorKind::Validation)]);
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until_state(NAME, State::Valid).await;
+    assert_eq!(view.signer, Signer::Authority(Some("second".to_owned())));
+
+    daemon.routes.publish(table(&[NAME, "b.example.com"]));
+    daemon.until_state("b.example.com", State::Failed).await;
+    assert_eq!(a_box.authorities[1].seen().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_certificate_of_an_authority_that_is_not_asked_any_more_is_replaced() {
+    let mut a_box = TestBox::new();
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Valid).await;
+    daemon.kill().await;
+    a_box.authorities = vec![Arc::new(FakeAuthority::new("second").with_clock(Arc::clone(&a_box.clock)))];
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until(NAME, |view| view.signer == Signer::Authority(Some("second".to_owned()))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_orders_run_at_a_time_and_one_for_a_name() {
+    let a_box = TestBox::new();
+    let names: Vec<_> = (0..ORDERS_MAX + 5).map(|n| format!("{n:02}.example.com")).collect();
+    let hosts: Vec<_> = names.iter().map(String::as_str).collect();
+    a_box.authority().script(vec![Scripted::Hang; ORDERS_MAX]);
+    let daemon = a_box.start(&hosts).await;
+    a_box.authority().until_seen(ORDERS_MAX).await;
+    daemon.routes.publish(table(&hosts));
+    let last = names.last().unwrap();
+    assert_eq!(daemon.until(last, |_| true).await.state, State::Waiting);
+    let seen: std::collections::BTreeSet<_> =
+        a_box.authority().seen().into_iter().map(|seen| seen.names).collect();
+    assert_eq!(seen.len(), ORDERS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_on_demand_are_ordered_when_the_app_knows_them() {
+    let a_box = TestBox::new();
+    a_box.vouched.lock().unwrap().push("customer.example.org".to_owned());
+    let daemon = a_box.start(&[]).await;
+    daemon.routes.publish(on_demand());
+    daemon.demand.ask_for("stranger.example.org");
+    daemon.demand.ask_for("customer.example.org");
+    daemon.demand.ask_for("customer.example.org");
+    daemon.until_state("customer.example.org", State::Valid).await;
+    assert_eq!(a_box.authority().seen().len(), 1);
+    assert!(!daemon.certs.view().iter().any(|view| view.name == "stranger.example.org"));
+    daemon.kill().await;
+
+    let daemon = a_box.start(&[]).await;
+    daemon.until_state("customer.example.org", State::Unused).await;
+    daemon.routes.publish(on_demand());
+    daemon.until_state("customer.example.org", State::Valid).await;
+    assert_eq!(a_box.authority().seen().len(), 1);
+}

@@ -13,7 +13,7 @@ use http::{Request, StatusCode, header};
 use tokio::time::Instant;
 
 use super::OnDemand;
-use crate::route::Ask;
+use crate::policy::Ask;
 use crate::traffic::Routes;
 use crate::web;
 

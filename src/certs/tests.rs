@@ -13,6 +13,7 @@ use super::*;
 use crate::acme::fake::{FakeAuthority, Scripted};
 use crate::acme::{Answer, OrderError, OrderErrorKind, RenewalInfo, RespondError};
 use crate::name::{PathPrefix, ProcessType};
+use crate::policy::{Ask, Policy};
 use crate::route::{Mode, Route, RouteTable};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -132,7 +133,17 @@ impl Daemon {
 }
 
 fn table(hosts: &[&str]) -> RouteTable {
-    let route = |host: &&str| Route {
+    RouteTable::new(1, hosts.iter().map(|host| route(host)).collect())
+}
+
+/// A table whose names are ordered when the app agrees.
+fn on_demand() -> RouteTable {
+    let policy = Policy { ask: Some(Ask::Path("/allowed".to_owned())), ..Policy::default() };
+    RouteTable::new(1, vec![Route { policy: Arc::new(policy), ..route("*") }])
+}
+
+fn route(host: &str) -> Route {
+    Route {
         app: "shop".parse().unwrap(),
         process: ProcessType::web(),
         host: host.parse().unwrap(),
@@ -143,8 +154,7 @@ fn table(hosts: &[&str]) -> RouteTable {
         canary: None,
         is_held: false,
         upstreams: Vec::new(),
-    };
-    RouteTable::new(1, hosts.iter().map(route).collect())
+    }
 }
 
 fn failure(kind: OrderErrorKind) -> Scripted {
@@ -214,7 +224,7 @@ async fn an_order_that_was_cut_short_is_gone_on_with() {
     a_box.authority().script([Scripted::Hang]);
     let daemon = a_box.start(&[NAME]).await;
     daemon.until_state(NAME, State::Ordering).await;
-    a_box.authority().until_seen(1).await;
+    a_box.authority().until_hanging(1).await;
     daemon.kill().await;
 
     let daemon = a_box.start(&[NAME]).await;
@@ -338,7 +348,7 @@ async fn only_so_many_orders_run_at_a_time_and_one_for_a_name() {
     let hosts: Vec<_> = names.iter().map(String::as_str).collect();
     a_box.authority().script(vec![Scripted::Hang; ORDERS_MAX]);
     let daemon = a_box.start(&hosts).await;
-    a_box.authority().until_seen(ORDERS_MAX).await;
+    a_box.authority().until_hanging(ORDERS_MAX).await;
     daemon.routes.publish(table(&hosts));
     let last = names.last().unwrap();
     assert_eq!(daemon.until(last, |_| true).await.state, State::Waiting);

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::{AppName, Host, is_public};
-use crate::route::{Ask, Issuer, Route};
+use crate::policy::{Ask, Issuer};
+use crate::route::Route;
 
 /// What a route says of its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,12 @@ impl Wish {
     /// What this route says.
     #[must_use]
     pub fn of(route: &Route) -> Self {
-        Self { app: route.app.clone(), host: route.host.clone(), issuer: None, ask: None }
+        Self {
+            app: route.app.clone(),
+            host: route.host.clone(),
+            issuer: route.policy.issuer,
+            ask: route.policy.ask.clone(),
+        }
     }
 }
 

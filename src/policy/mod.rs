@@ -6,6 +6,7 @@
 
 mod access;
 mod balance;
+mod certificate;
 mod content;
 mod page;
 mod port;
@@ -21,6 +22,7 @@ use crate::name::{Host, PathPrefix};
 
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
+pub use certificate::{Ask, Issuer};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
 pub use page::{PageKey, PageKeyError};
 pub use port::ProxyVersion;
@@ -41,6 +43,10 @@ pub struct Policy {
     pub access: Access,
     /// Who may come in with a password; empty: everybody, without.
     pub basic_auth: Vec<Credential>,
+    /// Who signs the certificate. Default: the host says.
+    pub issuer: Option<Issuer>,
+    /// Who says whether a name may be ordered that nobody has listed. Default nobody, and none is.
+    pub ask: Option<Ask>,
     /// How much one client may ask. Default unlimited.
     pub rate_limit: Option<RateLimit>,
     /// Which pages of other origins may call the app. Default: the app answers that itself.
@@ -140,6 +146,8 @@ impl Default for Policy {
             hsts: None,
             access: Access::default(),
             basic_auth: Vec::new(),
+            issuer: None,
+            ask: None,
             rate_limit: None,
             cors: None,
             body_max: None,

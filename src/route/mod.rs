@@ -7,7 +7,6 @@
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
-mod certificate;
 mod mode;
 mod port;
 
@@ -18,7 +17,6 @@ use std::sync::Arc;
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 
-pub use certificate::{Ask, Issuer};
 pub use mode::{Canary, Maintenance, Mode, Share};
 pub use port::{PortConflict, PortRoute, find_port_conflict};
 

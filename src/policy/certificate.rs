@@ -1,4 +1,4 @@
-//! What a route says of its certificate.
+//! Who signs the certificate of a route's host, and which names it may be for.
 
 /// Who signs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

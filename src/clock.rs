@@ -1,6 +1,10 @@
 //! The wall clock, for what is shown and stored. Waiting is tokio's time.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Tells the time of day; for those whose tests have a time of their own.
+pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Milliseconds since the Unix epoch.
 #[must_use]

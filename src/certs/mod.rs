@@ -30,13 +30,13 @@ mod wanted;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::acme::{Authority, ChallengeKind, Responder};
+use crate::clock::WallClock;
 use crate::seal::BoxKey;
 use crate::store::{Store, StoreError};
 use crate::tls::{CertificateId, Chain, Vault, VaultError};
@@ -93,11 +93,8 @@ pub struct Parts {
     /// Whether a name may be ordered that nobody has listed.
     pub asker: Arc<dyn Asker>,
     /// The time of day.
-    pub clock: Clock,
+    pub clock: WallClock,
 }
-
-/// Tells the time of day.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// Why a command was not obeyed.
 #[derive(Debug, thiserror::Error)]

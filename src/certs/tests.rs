@@ -22,7 +22,7 @@ const NAME: &str = "shop.example.com";
 /// A box whose daemon can be killed and started again.
 struct TestBox {
     dir: TempDir,
-    clock: Clock,
+    clock: WallClock,
     authorities: Vec<Arc<FakeAuthority>>,
     means: Means,
     vouched: Arc<Mutex<Vec<String>>>,
@@ -75,7 +75,7 @@ impl Asker for Knows {
 impl TestBox {
     fn new() -> Self {
         let (epoch, start) = (SystemTime::now(), Instant::now());
-        let clock: Clock = Arc::new(move || epoch + start.elapsed());
+        let clock: WallClock = Arc::new(move || epoch + start.elapsed());
         let means = Means { domain: "localhost".to_owned(), has_authority: true, has_dns: false };
         let authorities = vec![Arc::new(FakeAuthority::new("first").with_clock(Arc::clone(&clock)))];
         Self { dir: tempfile::tempdir().unwrap(), clock, authorities, means, vouched: Arc::default() }

@@ -88,12 +88,16 @@ impl Name {
         if check_at < renew_at { Due::Check(check_at) } else { Due::Order(renew_at) }
     }
 
-    /// How it looks.
-    pub(super) fn view(&self, facts: &Facts<'_>) -> NameView {
+    /// How it looks; `None` if there is nothing to see, because a certificate that was brought does what this one would.
+    pub(super) fn view(&self, facts: &Facts<'_>) -> Option<NameView> {
+        let is_replaced = facts.has_own(&self.record.name);
+        if is_replaced && self.certificate.is_none() {
+            return None;
+        }
         let is_valid = self.certificate.as_ref().is_some_and(|summary| summary.not_after > facts.now);
         let is_ordering = self.work == Some(Work::Order);
         let state = match (is_valid, is_ordering) {
-            _ if self.want.is_none() => State::Unused,
+            _ if self.want.is_none() || is_replaced => State::Unused,
             (true, true) => State::Renewing,
             (true, false) => State::Valid,
             (false, true) => State::Ordering,
@@ -108,7 +112,7 @@ impl Name {
         };
         let authority = self.certificate.as_ref().and_then(|summary| summary.source.authority());
         let want = self.want.clone().unwrap_or_default();
-        NameView {
+        Some(NameView {
             name: self.record.name.clone(),
             hosts: want.hosts.into_iter().collect(),
             apps: want.apps.into_iter().collect(),
@@ -117,7 +121,7 @@ impl Name {
             certificate: self.certificate.clone(),
             problem: self.record.problem.clone(),
             next: next.filter(|at| *at > facts.now).map(millis),
-        }
+        })
     }
 
     /// The authority's word on renewing this certificate, if it has said one.

@@ -399,7 +399,7 @@ impl Task {
 
     fn publish(&self) {
         let facts = self.facts();
-        let mut views: Vec<_> = self.names.values().map(|name| name.view(&facts)).collect();
+        let mut views: Vec<_> = self.names.values().filter_map(|name| name.view(&facts)).collect();
         views.extend(self.wanted.local.iter().map(|(name, want)| NameView::local(name, want)));
         views.extend(self.own.iter().map(|summary| NameView::own(summary, &self.wanted, facts.now)));
         views.sort_by(|a, b| a.name.cmp(&b.name));

@@ -124,7 +124,7 @@ impl Daemon {
     async fn until(&self, name: &str, fits: impl Fn(&NameView) -> bool) -> NameView {
         let mut view = self.certs.watch();
         let found = view.wait_for(|all| all.iter().any(|one| one.name == name && fits(one))).await.unwrap();
-        found.iter().find(|one| one.name == name).unwrap().clone()
+        found.iter().find(|one| one.name == name && fits(one)).unwrap().clone()
     }
 
     async fn until_state(&self, name: &str, state: State) -> NameView {

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wildcard_serves_meanses_own_apps_where_dns_can_be_changed() {
+    fn one_wildcard_serves_the_boxes_own_apps_where_dns_can_be_changed() {
         let wishes = ["blog.apps.example.com", "shop.apps.example.com", "shop.example.com"].map(wish);
         let wanted = Wanted::of(&wishes, &a_box(true));
         assert_eq!(names(&wanted.public), ["*.apps.example.com", "shop.example.com"]);

@@ -106,9 +106,12 @@ impl Metrics {
     /// The counters of a route, the same ones as long as it is known. Not for the request path.
     #[must_use]
     pub fn route(&self, app: &AppName, host: &Host, path: &PathPrefix) -> Arc<RouteMetrics> {
-        let make = || RouteMetrics::new(app, host, path);
         self.with_series(|series| {
             let key = (app.clone(), host.clone(), path.clone());
+            // Routes of an app share its name.
+            let sibling = series.routes.range(..&key).next_back().filter(|((of, ..), _)| of == app);
+            let name = sibling.map_or_else(|| app.as_str().into(), |(_, kept)| Arc::clone(kept.metrics.shared_app()));
+            let make = || RouteMetrics::new(name, host, path);
             fetch(&mut series.routes, key, limits::ROUTES_MAX, &mut series.left_out, make)
         })
     }

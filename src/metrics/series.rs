@@ -12,18 +12,22 @@ use crate::name::{AppName, Host, InstanceId, PathPrefix, ReleaseId, Slot};
 pub const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "499", "5xx"];
 
 /// What is counted of one route.
+///
+/// What every request adds to comes first and together, in two cache lines: on a box with thousands of routes each request finds
+/// another one's.
 #[derive(Debug)]
+#[repr(C)]
 pub struct RouteMetrics {
     app: Arc<str>,
-    /// Host and path as one: `shop.example.com/api`.
-    route: Arc<str>,
     begun: Counter,
     ended: [Counter; STATUSES.len()],
+    bytes_out: Counter,
     latency: Histogram,
     bytes_in: Counter,
-    bytes_out: Counter,
     retries: Counter,
     held: Counter,
+    /// Host and path as one: `shop.example.com/api`.
+    route: Arc<str>,
 }
 
 /// What is counted of one upstream.
@@ -42,17 +46,18 @@ pub struct UpstreamMetrics {
 // === impl RouteMetrics ===
 
 impl RouteMetrics {
-    pub(super) fn new(app: &AppName, host: &Host, path: &PathPrefix) -> Self {
+    /// `app` is the app's name.
+    pub(super) fn new(app: Arc<str>, host: &Host, path: &PathPrefix) -> Self {
         Self {
-            app: app.as_str().into(),
-            route: format!("{host}{path}").into(),
+            app,
             begun: Counter::default(),
             ended: Default::default(),
+            bytes_out: Counter::default(),
             latency: Histogram::default(),
             bytes_in: Counter::default(),
-            bytes_out: Counter::default(),
             retries: Counter::default(),
             held: Counter::default(),
+            route: format!("{host}{path}").into(),
         }
     }
 
@@ -99,6 +104,11 @@ impl RouteMetrics {
         // Ends first: a request that ends in between is then one too many, never one too few.
         let ended: u64 = self.ended.iter().map(Counter::get).sum();
         self.begun.get().saturating_sub(ended)
+    }
+
+    /// The name of the app, to be shared by its other routes.
+    pub(super) fn shared_app(&self) -> &Arc<str> {
+        &self.app
     }
 
     pub(super) fn sample(&self) -> RouteSample {

@@ -25,11 +25,12 @@ pub const BOUNDS: [Duration; 14] = [
 
 const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// A histogram that many threads add to.
+/// A histogram that many threads add to. The sum is beside the buckets of short times, which most are.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
     sum_micros: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
 }
 
 /// A histogram as it was at one moment.

@@ -1,7 +1,7 @@
 //! The counters of one route, and of one upstream.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::Histogram;
@@ -12,18 +12,22 @@ use crate::name::{AppName, Host, InstanceId, PathPrefix, ReleaseId, Slot};
 pub const STATUSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "499", "5xx"];
 
 /// What is counted of one route.
+///
+/// What every request adds to comes first and together, in two cache lines: on a box with thousands of routes each request finds
+/// another one's.
 #[derive(Debug)]
+#[repr(C)]
 pub struct RouteMetrics {
     app: Arc<str>,
-    /// Host and path as one: `shop.example.com/api`.
-    route: Arc<str>,
     begun: Counter,
     ended: [Counter; STATUSES.len()],
+    bytes_out: Counter,
     latency: Histogram,
     bytes_in: Counter,
-    bytes_out: Counter,
     retries: Counter,
     held: Counter,
+    /// Host and path as one: `shop.example.com/api`.
+    route: Arc<str>,
 }
 
 /// What is counted of one upstream.
@@ -37,22 +41,24 @@ pub struct UpstreamMetrics {
     failures: Counter,
     ejections: Counter,
     in_flight: AtomicU64,
+    is_ejected: AtomicBool,
 }
 
 // === impl RouteMetrics ===
 
 impl RouteMetrics {
-    pub(super) fn new(app: &AppName, host: &Host, path: &PathPrefix) -> Self {
+    /// `app` is the app's name.
+    pub(super) fn new(app: Arc<str>, host: &Host, path: &PathPrefix) -> Self {
         Self {
-            app: app.as_str().into(),
-            route: format!("{host}{path}").into(),
+            app,
             begun: Counter::default(),
             ended: Default::default(),
+            bytes_out: Counter::default(),
             latency: Histogram::default(),
             bytes_in: Counter::default(),
-            bytes_out: Counter::default(),
             retries: Counter::default(),
             held: Counter::default(),
+            route: format!("{host}{path}").into(),
         }
     }
 
@@ -101,6 +107,11 @@ impl RouteMetrics {
         self.begun.get().saturating_sub(ended)
     }
 
+    /// The name of the app, to be shared by its other routes.
+    pub(super) fn shared_app(&self) -> &Arc<str> {
+        &self.app
+    }
+
     pub(super) fn sample(&self) -> RouteSample {
         RouteSample {
             app: Arc::clone(&self.app),
@@ -129,6 +140,7 @@ impl UpstreamMetrics {
             failures: Counter::default(),
             ejections: Counter::default(),
             in_flight: AtomicU64::new(0),
+            is_ejected: AtomicBool::new(false),
         }
     }
 
@@ -158,9 +170,10 @@ impl UpstreamMetrics {
         &self.ejections
     }
 
-    /// Notes how many requests it has now; whoever counts them does so before a snapshot is taken.
-    pub fn set_in_flight(&self, count: usize) {
-        self.in_flight.store(count as u64, Ordering::Relaxed);
+    /// Notes how many requests it has now, and whether it is left alone; whoever knows does so before a snapshot is taken.
+    pub fn set_now(&self, in_flight: usize, is_ejected: bool) {
+        self.in_flight.store(in_flight as u64, Ordering::Relaxed);
+        self.is_ejected.store(is_ejected, Ordering::Relaxed);
     }
 
     pub(super) fn sample(&self) -> UpstreamSample {
@@ -173,6 +186,7 @@ impl UpstreamMetrics {
             failures: self.failures.get(),
             ejections: self.ejections.get(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
+            is_ejected: self.is_ejected.load(Ordering::Relaxed),
         }
     }
 }

@@ -64,20 +64,20 @@ impl Claim {
     }
 
     fn with(guard: InFlight, found: Found<'_>, to: Address<'_>, headers: &HeaderMap) -> Self {
-        let (route, policy) = (found.route, &found.route.policy);
+        let policy = found.policy();
         if policy.retries > 0 {
-            found.state.budget().count();
+            found.state().budget().count();
         }
         let cookie = if policy.balance == Balance::Sticky {
             let token = guard.upstream().token();
             let is_known = to.client(headers).cookies(STICKY_COOKIE).any(|cookie| cookie == token.as_str());
-            (!is_known).then(|| token.set_cookie(&route.path, to.is_tls))
+            (!is_known).then(|| token.set_cookie(&found.route.path, to.is_tls))
         } else {
             None
         };
         Self {
             guard,
-            strip: stripped(route),
+            strip: stripped(found),
             timeouts: policy.timeouts,
             retries: policy.retries,
             protocol: policy.protocol,
@@ -198,7 +198,7 @@ impl Proxy {
     ) -> Option<Claim> {
         let live = self.0.routes.load();
         let found = live.find(to.host, to.path)?;
-        if !found.state.budget().withdraw() {
+        if !found.state().budget().withdraw() {
             return None;
         }
         match self.claim_again(to, headers, Some(first)).await {
@@ -210,9 +210,13 @@ impl Proxy {
     }
 }
 
-fn stripped(route: &Route) -> usize {
-    let prefix = route.path.as_str();
-    if route.strip_prefix && prefix != "/" { prefix.len() } else { 0 }
+fn stripped(found: Found<'_>) -> usize {
+    // A plain route strips nothing, and is not looked at for that.
+    if found.guards().is_plain || !found.route.strip_prefix {
+        return 0;
+    }
+    let prefix = found.route.path.as_str();
+    if prefix == "/" { 0 } else { prefix.len() }
 }
 
 #[cfg(test)]

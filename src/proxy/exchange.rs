@@ -165,7 +165,7 @@ impl Peer {
         {
             return Ok(answer.map(Outbound::Plain));
         }
-        if !client.is_https && found.route.policy.https_redirect {
+        if !client.is_https && found.policy().https_redirect {
             // The ports of a proxy in front of us are its own business.
             let port = if client.is_proxied { 443 } else { proxy.config.https_port };
             let location = target::over_https(&host, port, &uri)?;

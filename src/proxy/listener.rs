@@ -96,6 +96,7 @@ impl Proxy {
             let inner = &*self.0;
             let client = addr.ip().to_canonical();
             let Some(place) = inner.clients.admit(client) else {
+                inner.routes.metrics().refused().inc();
                 debug!(%addr, "connection refused, its client has enough");
                 continue;
             };
@@ -199,13 +200,13 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
 }
 
 async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
-    let look = timeout(peer.proxy.0.config.timeouts.head, preface::look(stream));
-    match peer.shutdown.run_until_cancelled(look).await {
-        Some(Ok(Ok((stream, true)))) => {
+    let look = timeout(peer.proxy.0.config.timeouts.head, preface::look(stream, &peer.shutdown));
+    match peer.proxy.0.cut.run_until_cancelled(look).await {
+        Some(Ok(Ok(Some((stream, true))))) => {
             let patience = peer.proxy.0.config.timeouts.write;
             Box::pin(http2::run(Impatient::new(stream, patience), peer)).await;
         }
-        Some(Ok(Ok((stream, false)))) => {
+        Some(Ok(Ok(Some((stream, false))))) => {
             let (ahead, stream) = stream.into_parts();
             let (read, write) = stream.into_split();
             let write = Impatient::new(write, peer.proxy.0.config.timeouts.write);
@@ -213,7 +214,7 @@ async fn run_plain(stream: TcpStream, peer: Arc<Peer>) {
         }
         Some(Ok(Err(error))) => debug!(error = &error as &dyn std::error::Error, "connection ended"),
         Some(Err(_)) => debug!("connection said nothing for too long"),
-        None => {}
+        Some(Ok(Ok(None))) | None => {}
     }
 }
 

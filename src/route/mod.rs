@@ -7,18 +7,24 @@
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
+mod index;
 mod mode;
 mod port;
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use self::index::{HostIndex, Step};
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 
 pub use mode::{Canary, Maintenance, Mode, Share};
 pub use port::{PortConflict, PortRoute, find_port_conflict};
+
+/// How many different policies are compared with a route's to find one that is the same.
+const POLICIES_COMPARED_MAX: usize = 16;
 
 /// Host and path prefix, and the instances that answer there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,33 +83,35 @@ pub struct RouteTable {
     generation: u64,
     routes: Vec<Route>,
     ports: Vec<PortRoute>,
-    exact: HashMap<String, Vec<usize>>,
-    wildcard: HashMap<String, Vec<usize>>,
-    fallback: Vec<usize>,
+    exact: HostIndex,
+    /// By what follows the star and its dot.
+    wildcard: HostIndex,
+    fallback: Vec<Step>,
 }
 
 impl RouteTable {
     /// The table of these routes. Of two with the same host and path the first wins; [`find_conflict`] tells before.
+    ///
+    /// Routes with equal policies share one of them from now on.
     #[must_use]
-    pub fn new(generation: u64, routes: Vec<Route>) -> Self {
-        let mut table = Self { generation, routes, ..Self::default() };
-        for (index, route) in table.routes.iter().enumerate() {
-            match &route.host {
-                Host::Exact(name) => table.exact.entry(name.clone()).or_default().push(index),
-                Host::Wildcard(suffix) => table.wildcard.entry(suffix.clone()).or_default().push(index),
-                Host::Fallback => table.fallback.push(index),
+    pub fn new(generation: u64, mut routes: Vec<Route>) -> Self {
+        share_policies(&mut routes);
+        let (mut exact, mut wildcard, mut fallback) = (Vec::new(), Vec::new(), Vec::new());
+        let mut order: Vec<usize> = (0..routes.len()).collect();
+        // Longest first, so that the first match wins; the sorts are stable, so that of two equal ones the earlier does.
+        order.sort_by_key(|index| Reverse(routes[*index].path.as_str().len()));
+        for index in order {
+            let step = Step::new(index, &routes[index]);
+            match &routes[index].host {
+                Host::Exact(name) => exact.push((name.as_str(), step)),
+                Host::Wildcard(suffix) => wildcard.push((suffix.as_str(), step)),
+                Host::Fallback => fallback.push(step),
             }
         }
-        let routes = &table.routes;
-        // Longest first, so that the first match wins; the sort is stable, so that of two equal ones the earlier does.
-        let by_path_length = |index: &usize| std::cmp::Reverse(routes[*index].path.as_str().len());
-        table
-            .exact
-            .values_mut()
-            .chain(table.wildcard.values_mut())
-            .for_each(|list| list.sort_by_key(by_path_length));
-        table.fallback.sort_by_key(by_path_length);
-        table
+        exact.sort_by_key(|(name, _)| *name);
+        wildcard.sort_by_key(|(suffix, _)| *suffix);
+        let (exact, wildcard) = (HostIndex::new(&exact), HostIndex::new(&wildcard));
+        Self { generation, routes, ports: Vec::new(), exact, wildcard, fallback }
     }
 
     /// The same table, with these TCP ports. Of two that are the same the first wins.
@@ -139,24 +147,24 @@ impl RouteTable {
     /// The route of a request and its place in [`Self::routes`]. `host` is lower case and has no port.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<(usize, &Route)> {
-        let first = |list: &Vec<usize>| {
-            list.iter()
-                .find(|index| self.routes[**index].path.matches(path))
-                .map(|index| (*index, &self.routes[*index]))
-        };
-        if let Some(list) = self.exact.get(host) {
-            return first(list);
+        if let Some(steps) = self.exact.get(host) {
+            return self.first(steps, path);
         }
-        if let Some(list) = above(host).and_then(|suffix| self.wildcard.get(suffix)) {
-            return first(list);
+        if let Some(steps) = above(host).and_then(|suffix| self.wildcard.get(suffix)) {
+            return self.first(steps, path);
         }
-        first(&self.fallback)
+        self.first(self.fallback.iter().copied(), path)
     }
 
     /// Whether any route names this host, by itself or by a wildcard.
     #[must_use]
     pub fn serves(&self, host: &str) -> bool {
-        self.exact.contains_key(host) || above(host).is_some_and(|suffix| self.wildcard.contains_key(suffix))
+        self.exact.contains(host) || above(host).is_some_and(|suffix| self.wildcard.contains(suffix))
+    }
+
+    fn first(&self, mut steps: impl Iterator<Item = Step>, path: &str) -> Option<(usize, &Route)> {
+        let index = steps.find_map(|step| step.matching(&self.routes, path))?;
+        Some((index, &self.routes[index]))
     }
 }
 
@@ -185,6 +193,21 @@ pub fn find_conflict<'r>(
         }
     }
     Ok(())
+}
+
+/// Lets routes with equal policies share one: most routes of a box have the same, and a request finds it in a cache then. What
+/// is compared are the policies that were met last.
+fn share_policies(routes: &mut [Route]) {
+    let mut met: VecDeque<Arc<Policy>> = VecDeque::new();
+    for route in routes {
+        if let Some(at) = met.iter().position(|policy| *policy == route.policy) {
+            met.swap(0, at);
+        } else {
+            met.truncate(POLICIES_COMPARED_MAX - 1);
+            met.push_front(Arc::clone(&route.policy));
+        }
+        route.policy = Arc::clone(&met[0]);
+    }
 }
 
 /// What a wildcard would have after its star to name this host.
@@ -240,6 +263,17 @@ mod tests {
         let routes = [("api", "h", "/api"), ("any", "*", "/")];
         check(&routes, "h", "/other", None);
         check(&routes, "elsewhere", "/other", Some("any"));
+    }
+
+    #[test]
+    fn equal_policies_are_one() {
+        let strict = || Arc::new(Policy { body_max: Some(1), ..Policy::default() });
+        let mut routes: Vec<_> = ["a", "b", "c", "d"].map(|host| route("app", host, "/")).into();
+        (routes[1].policy, routes[3].policy) = (strict(), strict());
+        let table = RouteTable::new(1, routes.clone());
+        assert_eq!(table.routes(), routes);
+        let policies: Vec<_> = table.routes().iter().map(|route| Arc::as_ptr(&route.policy)).collect();
+        assert_eq!((policies[0], policies[1]), (policies[2], policies[3]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! that a quiet route has its retries, too. Requests are only counted; the clock is looked at once in sixteen of them, to note
 //! where the count stood in each second, and at every retry.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
@@ -26,6 +27,12 @@ pub struct RetryBudget {
     requests: AtomicU64,
     /// How many retries were allowed, for the metrics.
     retries: AtomicU64,
+    /// Made at the first look, and apart: most requests count and do not look.
+    window: OnceLock<Box<Window>>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
     /// For each second that was looked at: the second + 1 in the upper half, the count of requests at its first look in the
     /// lower.
     marks: [AtomicU64; MARKS],
@@ -39,29 +46,29 @@ impl RetryBudget {
             since: Instant::now(),
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            marks: Default::default(),
-            spent: Default::default(),
+            window: OnceLock::new(),
         }
     }
 
     /// Counts a request that may have to be sent again.
     pub fn count(&self) {
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        if count.is_multiple_of(REQUESTS_PER_LOOK) {
-            self.mark(self.second(), count);
+        // Not at the very first: a route that hardly anybody asks needs no window.
+        if count % REQUESTS_PER_LOOK == REQUESTS_PER_LOOK - 1 {
+            self.window().mark(self.second(), count);
         }
     }
 
     /// Takes one retry out of the budget; false when it is used up.
     #[must_use]
     pub fn withdraw(&self) -> bool {
-        let now = self.second();
+        let (now, window) = (self.second(), self.window());
         let count = self.requests.load(Ordering::Relaxed);
         let is_recent = |second: u64| second <= now && now - second < WINDOW_SECONDS;
-        let oldest = entries(&self.marks).filter(|(second, _)| is_recent(*second)).min();
+        let oldest = entries(&window.marks).filter(|(second, _)| is_recent(*second)).min();
         // No mark in the window: fewer requests than one looks at.
         let requests = oldest.map_or(0, |(_, at)| u64::from((count as u32).wrapping_sub(at)));
-        let spent: u64 = entries(&self.spent)
+        let spent: u64 = entries(&window.spent)
             .filter(|(second, _)| is_recent(*second))
             .map(|(_, count)| u64::from(count))
             .sum();
@@ -69,7 +76,7 @@ impl RetryBudget {
             return false;
         }
         self.retries.fetch_add(1, Ordering::Relaxed);
-        self.spend(now);
+        window.spend(now);
         true
     }
 
@@ -83,6 +90,12 @@ impl RetryBudget {
         self.since.elapsed().as_secs()
     }
 
+    fn window(&self) -> &Window {
+        self.window.get_or_init(Box::default)
+    }
+}
+
+impl Window {
     fn mark(&self, now: u64, count: u64) {
         let mark = &self.marks[now as usize % MARKS];
         if mark.load(Ordering::Relaxed) >> 32 != now + 1 {

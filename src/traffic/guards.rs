@@ -16,6 +16,8 @@ use crate::route::{Mode, Route};
 pub struct Guards {
     /// Whether the proxy does nothing with the route's requests but forward them: the one branch of a route without a policy.
     pub is_plain: bool,
+    /// Whether requests wait, because an operator paused the app.
+    pub(super) is_paused: bool,
     /// What must be remembered, if something must.
     pub memory: Arc<Memory>,
 }
@@ -31,12 +33,9 @@ pub struct Memory {
 
 impl Guards {
     /// The guards of these routes, with the memory of the same routes before.
-    pub(super) fn of(routes: &[Route], old_routes: &[Route], old: &[Self]) -> Vec<Self> {
-        let before: HashMap<(&Host, &PathPrefix), (&Route, &Self)> = old_routes
-            .iter()
-            .zip(old)
-            .map(|(route, old)| ((&route.host, &route.path), (route, old)))
-            .collect();
+    pub(super) fn of<'g>(routes: &[Route], old: impl Iterator<Item = (&'g Route, &'g Self)>) -> Vec<Self> {
+        let before: HashMap<(&Host, &PathPrefix), (&Route, &Self)> =
+            old.map(|(route, guards)| ((&route.host, &route.path), (route, guards))).collect();
         let nothing = Arc::<Memory>::default();
         let guards = routes.iter().map(|route| {
             let policy = &*route.policy;
@@ -53,7 +52,7 @@ impl Guards {
                     })
                     .map_or_else(|| Arc::new(Memory::of(route)), |(_, old)| Arc::clone(&old.memory))
             };
-            Self { is_plain, memory }
+            Self { is_plain, is_paused: matches!(route.mode, Mode::Paused { .. }), memory }
         });
         guards.collect()
     }

@@ -41,6 +41,7 @@ use tokio::sync::watch;
 use self::line::Line;
 use crate::metrics::{Metrics, RouteMetrics, Snapshot};
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType};
+use crate::policy::Policy;
 use crate::route::{self, Route, RouteTable};
 
 pub use budget::RetryBudget;
@@ -88,31 +89,33 @@ pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
     targets: Vec<Target>,
-    /// Parallel to the table's routes.
-    guards: Vec<Guards>,
 }
 
-/// What a route has beside what the table says.
+/// What a request of a route needs, all in one cache line: on a box with thousands of routes each request finds another one,
+/// and waits for every line that it looks at. So an ordinary request reads nothing of the [`Route`] itself.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Target {
-    /// Parallel to the route's upstreams.
-    upstreams: Vec<Arc<Upstream>>,
+    upstreams: Upstreams,
+    policy: Arc<Policy>,
     state: Arc<RouteState>,
     metrics: Arc<RouteMetrics>,
+    guards: Guards,
+}
+
+/// The upstreams of a route, parallel to those of the table. A lone one, which most routes have, is found without a detour.
+#[derive(Debug)]
+enum Upstreams {
+    One([Arc<Upstream>; 1]),
+    Any(Box<[Arc<Upstream>]>),
 }
 
 /// A route with what is needed to choose among its upstreams; borrowed from a [`Live`].
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'l> {
-    /// The route.
+    /// The route, whose policy is sooner found by [`Self::policy`].
     pub route: &'l Route,
-    /// What is remembered of it, the same from table to table.
-    pub state: &'l Arc<RouteState>,
-    /// What is counted of its requests.
-    pub metrics: &'l Arc<RouteMetrics>,
-    /// What its guards remember.
-    pub guards: &'l Guards,
-    upstreams: &'l [Arc<Upstream>],
+    target: &'l Target,
 }
 
 // === impl Routes ===
@@ -139,15 +142,18 @@ impl Routes {
     /// Makes this the table that every later request sees.
     pub fn publish(&self, table: RouteTable) {
         let mut known = self.lock();
+        let old = self.load();
+        let old_guards = old.targets.iter().map(|target| &target.guards);
+        let guards = Guards::of(table.routes(), old.table.routes().iter().zip(old_guards));
         let mut before = std::mem::take(&mut known.states);
         let mut targets = Vec::with_capacity(table.routes().len());
-        for route in table.routes() {
+        for (route, guards) in table.routes().iter().zip(guards) {
             let key = (route.app.clone(), route.host.clone(), route.path.clone());
             let state = before.remove(&key).unwrap_or_else(|| Arc::new(RouteState::new()));
             known.states.insert(key, Arc::clone(&state));
-            let upstreams = known.pair(route, &self.metrics, &self.sticky);
+            let upstreams = known.pair(route, &self.metrics, &self.sticky).into();
             let metrics = self.metrics.route(&route.app, &route.host, &route.path);
-            targets.push(Target { upstreams, state, metrics });
+            targets.push(Target { upstreams, policy: Arc::clone(&route.policy), state, metrics, guards });
         }
         // One that routes lead to, too, is there already: what is counted on either is drained together.
         for port in table.ports() {
@@ -161,10 +167,8 @@ impl Routes {
         // The upstreams of an app that was taken down hold on to their line.
         known.lines.retain(|_, line| Arc::strong_count(line) > 1);
         drop(known);
-        let old = self.load();
         start_slowly(&old, &targets);
-        let guards = Guards::of(table.routes(), old.table.routes(), &old.guards);
-        let live = Arc::new(Live { table, targets, guards });
+        let live = Arc::new(Live { table, targets });
         self.newest.store(Arc::clone(&live));
         self.live.send_replace(live);
     }
@@ -197,7 +201,7 @@ impl Routes {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         for upstream in self.lock().upstreams.values() {
-            upstream.metrics().set_in_flight(upstream.in_flight());
+            upstream.metrics().set_now(upstream.in_flight(), upstream.is_ejected());
         }
         self.metrics.snapshot()
     }
@@ -231,8 +235,59 @@ impl Live {
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Found<'_>> {
         let (index, route) = self.table.find(host, path)?;
-        let Target { upstreams, state, metrics } = &self.targets[index];
-        Some(Found { route, state, metrics, guards: &self.guards[index], upstreams })
+        Some(Found { route, target: &self.targets[index] })
+    }
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    fn as_slice(&self) -> &[Arc<Upstream>] {
+        match self {
+            Self::One(one) => one,
+            Self::Any(any) => any,
+        }
+    }
+}
+
+impl From<Vec<Arc<Upstream>>> for Upstreams {
+    fn from(upstreams: Vec<Arc<Upstream>>) -> Self {
+        match <[_; 1]>::try_from(upstreams) {
+            Ok(one) => Self::One(one),
+            Err(any) => Self::Any(any.into()),
+        }
+    }
+}
+
+// === impl Found ===
+
+impl<'l> Found<'l> {
+    /// The policy of the route.
+    #[must_use]
+    pub fn policy(&self) -> &'l Policy {
+        &self.target.policy
+    }
+
+    /// What is remembered of the route, the same from table to table.
+    #[must_use]
+    pub fn state(&self) -> &'l Arc<RouteState> {
+        &self.target.state
+    }
+
+    /// What is counted of its requests.
+    #[must_use]
+    pub fn metrics(&self) -> &'l Arc<RouteMetrics> {
+        &self.target.metrics
+    }
+
+    /// What its guards remember, and whether it has any.
+    #[must_use]
+    pub fn guards(&self) -> &'l Guards {
+        &self.target.guards
+    }
+
+    fn upstreams(&self) -> &'l [Arc<Upstream>] {
+        self.target.upstreams.as_slice()
     }
 }
 
@@ -278,8 +333,10 @@ impl Known {
 /// Lets upstreams that the table before did not have start slowly, where there are others that it had.
 fn start_slowly(before: &Live, targets: &[Target]) {
     let had: HashSet<_> =
-        before.targets.iter().flat_map(|target| &target.upstreams).map(Arc::as_ptr).collect();
-    for upstreams in targets.iter().map(|target| &target.upstreams).filter(|upstreams| upstreams.len() > 1) {
+        before.targets.iter().flat_map(|target| target.upstreams.as_slice()).map(Arc::as_ptr).collect();
+    for upstreams in
+        targets.iter().map(|target| target.upstreams.as_slice()).filter(|upstreams| upstreams.len() > 1)
+    {
         let is_new = |upstream: &&Arc<Upstream>| !had.contains(&Arc::as_ptr(upstream));
         if !upstreams.iter().all(|upstream| is_new(&upstream)) {
             upstreams.iter().filter(is_new).for_each(|upstream| upstream.start_slowly());

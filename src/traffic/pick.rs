@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::name::InstanceId;
 use crate::policy::Balance;
-use crate::route::{Canary, Mode};
+use crate::route::Canary;
 
 use super::client::Client;
 use super::health::FULL_SHARE;
@@ -57,16 +57,16 @@ impl Found<'_> {
     ///
     /// [`Refusal`] says why there is none.
     pub fn pick(&self, client: &Client<'_>, except: Option<&InstanceId>) -> Result<InFlight, Refusal> {
-        if matches!(self.route.mode, Mode::Paused { .. }) {
+        if self.guards().is_paused {
             return Err(Refusal::Paused);
         }
-        if let [only] = self.upstreams {
+        if let [only] = self.upstreams() {
             let is_wanted = except != Some(only.instance());
             return if is_wanted { self.claim(only) } else { Err(Refusal::NotReady) };
         }
         let choice = Choice { found: *self, client: *client, except, is_canary: None, with_ejected: false };
         let group = self.route.canary.as_ref().map(|canary| Group::of(canary, client));
-        if self.route.policy.balance == Balance::Sticky
+        if self.policy().balance == Balance::Sticky
             && let Some(claim) = choice.former(group)
         {
             return Ok(claim);
@@ -93,12 +93,12 @@ impl Found<'_> {
     /// [`Self::pick`] once more after that: a place may have become free in between.
     #[must_use]
     pub fn join_line(&self) -> Option<Place> {
-        let policy = &self.route.policy;
-        self.upstreams.first()?.line().join(policy.upstream_requests_max?, policy.queue.max)
+        let policy = self.policy();
+        self.upstreams().first()?.line().join(policy.upstream_requests_max?, policy.queue.max)
     }
 
     fn claim(&self, upstream: &std::sync::Arc<Upstream>) -> Result<InFlight, Refusal> {
-        match self.route.policy.upstream_requests_max {
+        match self.policy().upstream_requests_max {
             None => upstream.claim().ok_or(Refusal::NotReady),
             Some(max) => upstream.claim_below(max),
         }
@@ -138,14 +138,14 @@ impl Choice<'_> {
         let choice = Choice { is_canary: asked_for, ..*self };
         cookies.find_map(|cookie| {
             let index =
-                self.found.upstreams.iter().position(|upstream| upstream.token().as_str() == cookie)?;
-            if choice.fits(index) { self.found.claim(&self.found.upstreams[index]).ok() } else { None }
+                self.found.upstreams().iter().position(|upstream| upstream.token().as_str() == cookie)?;
+            if choice.fits(index) { self.found.claim(&self.found.upstreams()[index]).ok() } else { None }
         })
     }
 
     fn claim(&self) -> Result<InFlight, Refusal> {
-        let upstreams = self.found.upstreams;
-        let first = match self.found.route.policy.balance {
+        let upstreams = self.found.upstreams();
+        let first = match self.found.policy().balance {
             Balance::Least | Balance::Sticky => self.less_busy(),
             Balance::RoundRobin => self.next(),
             Balance::ClientIp => self.of_client(),
@@ -170,7 +170,7 @@ impl Choice<'_> {
 
     /// Of two at random the one with fewer requests in flight; of equals, which is the first of two random ones, either.
     fn less_busy(&self) -> Option<usize> {
-        let upstreams = self.found.upstreams;
+        let upstreams = self.found.upstreams();
         if upstreams.len() < 2 {
             return None;
         }
@@ -196,7 +196,7 @@ impl Choice<'_> {
             // Nobody's turn is used up.
             return None;
         }
-        let turn = self.found.state.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = self.found.state().turn.fetch_add(1, Ordering::Relaxed);
         let index = self.nth(turn % count)?;
         if self.passes_over(index) { self.nth(turn.wrapping_add(1) % count) } else { Some(index) }
     }
@@ -205,10 +205,10 @@ impl Choice<'_> {
     /// starts slowly has first a few of its clients, then all.
     fn of_client(&self) -> Option<usize> {
         let client = random::hash_ip(self.client.ip);
-        let weight = |index: &usize| random::mix(self.found.upstreams[*index].seed() ^ client);
-        let fitting = || (0..self.found.upstreams.len()).filter(|index| self.fits(*index));
+        let weight = |index: &usize| random::mix(self.found.upstreams()[*index].seed() ^ client);
+        let fitting = || (0..self.found.upstreams().len()).filter(|index| self.fits(*index));
         let is_open = |index: &usize| {
-            let share = self.found.upstreams[*index].share();
+            let share = self.found.upstreams()[*index].share();
             share == FULL_SHARE || random::mix(weight(index)) % u64::from(FULL_SHARE) < u64::from(share)
         };
         fitting().filter(is_open).max_by_key(weight).or_else(|| fitting().max_by_key(weight))
@@ -216,26 +216,26 @@ impl Choice<'_> {
 
     /// Whether an upstream that starts slowly leaves this turn to another.
     fn passes_over(&self, index: usize) -> bool {
-        let share = self.found.upstreams[index].share();
+        let share = self.found.upstreams()[index].share();
         share < FULL_SHARE && !self.with_ejected && random::below(FULL_SHARE) >= share
     }
 
     fn count(&self) -> usize {
-        (0..self.found.upstreams.len()).filter(|index| self.fits(*index)).count()
+        (0..self.found.upstreams().len()).filter(|index| self.fits(*index)).count()
     }
 
     fn nth(&self, n: usize) -> Option<usize> {
-        (0..self.found.upstreams.len()).filter(|index| self.fits(*index)).nth(n)
+        (0..self.found.upstreams().len()).filter(|index| self.fits(*index)).nth(n)
     }
 
     /// Whether the upstream is in question and has room.
     fn fits(&self, index: usize) -> bool {
-        let has_room = |max: u32| self.found.upstreams[index].in_flight() < max as usize;
-        self.is_in_question(index) && self.found.route.policy.upstream_requests_max.is_none_or(has_room)
+        let has_room = |max: u32| self.found.upstreams()[index].in_flight() < max as usize;
+        self.is_in_question(index) && self.found.policy().upstream_requests_max.is_none_or(has_room)
     }
 
     fn is_in_question(&self, index: usize) -> bool {
-        let upstream = &self.found.upstreams[index];
+        let upstream = &self.found.upstreams()[index];
         let is_on_side = |is_canary: bool| {
             let release = self.found.route.upstreams[index].release;
             self.found.route.canary.as_ref().is_some_and(|canary| canary.release == release) == is_canary

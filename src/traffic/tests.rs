@@ -122,7 +122,7 @@ fn an_upstream_tried_in_vain_is_not_picked_again() {
 #[test]
 fn the_state_of_a_route_is_kept_as_long_as_the_route_is_there() {
     let routes = Routes::new();
-    let state = || Arc::clone(routes.load().find("blog.localhost", "/").unwrap().state);
+    let state = || Arc::clone(routes.load().find("blog.localhost", "/").unwrap().state());
     routes.publish(table(1, &[1]));
     let first = state();
     routes.publish(table(2, &[2]));

@@ -47,7 +47,7 @@ async fn retries_are_a_share_of_the_requests() {
         failed += u64::from(proxy.send(get(BLOG, "/")).await.status == 502);
     }
     let live = proxy.routes.load();
-    let retries = live.find(BLOG, "/").unwrap().state.budget().retries();
+    let retries = live.find(BLOG, "/").unwrap().state().budget().retries();
     assert!(failed > 0, "{retries} retries");
     assert_eq!(app.seen().len() as u64, 400 - failed, "each request is answered once, or fails");
     assert!(retries >= 30, "{retries}: a few are always allowed");

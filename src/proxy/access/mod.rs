@@ -140,9 +140,9 @@ impl Entry {
 
     /// Notes the route that the request takes: counts it there, and has the line say what the route wants it to.
     pub(super) fn routed(&mut self, found: Found<'_>, path: &str, headers: &HeaderMap) {
-        found.metrics.begin();
-        self.route = Some(Arc::clone(found.metrics));
-        let Logging { exclude, headers: captured, mask } = &found.route.policy.logging;
+        found.metrics().begin();
+        self.route = Some(Arc::clone(found.metrics()));
+        let Logging { exclude, headers: captured, mask } = &found.policy().logging;
         if self.head.is_empty() {
             return;
         }

@@ -30,6 +30,10 @@ use super::target;
 
 /// The longest prefix that is believed.
 const PREFIX_BYTES_MAX: usize = 256;
+/// What `Forwarded` has beside one address and the host.
+const FORWARDED_BYTES: usize = "for=\"[]\";host=\"\";proto=https".len();
+/// Why what is built here can be a header's value.
+const VISIBLE: &str = "addresses, a routed host and a scheme are visible ASCII";
 
 /// Whom the proxy believes what they say of their clients. Default nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -206,8 +210,9 @@ fn chain(hops: &[IpAddr], peer: IpAddr) -> HeaderValue {
 
 /// `Forwarded` (RFC 7239, 4), with an element for each address: what is known of the client is said of the first.
 fn forwarded(chain: &HeaderValue, host: &HeaderValue, scheme: &str) -> HeaderValue {
-    let mut text = String::new();
-    for hop in chain.to_str().unwrap_or_default().split(", ") {
+    let (chain, host) = (chain.to_str().unwrap_or_default(), host.to_str().unwrap_or_default());
+    let mut text = String::with_capacity(chain.len() + host.len() + FORWARDED_BYTES);
+    for hop in chain.split(", ") {
         let is_first = text.is_empty();
         text.push_str(if is_first { "for=" } else { ", for=" });
         // A colon is no part of a token.
@@ -216,12 +221,13 @@ fn forwarded(chain: &HeaderValue, host: &HeaderValue, scheme: &str) -> HeaderVal
         text.push_str(hop);
         text.push_str(if is_v6 { "]\"" } else { "" });
         if is_first {
-            let host = host.to_str().unwrap_or_default();
             let quote = if host.contains([':', '[']) { "\"" } else { "" };
-            write!(text, ";host={quote}{host}{quote};proto={scheme}").expect("memory takes it");
+            for part in [";host=", quote, host, quote, ";proto=", scheme] {
+                text.push_str(part);
+            }
         }
     }
-    value(&text)
+    HeaderValue::try_from(text).expect(VISIBLE)
 }
 
 /// The header's value as text, when there is exactly one.
@@ -244,7 +250,7 @@ fn is_prefix(prefix: &HeaderValue) -> bool {
 }
 
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("addresses, a routed host and a scheme are visible ASCII")
+    HeaderValue::from_str(text).expect(VISIBLE)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Visit {
         arrival: Arrival<'_>,
         request: &Request<Inbound>,
     ) -> Option<Box<Self>> {
-        if found.guards.is_plain {
+        if found.guards().is_plain {
             return None;
         }
         let (route, headers) = (found.route, request.headers());
@@ -97,7 +97,7 @@ impl Visit {
         };
         let is_stripped = route.strip_prefix && route.path.as_str() != "/";
         Some(Box::new(Self {
-            memory: Arc::clone(&found.guards.memory),
+            memory: Arc::clone(&found.guards().memory),
             maintenance,
             prefix: is_stripped.then(|| route.path.as_str().into()),
             client: arrival.client,

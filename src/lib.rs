@@ -99,7 +99,8 @@
 //! | `store/` | apps, releases, phases, what commands have set, the key of sticky cookies, the last route table | [`store`] |
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
-//! | `ca/` | `ca.key` (0600) and `ca.crt`, made once | [`tls`] |
+//! | `box.key` | seals keys and secrets at rest (0600), made once | [`seal`] |
+//! | `ca/` | `ca.key` (0600, sealed with the box's key) and `ca.crt`, made once | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |

@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Doctor,
     /// Have this machine trust the box's certificates
     Trust(TrustArgs),
+    /// Have this machine trust the box's certificates no more
+    Untrust(UntrustArgs),
     /// Print a completion script
     Completions {
         /// The shell that it is for
@@ -364,12 +366,25 @@ pub(crate) struct ServerArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustArgs {
-    /// Only print the CA's certificate
-    #[arg(long, conflicts_with = "remove")]
+    /// Another box, such as `http://192.168.1.7`, or a file with its certificate [default: this machine's box]
+    #[arg(value_name = "BOX")]
+    pub(crate) from: Option<String>,
+    /// Only print the CA's certificate; with `--json` its fingerprint, too
+    #[arg(long, conflicts_with_all = ["remove", "fingerprint"])]
     pub(crate) print: bool,
-    /// Take the certificate out again
+    /// Trust a certificate of this fingerprint alone, and do not ask
+    #[arg(long, value_name = "SHA256", conflicts_with = "remove")]
+    pub(crate) fingerprint: Option<String>,
+    /// Take the certificate out again: as `minipaas untrust`
     #[arg(long, visible_alias = "untrust")]
     pub(crate) remove: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UntrustArgs {
+    /// Another box, such as `http://192.168.1.7`, or a file with its certificate [default: this machine's box]
+    #[arg(value_name = "BOX")]
+    pub(crate) from: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -152,6 +152,7 @@ async fn command_run(
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),
         Command::Trust(args) => trust::run(session, args).boxed(),
+        Command::Untrust(args) => trust::run_untrust(session, args).boxed(),
         Command::Completions { shell } => return completions::run(session, *shell),
         Command::Version => return completions::version(session),
         Command::StaticServer(args) => return static_server::run(args).await,

@@ -27,10 +27,8 @@ use super::tunnel::Tunnel;
 use super::{Proxy, inlet, target, websocket};
 use crate::http1::Switched;
 use crate::metrics::OpenConnection;
+use crate::tls::CA_PATH;
 use crate::traffic::InFlight;
-
-/// Where the local CA's certificate is, on every host, over http.
-const CA_PATH: &str = "/.well-known/minipaas/ca.crt";
 
 /// The client's end of a connection, the same for all its requests.
 #[derive(Debug)]
@@ -144,8 +142,11 @@ impl Peer {
             *request.method_mut() = Method::GET;
         }
         let uri = request.uri().clone();
-        if !self.is_tls
-            && let Some(pem) = proxy.config.ca_pem.as_deref().filter(|_| uri.path() == CA_PATH)
+        // Before there is a route: it is the box's, whatever an app does.
+        if !is_extended
+            && uri.path() == CA_PATH
+            && matches!(*request.method(), Method::GET | Method::HEAD)
+            && let Some(pem) = proxy.config.ca_pem.as_deref()
         {
             return Ok(page::certificate(pem).map(Outbound::Plain));
         }

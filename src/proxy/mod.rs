@@ -89,7 +89,7 @@ pub struct ProxyConfig {
     pub http3: bool,
     /// The domain under which apps get their hosts, for the error pages.
     pub domain: String,
-    /// The certificate of the local CA, served at `http://<any>/.well-known/minipaas/ca.crt`.
+    /// The certificate of the local CA, served on every host at [`CA_PATH`](crate::tls::CA_PATH).
     pub ca_pem: Option<Arc<str>>,
     /// Connections of all listeners at the same time; further clients wait until one ends. Default 10,000.
     pub connections_max: usize,

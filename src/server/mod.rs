@@ -33,6 +33,7 @@ use crate::port::{ListenError, listen_at, receive_at};
 use crate::probe::NetworkProber;
 use crate::proxy::{AccessLog, Http3, Http3Error, Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
+use crate::seal::{BoxKey, SealError};
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
 use crate::traffic::Routes;
@@ -41,6 +42,8 @@ use crate::traffic::Routes;
 const FINISH_GRACE: Duration = Duration::from_secs(30);
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
 const HOME_MODE: u32 = 0o750;
+/// What seals every other secret of the box.
+const BOX_KEY_FILE: &str = "box.key";
 /// Only the owner and the group may talk to the daemon.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -50,6 +53,9 @@ pub enum ServerError {
     /// The state cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no key of the box.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// There is no local CA.
     #[error("cannot open the local CA")]
     Ca(#[from] CaError),
@@ -109,7 +115,9 @@ pub async fn run(
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
     let metrics = config.metrics.as_ref().map(|metrics| listen_at(&metrics.attempts())).transpose()?;
     let log = access_log(&config.access_log, &routes)?;
-    let ca = Arc::new(LocalCa::open_or_create(&config.home.join("ca"))?);
+    let box_key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+    let ca = LocalCa::open_or_create(&config.home.join("ca"), &box_key, &[&config.domain])?;
+    let ca = Arc::new(ca);
     let plain = CancellationToken::new();
     let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");

@@ -12,10 +12,16 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::server::ParsedCertificate;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::constraints::Constraints;
 
 /// Length of an id before it is written in hex. 48 bits tell apart any number of boxes one machine trusts,
 /// and leave room for a host name in a common name, which X.520 ends at 64 characters.
 const ID_BYTES: usize = 6;
+
+/// Where every box gives its CA's certificate to whoever asks, on every host.
+pub const CA_PATH: &str = "/.well-known/minipaas/ca.crt";
 
 const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const PEM_END: &str = "-----END CERTIFICATE-----";
@@ -87,6 +93,30 @@ impl CaCertificate {
     /// `minipaas-<id>`: what trust stores know the certificate by, as file name or nickname.
     pub fn label(&self) -> String {
         format!("minipaas-{}", self.id)
+    }
+
+    /// The name that it gives itself, and that people see in lists: its common name; empty if it has none.
+    pub fn name(&self) -> String {
+        let parsed = X509Certificate::from_der(&self.der).ok();
+        let name = parsed.and_then(|(_, parsed)| {
+            Some(parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned())
+        });
+        name.unwrap_or_default()
+    }
+
+    /// Whether it says that it may sign others.
+    pub fn is_ca(&self) -> bool {
+        X509Certificate::from_der(&self.der).is_ok_and(|(_, parsed)| parsed.is_ca())
+    }
+
+    /// What the CA may sign for; `None` for one made by an earlier version, which may sign for anything.
+    pub fn constraints(&self) -> Option<Constraints> {
+        Constraints::read(&self.der)
+    }
+
+    /// Whether clients accept what the CA signs for this host: a name in lower case, `*.` and one, or an address.
+    pub fn permits(&self, host: &str) -> bool {
+        self.constraints().is_none_or(|constraints| constraints.permits(host))
     }
 
     /// SHA-256 of the DER as upper-case hex with colons, as browsers and `openssl x509 -fingerprint` show it.

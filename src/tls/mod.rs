@@ -12,11 +12,15 @@
 mod ca;
 mod certificate;
 mod challenges;
+mod constraints;
 mod file;
+mod private;
 mod resolver;
 pub mod trust;
 
 pub use ca::{CaError, Leaf, LocalCa};
-pub use certificate::{CaCertificate, CertificateError};
+pub use certificate::{CA_PATH, CaCertificate, CertificateError};
 pub use challenges::{Challenges, HTTP01_PATH, Posted, TLS_ALPN01};
+pub use constraints::Constraints;
+pub use private::is_private;
 pub use resolver::{LeafResolver, server_config};

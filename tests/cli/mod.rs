@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
 use expect_test::expect;
+use minipaas::seal::BoxKey;
 use minipaas::tls::LocalCa;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -383,7 +384,7 @@ async fn server_is_stopped_and_waited_for() {
 #[tokio::test]
 async fn certificate_is_printed_as_it_is() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let ca = LocalCa::open_or_create(dir.path()).expect("a CA");
+    let ca = LocalCa::open_or_create(dir.path(), &BoxKey::new(&[7; 32]), &[]).expect("a CA");
     let pem = ca.certificate_pem().to_owned();
     let daemon = FakeDaemon::start([("GET /v1/ca.pem", Reply::Text(pem.clone()))]);
     let run = Folder::with([]).run(&daemon, "trust --print").await;

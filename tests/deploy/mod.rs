@@ -14,6 +14,7 @@ mod release;
 mod traffic;
 mod world;
 
+mod browser;
 mod examples;
 mod external;
 mod kill;
@@ -21,3 +22,4 @@ mod load;
 mod operations;
 mod ports;
 mod refusals;
+mod trust;

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
+use http::Method;
 use minipaas::proxy::ProxyConfig;
+use minipaas::route::Mode;
+use minipaas::tls::CA_PATH;
 
 use super::BLOG;
 use crate::support::backend::Backend;
-use crate::support::client::{Raw, get, post};
+use crate::support::client::{Client, Raw, Reply, get, post, tls};
 use crate::support::proxy::TestProxy;
 
 #[tokio::test]
@@ -79,10 +82,31 @@ async fn a_redirect_keeps_method_path_query_and_names_the_port() {
 }
 
 #[tokio::test]
-async fn the_ca_is_served_on_any_host() {
+async fn the_ca_is_served_on_any_host_and_listener() {
+    let app = Backend::replying("app").start().await;
     let ca_pem = Some(Arc::from("-----BEGIN CERTIFICATE-----"));
     let proxy = TestProxy::start(ProxyConfig { ca_pem, ..ProxyConfig::new("localhost") }).await;
-    let reply = proxy.send(get("whatever", "/.well-known/minipaas/ca.crt")).await;
-    assert_eq!(reply.header("content-type"), Some("application/x-x509-ca-cert"));
-    assert_eq!(reply.body, "-----BEGIN CERTIFICATE-----");
+    let mut route = proxy.route(BLOG, &[&app]);
+    route.mode = Mode::Maintenance(Arc::default());
+    route.policy = Arc::default();
+    proxy.publish([route]);
+    let check = |reply: Reply, body: &str| {
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("content-type")),
+            (200, Some("application/x-x509-ca-cert"))
+        );
+        assert_eq!(reply.header("content-length"), Some("27"));
+        assert_eq!(reply.body, body.to_owned());
+    };
+    for host in ["whatever", BLOG, "127.0.0.1"] {
+        check(proxy.send(get(host, CA_PATH)).await, "-----BEGIN CERTIFICATE-----");
+        let mut head = get(host, CA_PATH);
+        *head.method_mut() = Method::HEAD;
+        check(proxy.send(head).await, "");
+    }
+    let mut https = Client::over(tls(proxy.https, &proxy.root, BLOG, "http/1.1").await).await;
+    check(https.send(get(BLOG, CA_PATH)).await, "-----BEGIN CERTIFICATE-----");
+    // The app's, as whatever else is.
+    assert_eq!(https.send(post(BLOG, CA_PATH, "body")).await.status.as_u16(), 503);
+    assert_eq!(app.seen().len(), 0);
 }

@@ -2,6 +2,7 @@
 //! upstreams and clients that speak over real sockets.
 
 pub(crate) mod backend;
+pub(crate) mod chromium;
 pub(crate) mod client;
 pub(crate) mod container;
 pub(crate) mod docker;

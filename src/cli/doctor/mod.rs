@@ -58,6 +58,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
         };
         let domain = status.map_or(config.domain, |status| status.domain);
         findings.push(names(&domain, &resolve(&format!("minipaas-doctor.{domain}"))));
+        findings.extend(certificate.as_ref().map(|certificate| authority(certificate, &domain)));
         findings.push(trusted(
             certificate.map(|certificate| trust::status(&certificate, &Environment::detect())),
         ));
@@ -153,6 +154,18 @@ fn names(domain: &str, resolved: &[IpAddr]) -> Finding {
     }
 }
 
+/// What the local CA may sign for: the domain, or its certificates there are refused.
+fn authority(certificate: &CaCertificate, domain: &str) -> Finding {
+    let finding = Finding::about("ca");
+    match certificate.constraints() {
+        Some(constraints) if !constraints.permits(domain) => finding
+            .warn(format!("the local CA was made for other domains: browsers refuse what it signs for `{domain}`"))
+            .hint("for a new CA remove `ca/ca.crt` and `ca/ca.key` in the home, restart the daemon, and `minipaas trust`"),
+        Some(constraints) => finding.ok(format!("signs for {constraints}")),
+        None => finding.ok("signs for any name: it is of an earlier version".to_owned()),
+    }
+}
+
 fn trusted(outcomes: Option<Vec<Outcome>>) -> Finding {
     let finding = Finding::about("trust");
     let Some(outcomes) = outcomes else {
@@ -221,6 +234,8 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seal::BoxKey;
+    use crate::tls::LocalCa;
 
     fn status(version: &str) -> Result<Status, ClientError> {
         Ok(Status {
@@ -257,6 +272,19 @@ mod tests {
         let there = EngineStatus { version: Some("28.2".to_owned()), ..EngineStatus::default() };
         assert_eq!(engine(Some(&there)).verdict, Verdict::Ok);
         assert_eq!(engine(None).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn a_ca_of_another_domain_is_told_of() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ca = LocalCa::open_or_create(dir.path(), &BoxKey::new(&[7; 32]), &["apps.example.com"]);
+        let certificate = ca.expect("a CA").certificate().clone();
+        for domain in ["apps.example.com", "localhost"] {
+            assert_eq!(authority(&certificate, domain).verdict, Verdict::Ok, "{domain}");
+        }
+        let other = authority(&certificate, "example.org");
+        assert_eq!(other.verdict, Verdict::Warn);
+        assert!(other.hint.is_some_and(|hint| hint.starts_with("for a new CA remove `ca/ca.crt`")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
+use crate::seal::BoxKey;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,7 +33,7 @@ struct Seen {
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ca = Arc::new(LocalCa::open_or_create(dir.path()).unwrap());
+        let ca = Arc::new(LocalCa::open_or_create(dir.path(), &BoxKey::new(&[7; 32]), &[]).unwrap());
         Self { _dir: dir, ca }
     }
 

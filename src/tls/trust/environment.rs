@@ -21,6 +21,8 @@ pub struct Environment {
     pub is_root: bool,
     /// NSS's `certutil`, if it is installed.
     pub certutil: Option<PathBuf>,
+    /// The Java that the person has chosen, by `JAVA_HOME`.
+    pub java_home: Option<PathBuf>,
 }
 
 /// A user of the system, by number.
@@ -35,7 +37,7 @@ pub struct Owner {
 impl Environment {
     /// This machine and the user who started the process, also if that was through `sudo`.
     pub fn detect() -> Self {
-        Self::from_variables(PathBuf::from("/"), rustix::process::geteuid().is_root(), |name| {
+        Self::from_variables(root_directory(), rustix::process::geteuid().is_root(), |name| {
             std::env::var_os(name)
         })
     }
@@ -53,8 +55,19 @@ impl Environment {
         let certutil = std::env::split_paths(&get("PATH").unwrap_or_default())
             .map(|directory| directory.join("certutil"))
             .find(|path| path.is_file());
-        Self { root, home, owner, is_root, certutil }
+        // Root runs tools below it, and must not be led to any by somebody else.
+        let java_home = get("JAVA_HOME").map(PathBuf::from).filter(|_| owner.is_none());
+        Self { root, home, owner, is_root, certutil, java_home }
     }
+}
+
+/// The machine's root; in the tests' build that of a machine in a directory, if there is one: nobody's own store is changed.
+fn root_directory() -> PathBuf {
+    #[cfg(feature = "testing")]
+    if let Some(root) = std::env::var_os("MINIPAAS_TRUST_ROOT") {
+        return root.into();
+    }
+    PathBuf::from("/")
 }
 
 /// The home directory that `/etc/passwd` has for a user.

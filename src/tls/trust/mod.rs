@@ -1,39 +1,39 @@
 //! `minipaas trust`: puts a CA's certificate into the trust stores of this machine, and takes it out again.
 //!
-//! [`stores`] says what is there: the system's own store (Debian, Ubuntu, Alpine, Fedora, RHEL, Arch), which
-//! command-line tools use, and the NSS databases of Chromium and Firefox, which ask nobody else. Each store
-//! can look, install and remove; [`status`], [`trust()`] and [`untrust`] go through all of them, and one that
-//! cannot be used or fails never keeps the others from being done. Every operation looks first, changes only
-//! what is different, and looks again: `Installed` and `Removed` are what was seen, not what was tried. So
+//! [`stores`] says what is there: the system's own store (Debian, Ubuntu, Alpine, Fedora, RHEL, Arch, openSUSE; the keychain of
+//! macOS), which command-line tools use, the NSS databases of Chromium and Firefox, which ask nobody else, and the key stores
+//! of Java that do not follow the system's. Each store can look, install and remove; [`status`], [`trust()`] and [`untrust`]
+//! go through all of them, and one that cannot be used or fails never keeps the others from being done. Every operation looks
+//! first, changes only what is different, and looks again: `Installed` and `Removed` are what was seen, not what was tried. So
 //! it can be repeated at will, also after it was killed.
 //!
 //! Nothing but our own certificate is touched: it is known by its label, `minipaas-<id>`, in every store.
 //!
-//! Everything blocks, on disks and on the stores' own tools; async callers use `spawn_blocking`. Not here:
-//! the keychain of macOS, telling running browsers (they look when they start), and programs with a list of
-//! their own (Node, some of Python; Java's follows the system's on Debian).
+//! Everything blocks, on disks and on the stores' own tools; async callers use `spawn_blocking`. Not here: telling running
+//! browsers (they look when they start), and programs with a list of their own (Node, some of Python).
 
 mod environment;
+mod error;
+mod java;
+mod keychain;
 mod nss;
 mod system;
 mod tool;
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use thiserror::Error;
 
 use super::CaCertificate;
+use java::JavaStore;
+use keychain::Keychain;
 use nss::NssDatabase;
 use system::SystemStore;
 
 pub use environment::{Environment, Owner};
+pub use error::TrustError;
 
 /// A place where programs on this machine look up whom to trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Store(Kind);
+#[derive(Debug)]
+pub struct Store(Box<dyn Keeper>);
 
 /// What became of one store.
 #[derive(Debug)]
@@ -71,72 +71,6 @@ pub enum Change {
     },
 }
 
-/// Why a store could not be read or changed.
-#[derive(Debug, Error)]
-pub enum TrustError {
-    /// A file of the store cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A file of the store cannot be written or removed.
-    #[error("cannot change `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A tool of the store cannot be run.
-    #[error("cannot run `{}`", tool.display())]
-    Start {
-        /// The tool.
-        tool: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A tool of the store did not end in time, and was killed.
-    #[error("`{}` was still running after {}s and was killed", tool.display(), limit.as_secs())]
-    Timeout {
-        /// The tool.
-        tool: PathBuf,
-        /// How long it was given.
-        limit: Duration,
-    },
-    /// A tool of the store reported a failure.
-    #[error("`{}` failed: {output}", tool.display())]
-    Tool {
-        /// The tool.
-        tool: PathBuf,
-        /// The end of what it printed, or its exit status if it printed nothing.
-        output: String,
-    },
-    /// The store was updated without complaint, and yet it does not trust the certificate.
-    #[error("the store was updated and still does not trust `{label}`")]
-    NotInstalled {
-        /// The certificate's label.
-        label: String,
-    },
-    /// The store was updated without complaint, and yet it trusts the certificate.
-    #[error("the store was updated and still trusts `{label}`")]
-    NotRemoved {
-        /// The certificate's label.
-        label: String,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    System(SystemStore),
-    Nss(NssDatabase),
-}
-
 /// What a store has of the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
@@ -152,13 +86,36 @@ struct Obstacle {
     hint: String,
 }
 
+/// One kind of store: how to look at it and to change it. Whether that had the effect is [`Store`]'s to find out.
+trait Keeper: fmt::Debug + fmt::Display + Send {
+    /// What keeps us from looking into the store.
+    fn obstacle_to_looking(&self, _env: &Environment) -> Option<Obstacle> {
+        None
+    }
+
+    /// What keeps us from changing the store.
+    fn obstacle_to_changing(&self, env: &Environment) -> Option<Obstacle>;
+
+    fn look(&self, certificate: &CaCertificate, env: &Environment) -> Result<Presence, TrustError>;
+
+    fn install(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError>;
+
+    fn remove(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError>;
+
+    /// What to do when it fails.
+    fn failure_hint(&self) -> String;
+}
+
 /// The stores of this machine and of `env`'s home, the system's first. It only looks.
 ///
 /// Chromium's database is listed even where there is none yet: it is made when a certificate is installed.
 pub fn stores(env: &Environment) -> Vec<Store> {
-    let system = SystemStore::detect(env).map(Kind::System);
-    let nss = NssDatabase::detect(env).into_iter().map(Kind::Nss);
-    system.into_iter().chain(nss).map(Store).collect()
+    let mut found: Vec<Box<dyn Keeper>> = Vec::new();
+    found.extend(SystemStore::detect(env).map(|store| Box::new(store) as _));
+    found.extend(Keychain::detect(env).map(|store| Box::new(store) as _));
+    found.extend(NssDatabase::detect(env).into_iter().map(|store| Box::new(store) as _));
+    found.extend(JavaStore::detect(env).into_iter().map(|store| Box::new(store) as _));
+    found.into_iter().map(Store).collect()
 }
 
 /// Has every store trust `certificate`: `Installed`, `AlreadyThere`, `Skipped` or `Failed`.
@@ -174,10 +131,10 @@ pub fn untrust(certificate: &CaCertificate, env: &Environment) -> Vec<Outcome> {
 /// Says which stores trust `certificate`, changing none: `AlreadyThere`, `NotThere`, `Skipped` or `Failed`.
 pub fn status(certificate: &CaCertificate, env: &Environment) -> Vec<Outcome> {
     each_store(env, |store| {
-        if let Some(obstacle) = store.obstacle_to_looking(env) {
+        if let Some(obstacle) = store.0.obstacle_to_looking(env) {
             return Ok(obstacle.into());
         }
-        Ok(match store.look(certificate, env)? {
+        Ok(match store.0.look(certificate, env)? {
             Presence::Trusted => Change::AlreadyThere,
             Presence::Untrusted | Presence::Absent => Change::NotThere,
         })
@@ -186,20 +143,17 @@ pub fn status(certificate: &CaCertificate, env: &Environment) -> Vec<Outcome> {
 
 impl Store {
     fn install(&self, certificate: &CaCertificate, env: &Environment) -> Result<Change, TrustError> {
-        if let Some(obstacle) = self.obstacle_to_looking(env) {
+        if let Some(obstacle) = self.0.obstacle_to_looking(env) {
             return Ok(obstacle.into());
         }
-        if self.look(certificate, env)? == Presence::Trusted {
+        if self.0.look(certificate, env)? == Presence::Trusted {
             return Ok(Change::AlreadyThere);
         }
-        if let Some(obstacle) = self.obstacle_to_changing(env) {
+        if let Some(obstacle) = self.0.obstacle_to_changing(env) {
             return Ok(obstacle.into());
         }
-        match &self.0 {
-            Kind::System(store) => store.install(certificate)?,
-            Kind::Nss(database) => database.install(certificate, env)?,
-        }
-        match self.look(certificate, env)? {
+        self.0.install(certificate, env)?;
+        match self.0.look(certificate, env)? {
             Presence::Trusted => Ok(Change::Installed),
             Presence::Untrusted | Presence::Absent => {
                 Err(TrustError::NotInstalled { label: certificate.label() })
@@ -208,62 +162,28 @@ impl Store {
     }
 
     fn remove(&self, certificate: &CaCertificate, env: &Environment) -> Result<Change, TrustError> {
-        if let Some(obstacle) = self.obstacle_to_looking(env) {
+        if let Some(obstacle) = self.0.obstacle_to_looking(env) {
             return Ok(obstacle.into());
         }
-        if self.look(certificate, env)? == Presence::Absent {
+        if self.0.look(certificate, env)? == Presence::Absent {
             return Ok(Change::NotThere);
         }
-        if let Some(obstacle) = self.obstacle_to_changing(env) {
+        if let Some(obstacle) = self.0.obstacle_to_changing(env) {
             return Ok(obstacle.into());
         }
-        match &self.0 {
-            Kind::System(store) => store.remove(certificate)?,
-            Kind::Nss(database) => database.remove(certificate, env)?,
-        }
-        match self.look(certificate, env)? {
+        self.0.remove(certificate, env)?;
+        match self.0.look(certificate, env)? {
             Presence::Absent => Ok(Change::Removed),
             Presence::Trusted | Presence::Untrusted => {
                 Err(TrustError::NotRemoved { label: certificate.label() })
             }
         }
     }
-
-    fn look(&self, certificate: &CaCertificate, env: &Environment) -> Result<Presence, TrustError> {
-        match &self.0 {
-            Kind::System(store) => store.look(certificate),
-            Kind::Nss(database) => database.look(certificate, env),
-        }
-    }
-
-    fn obstacle_to_looking(&self, env: &Environment) -> Option<Obstacle> {
-        match &self.0 {
-            Kind::System(_) => None,
-            Kind::Nss(database) => database.obstacle_to_looking(env),
-        }
-    }
-
-    fn obstacle_to_changing(&self, env: &Environment) -> Option<Obstacle> {
-        match &self.0 {
-            Kind::System(store) => store.obstacle(env),
-            Kind::Nss(database) => database.obstacle_to_changing(env),
-        }
-    }
-
-    fn failure_hint(&self) -> String {
-        match &self.0 {
-            Kind::System(store) => store.failure_hint(),
-            Kind::Nss(database) => database.failure_hint(),
-        }
-    }
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::System(store) => store.fmt(f),
-            Kind::Nss(database) => database.fmt(f),
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -276,10 +196,28 @@ impl From<Obstacle> for Change {
 fn each_store(env: &Environment, operation: impl Fn(&Store) -> Result<Change, TrustError>) -> Vec<Outcome> {
     let outcome = |store: Store| {
         let change =
-            operation(&store).unwrap_or_else(|error| Change::Failed { error, hint: store.failure_hint() });
+            operation(&store).unwrap_or_else(|error| Change::Failed { error, hint: store.0.failure_hint() });
         Outcome { store, change }
     };
     stores(env).into_iter().map(outcome).collect()
+}
+
+/// The obstacle of a store that is root's.
+fn need_root(env: &Environment) -> Option<Obstacle> {
+    (!env.is_root).then(|| Obstacle {
+        reason: "only root may change it".to_owned(),
+        hint: "run the same command with `sudo`".to_owned(),
+    })
+}
+
+/// `text` without white space: tools may write the same base64 with other line ends or lengths.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Whether the text of many certificates has this one.
+fn contains(text: &str, certificate: &CaCertificate) -> bool {
+    squeezed(text).contains(&squeezed(certificate.pem()))
 }
 
 #[cfg(test)]

@@ -8,29 +8,43 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::keychain::Keychain;
 use super::system::Distribution;
 use super::tool;
-use super::{CaCertificate, Environment, Obstacle, Presence, TrustError};
+use super::{CaCertificate, Environment, Keeper, Obstacle, Presence, TrustError};
 
 /// Trusted to issue certificates of TLS servers, and for nothing else (mail, code).
 const TRUST_FLAGS: &str = "C,,";
 
-/// Where Chromium, Chrome and their relatives look; made if it is not there.
+/// Where Chromium, Chrome and their relatives look; made if there is none.
 const CHROMIUM: &str = ".pki/nssdb";
 
-/// Where Chromium from a snap looks, if it is installed.
-const CHROMIUM_SNAP: &str = "snap/chromium/current/.pki/nssdb";
+/// Where else they look if it is there: the newer place, and those of snaps and Flatpaks.
+const OTHER_CHROMIUM: [&str; 7] = [
+    CHROMIUM_NEWER,
+    "snap/chromium/current/.pki/nssdb",
+    "snap/brave/current/.pki/nssdb",
+    ".var/app/org.chromium.Chromium/.pki/nssdb",
+    ".var/app/com.google.Chrome/.pki/nssdb",
+    ".var/app/com.brave.Browser/.pki/nssdb",
+    ".var/app/com.microsoft.Edge/.pki/nssdb",
+];
 
-/// Where Firefox keeps profiles: its own place, the newer one, and those of snap and Flatpak.
-const FIREFOX: [&str; 4] = [
+/// Where Chromium looks in a home that was never used by an older one. It prefers the older place, so that must not be made
+/// beside this one: what is in this one would be lost.
+const CHROMIUM_NEWER: &str = ".local/share/pki/nssdb";
+
+/// Where Firefox keeps profiles: its own place, the newer one, those of snap and Flatpak, and that of macOS.
+const FIREFOX: [&str; 6] = [
     ".mozilla/firefox",
     ".config/mozilla/firefox",
     "snap/firefox/common/.mozilla/firefox",
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
+    ".var/app/org.mozilla.firefox/config/mozilla/firefox",
+    "Library/Application Support/Firefox/Profiles",
 ];
 
 /// The file that makes a directory an NSS database.
@@ -52,20 +66,37 @@ enum Browser {
 impl NssDatabase {
     /// The databases in the home: Chromium's, there or not, and those of Firefox that there are.
     pub(super) fn detect(env: &Environment) -> Vec<Self> {
-        let chromium = |path| Self { browser: Browser::Chromium, directory: env.home.join(path) };
-        let snap = Some(chromium(CHROMIUM_SNAP)).filter(Self::exists);
+        let chromium = |path: &str| Self { browser: Browser::Chromium, directory: env.home.join(path) };
+        let others: Vec<Self> = OTHER_CHROMIUM.into_iter().map(chromium).filter(Self::exists).collect();
+        // On macOS it takes the keychain's word.
+        let is_missed = !Keychain::is_there(env) && !chromium(CHROMIUM_NEWER).exists();
+        let own = Some(chromium(CHROMIUM)).filter(|database| is_missed || database.exists());
         let profiles = FIREFOX.iter().flat_map(|path| subdirectories(&env.home.join(path)));
         let firefox = profiles.map(|directory| Self { browser: Browser::Firefox, directory });
-        [chromium(CHROMIUM)].into_iter().chain(snap).chain(firefox.filter(Self::exists)).collect()
+        own.into_iter().chain(others).chain(firefox.filter(Self::exists)).collect()
     }
 
-    /// What keeps us from looking into the database. One that does not exist needs no tool to be empty.
-    pub(super) fn obstacle_to_looking(&self, env: &Environment) -> Option<Obstacle> {
+    fn exists(&self) -> bool {
+        self.directory.join(DATABASE_FILE).is_file()
+    }
+
+    fn certutil(&self, env: &Environment, operation: &str) -> Command {
+        let certutil = env.certutil.as_deref().unwrap_or(Path::new("certutil"));
+        let mut command = tool::as_owner(env, certutil);
+        let mut database = OsString::from("sql:");
+        database.push(&self.directory);
+        command.arg(operation).arg("-d").arg(database);
+        command
+    }
+}
+
+impl Keeper for NssDatabase {
+    /// One that does not exist needs no tool to be empty.
+    fn obstacle_to_looking(&self, env: &Environment) -> Option<Obstacle> {
         if self.exists() { self.obstacle_to_changing(env) } else { None }
     }
 
-    /// What keeps us from changing the database, or from making it.
-    pub(super) fn obstacle_to_changing(&self, env: &Environment) -> Option<Obstacle> {
+    fn obstacle_to_changing(&self, env: &Environment) -> Option<Obstacle> {
         if env.certutil.is_some() {
             return None;
         }
@@ -76,11 +107,7 @@ impl NssDatabase {
         Some(Obstacle { reason: "`certutil` is not installed".to_owned(), hint })
     }
 
-    pub(super) fn look(
-        &self,
-        certificate: &CaCertificate,
-        env: &Environment,
-    ) -> Result<Presence, TrustError> {
+    fn look(&self, certificate: &CaCertificate, env: &Environment) -> Result<Presence, TrustError> {
         if !self.exists() {
             return Ok(Presence::Absent);
         }
@@ -91,10 +118,13 @@ impl NssDatabase {
         }))
     }
 
-    pub(super) fn install(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError> {
+    fn install(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError> {
         if !self.exists() {
             // As the owner, like all that is written in a home: root would follow any link there.
-            tool::run(as_owner(env, Path::new("mkdir")).args(["-p", "-m", "700"]).arg(&self.directory), b"")?;
+            tool::run(
+                tool::as_owner(env, Path::new("mkdir")).args(["-p", "-m", "700"]).arg(&self.directory),
+                b"",
+            )?;
             tool::run(self.certutil(env, "-N").arg("--empty-password"), b"")?;
         }
         let label = certificate.label();
@@ -105,30 +135,17 @@ impl NssDatabase {
         )
     }
 
-    pub(super) fn remove(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError> {
+    fn remove(&self, certificate: &CaCertificate, env: &Environment) -> Result<(), TrustError> {
         let label = certificate.label();
         tool::run(self.certutil(env, "-D").args(["-n", &label, "-f", "/dev/null"]), b"").map(drop)
     }
 
-    pub(super) fn failure_hint(&self) -> String {
+    fn failure_hint(&self) -> String {
         let page = match self.browser {
             Browser::Chromium => "chrome://certificate-manager",
             Browser::Firefox => "about:preferences#privacy",
         };
         format!("if the database has a primary password, do it at `{page}` in the browser")
-    }
-
-    fn exists(&self) -> bool {
-        self.directory.join(DATABASE_FILE).is_file()
-    }
-
-    fn certutil(&self, env: &Environment, operation: &str) -> Command {
-        let certutil = env.certutil.as_deref().unwrap_or(Path::new("certutil"));
-        let mut command = as_owner(env, certutil);
-        let mut database = OsString::from("sql:");
-        database.push(&self.directory);
-        command.arg(operation).arg("-d").arg(database);
-        command
     }
 }
 
@@ -142,18 +159,8 @@ impl fmt::Display for NssDatabase {
     }
 }
 
-/// A command that runs as the home's owner.
-fn as_owner(env: &Environment, program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env("HOME", &env.home);
-    if let Some(owner) = env.owner {
-        command.uid(owner.uid).gid(owner.gid);
-    }
-    command
-}
-
 /// The directories in `directory`, sorted; none if it cannot be read.
-fn subdirectories(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn subdirectories(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     found.retain(|path| path.is_dir());

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tool;
-use super::{CaCertificate, Environment, Obstacle, Presence, TrustError};
+use super::{CaCertificate, Environment, Keeper, Obstacle, Presence, TrustError, contains, need_root};
 use crate::tls::file;
 
 /// Everybody must be able to read whom to trust, whatever root's umask.
@@ -49,7 +49,7 @@ enum Removal {
     Deselect { settings: &'static str },
 }
 
-static DISTRIBUTIONS: [Distribution; 4] = [
+static DISTRIBUTIONS: [Distribution; 5] = [
     Distribution {
         name: "Debian",
         ids: &["debian", "ubuntu"],
@@ -94,6 +94,17 @@ static DISTRIBUTIONS: [Distribution; 4] = [
         get_tool: "pacman -S ca-certificates-utils",
         get_certutil: "pacman -S nss",
     },
+    Distribution {
+        name: "openSUSE",
+        ids: &["opensuse", "suse", "sles"],
+        anchors: "etc/pki/trust/anchors",
+        tool: "update-ca-certificates",
+        on_install: &[],
+        on_remove: Removal::Run(&[]),
+        bundle: "var/lib/ca-certificates/ca-bundle.pem",
+        get_tool: "zypper install ca-certificates",
+        get_certutil: "zypper install mozilla-nss-tools",
+    },
 ];
 
 /// The store of the system below a root.
@@ -123,64 +134,6 @@ impl SystemStore {
     /// The system's store; `None` on a system whose store is not known.
     pub(super) fn detect(env: &Environment) -> Option<Self> {
         Some(Self { distribution: Distribution::detect(env)?, root: env.root.clone() })
-    }
-
-    /// What keeps us from changing the store. Looking at it is open to everybody.
-    pub(super) fn obstacle(&self, env: &Environment) -> Option<Obstacle> {
-        if !env.is_root {
-            return Some(Obstacle {
-                reason: "only root may change it".to_owned(),
-                hint: "run the same command with `sudo`".to_owned(),
-            });
-        }
-        let Distribution { tool, get_tool, .. } = self.distribution;
-        self.tool().is_none().then(|| Obstacle {
-            reason: format!("`{tool}` is not installed"),
-            hint: format!("install it with `{get_tool}`"),
-        })
-    }
-
-    pub(super) fn look(&self, certificate: &CaCertificate) -> Result<Presence, TrustError> {
-        let bundle = read(self.root.join(self.distribution.bundle))?.unwrap_or_default();
-        let anchor = read(self.anchor(certificate))?;
-        // Tools may write the same base64 with other line ends or lengths.
-        let is_in_bundle = squeezed(&bundle).contains(&squeezed(certificate.pem()));
-        Ok(match anchor {
-            Some(text) if is_in_bundle && text == certificate.pem() => Presence::Trusted,
-            Some(_) => Presence::Untrusted,
-            None if is_in_bundle => Presence::Untrusted,
-            None => Presence::Absent,
-        })
-    }
-
-    pub(super) fn install(&self, certificate: &CaCertificate) -> Result<(), TrustError> {
-        let anchor = self.anchor(certificate);
-        let write = |source| TrustError::Write { path: anchor.clone(), source };
-        if let Some(directory) = anchor.parent() {
-            fs::create_dir_all(directory).map_err(write)?;
-        }
-        file::replace(&anchor, CERTIFICATE_MODE, certificate.pem().as_bytes()).map_err(write)?;
-        self.update(self.distribution.on_install.iter().map(OsStr::new))
-    }
-
-    pub(super) fn remove(&self, certificate: &CaCertificate) -> Result<(), TrustError> {
-        let path = self.anchor(certificate);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(TrustError::Write { path, source });
-            }
-            // Even without a file the tool runs: an earlier removal may have been interrupted before that.
-            _ => {}
-        }
-        match self.distribution.on_remove {
-            Removal::Run(arguments) => self.update(arguments.iter().map(OsStr::new)),
-            Removal::Deselect { settings } => self.update_without(certificate, &self.root.join(settings)),
-        }
-    }
-
-    pub(super) fn failure_hint(&self) -> String {
-        let Distribution { tool, anchors, .. } = self.distribution;
-        format!("see what `{tool}` says when root runs it; the certificate's file is in `/{anchors}`")
     }
 
     fn anchor(&self, certificate: &CaCertificate) -> PathBuf {
@@ -215,6 +168,60 @@ impl SystemStore {
     }
 }
 
+impl Keeper for SystemStore {
+    fn obstacle_to_changing(&self, env: &Environment) -> Option<Obstacle> {
+        let Distribution { tool, get_tool, .. } = self.distribution;
+        need_root(env).or_else(|| {
+            self.tool().is_none().then(|| Obstacle {
+                reason: format!("`{tool}` is not installed"),
+                hint: format!("install it with `{get_tool}`"),
+            })
+        })
+    }
+
+    fn look(&self, certificate: &CaCertificate, _env: &Environment) -> Result<Presence, TrustError> {
+        let bundle = read(self.root.join(self.distribution.bundle))?.unwrap_or_default();
+        let anchor = read(self.anchor(certificate))?;
+        let is_in_bundle = contains(&bundle, certificate);
+        Ok(match anchor {
+            Some(text) if is_in_bundle && text == certificate.pem() => Presence::Trusted,
+            Some(_) => Presence::Untrusted,
+            None if is_in_bundle => Presence::Untrusted,
+            None => Presence::Absent,
+        })
+    }
+
+    fn install(&self, certificate: &CaCertificate, _env: &Environment) -> Result<(), TrustError> {
+        let anchor = self.anchor(certificate);
+        let write = |source| TrustError::Write { path: anchor.clone(), source };
+        if let Some(directory) = anchor.parent() {
+            fs::create_dir_all(directory).map_err(write)?;
+        }
+        file::replace(&anchor, CERTIFICATE_MODE, certificate.pem().as_bytes()).map_err(write)?;
+        self.update(self.distribution.on_install.iter().map(OsStr::new))
+    }
+
+    fn remove(&self, certificate: &CaCertificate, _env: &Environment) -> Result<(), TrustError> {
+        let path = self.anchor(certificate);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(TrustError::Write { path, source });
+            }
+            // Even without a file the tool runs: an earlier removal may have been interrupted before that.
+            _ => {}
+        }
+        match self.distribution.on_remove {
+            Removal::Run(arguments) => self.update(arguments.iter().map(OsStr::new)),
+            Removal::Deselect { settings } => self.update_without(certificate, &self.root.join(settings)),
+        }
+    }
+
+    fn failure_hint(&self) -> String {
+        let Distribution { tool, anchors, .. } = self.distribution;
+        format!("see what `{tool}` says when root runs it; the certificate's file is in `/{anchors}`")
+    }
+}
+
 impl fmt::Display for SystemStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "system store ({})", self.distribution.name)
@@ -227,9 +234,4 @@ fn read(path: PathBuf) -> Result<Option<String>, TrustError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TrustError::Read { path, source }),
     }
-}
-
-/// `text` without white space.
-fn squeezed(text: &str) -> String {
-    text.split_whitespace().collect()
 }

@@ -4,12 +4,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::seal::BoxKey;
 use crate::tls::LocalCa;
 
 const DEBIAN: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n";
@@ -29,8 +30,8 @@ impl Machine {
         fs::create_dir_all(root.join("etc")).unwrap();
         fs::create_dir_all(&home).unwrap();
         fs::write(root.join("etc/os-release"), os_release).unwrap();
-        let certificate = LocalCa::open_or_create(&dir.path().join("ca")).unwrap().certificate().clone();
-        let env = Environment { root, home, owner: None, is_root: true, certutil: None };
+        let certificate = certificate_of(&dir.path().join("ca"));
+        let env = Environment { root, home, owner: None, is_root: true, certutil: None, java_home: None };
         Self { dir, env, certificate }
     }
 
@@ -54,7 +55,25 @@ impl Machine {
         self
     }
 
-    fn with_firefox_profile(self, path: &str) -> Self {
+    fn with_file(self, path: &str) -> Self {
+        let path = self.env.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+        self
+    }
+
+    /// A Java below the machine's own directory, with an empty key store.
+    fn with_java(self, path: &str) -> Self {
+        let path = self.dir.path().canonicalize().unwrap().join(path);
+        fs::create_dir_all(path.join("bin")).unwrap();
+        fs::create_dir_all(path.join("lib/security")).unwrap();
+        fs::write(path.join("lib/security/cacerts"), "").unwrap();
+        symlink(fixture("keytool"), path.join("bin/keytool")).unwrap();
+        self
+    }
+
+    /// A database, of whatever browser.
+    fn with_database(self, path: &str) -> Self {
         let path = self.env.home.join(path);
         fs::create_dir_all(&path).unwrap();
         fs::write(path.join("cert9.db"), "").unwrap();
@@ -62,7 +81,7 @@ impl Machine {
     }
 
     fn other_certificate(&self) -> CaCertificate {
-        LocalCa::open_or_create(&self.dir.path().join("other-ca")).unwrap().certificate().clone()
+        certificate_of(&self.dir.path().join("other-ca"))
     }
 
     fn anchor(&self) -> PathBuf {
@@ -102,6 +121,11 @@ impl Machine {
     }
 }
 
+/// The certificate of a CA that is made in the directory.
+fn certificate_of(dir: &Path) -> CaCertificate {
+    LocalCa::open_or_create(dir, &BoxKey::new(&[7; 32]), &[]).unwrap().certificate().clone()
+}
+
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trust").join(name)
 }
@@ -109,8 +133,8 @@ fn fixture(name: &str) -> PathBuf {
 #[test]
 fn what_is_put_in_can_be_taken_out_and_both_can_be_repeated() {
     let machine = Machine::debian()
-        .with_firefox_profile(".mozilla/firefox/abc.default")
-        .with_firefox_profile("snap/firefox/common/.mozilla/firefox/def.default");
+        .with_database(".mozilla/firefox/abc.default")
+        .with_database("snap/firefox/common/.mozilla/firefox/def.default");
     machine.check_status(&expect![[r#"
         system store (Debian): NotThere
         Chromium (~/.pki/nssdb): NotThere
@@ -183,6 +207,81 @@ fn fedora_and_its_kin_have_their_own_paths() {
 }
 
 #[test]
+fn opensuse_has_its_own_paths() {
+    let machine = Machine::bare("ID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"\n")
+        .with_tool("usr/sbin/update-ca-certificates");
+    machine.check_status(&expect![[r#"
+        system store (openSUSE): NotThere
+        Chromium (~/.pki/nssdb): NotThere
+    "#]]);
+    trust(&machine.certificate, &machine.env);
+    let anchor = format!("etc/pki/trust/anchors/{}.crt", machine.certificate.label());
+    assert!(machine.env.root.join(anchor).exists());
+}
+
+#[test]
+fn macos_has_a_keychain_and_nothing_of_chromium() {
+    let machine =
+        Machine::bare("").with_tool("usr/bin/security").with_file("Library/Keychains/System.keychain");
+    fs::create_dir_all(machine.env.root.join("var/run")).unwrap();
+    machine.check_status(&expect!["keychain (macOS): NotThere\n"]);
+    machine.check_trust(&expect!["keychain (macOS): Installed\n"]);
+    machine.check_trust(&expect!["keychain (macOS): AlreadyThere\n"]);
+    // Somebody took the trust away and left the certificate.
+    fs::write(machine.env.root.join("Library/Keychains/settings"), "").unwrap();
+    machine.check_status(&expect!["keychain (macOS): NotThere\n"]);
+    machine.check_untrust(&expect!["keychain (macOS): Removed\n"]);
+    machine.check_untrust(&expect!["keychain (macOS): NotThere\n"]);
+    assert_eq!(fs::read_dir(machine.env.root.join("var/run")).unwrap().count(), 0);
+}
+
+#[test]
+fn javas_with_a_key_store_of_their_own_are_found_once() {
+    let mut machine = Machine::debian()
+        .with_java("root/usr/lib/jvm/temurin-25")
+        .with_java("root/usr/lib/jvm/debian-17")
+        .with_java("home/.sdkman/candidates/java/21");
+    // As Debian's is: a link to what the system's own update writes.
+    let of_debian = machine.env.root.join("usr/lib/jvm/debian-17/lib/security/cacerts");
+    fs::create_dir_all(machine.env.root.join("etc/ssl/certs/java")).unwrap();
+    fs::rename(&of_debian, machine.env.root.join("etc/ssl/certs/java/cacerts")).unwrap();
+    symlink(machine.env.root.join("etc/ssl/certs/java/cacerts"), of_debian).unwrap();
+    symlink("21", machine.env.home.join(".sdkman/candidates/java/current")).unwrap();
+    machine.check_trust(&expect![[r#"
+        system store (Debian): Installed
+        Chromium (~/.pki/nssdb): Installed
+        Java (/usr/lib/jvm/temurin-25/lib/security/cacerts): Installed
+        Java (~/.sdkman/candidates/java/21/lib/security/cacerts): Installed
+    "#]]);
+    machine.env.is_root = false;
+    machine.check_untrust(&expect![[r#"
+        system store (Debian): Skipped: only root may change it; run the same command with `sudo`
+        Chromium (~/.pki/nssdb): Removed
+        Java (/usr/lib/jvm/temurin-25/lib/security/cacerts): Skipped: only root may change it; run the same command with `sudo`
+        Java (~/.sdkman/candidates/java/21/lib/security/cacerts): Removed
+    "#]]);
+    machine.env.java_home = Some(machine.env.root.join("usr/lib/jvm/temurin-25"));
+    machine.check_status(&expect![[r#"
+        system store (Debian): AlreadyThere
+        Chromium (~/.pki/nssdb): NotThere
+        Java (/usr/lib/jvm/temurin-25/lib/security/cacerts): AlreadyThere
+        Java (~/.sdkman/candidates/java/21/lib/security/cacerts): NotThere
+    "#]]);
+}
+
+#[test]
+fn chromiums_newer_database_keeps_the_older_one_from_being_made() {
+    let machine = Machine::debian()
+        .with_database(".local/share/pki/nssdb")
+        .with_database(".var/app/org.chromium.Chromium/.pki/nssdb");
+    machine.check_trust(&expect![[r#"
+        system store (Debian): Installed
+        Chromium (~/.local/share/pki/nssdb): Installed
+        Chromium (~/.var/app/org.chromium.Chromium/.pki/nssdb): Installed
+    "#]]);
+}
+
+#[test]
 fn each_distribution_is_known_by_its_os_release() {
     for (os_release, expected) in [
         ("ID=ubuntu\nID_LIKE=debian\n", Some("system store (Debian)")),
@@ -190,6 +289,7 @@ fn each_distribution_is_known_by_its_os_release() {
         ("ID=alpine\n", Some("system store (Alpine)")),
         ("ID=fedora\n", Some("system store (Fedora)")),
         ("ID=manjaro\nID_LIKE=arch\n", Some("system store (Arch)")),
+        ("ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n", Some("system store (openSUSE)")),
         ("VARIANT_ID=debian\nID=nixos\n", None),
     ] {
         let machine = Machine::bare(os_release);
@@ -200,7 +300,7 @@ fn each_distribution_is_known_by_its_os_release() {
 
 #[test]
 fn missing_tools_are_named_with_what_to_type() {
-    let machine = Machine::bare(DEBIAN).with_firefox_profile(".mozilla/firefox/abc.default");
+    let machine = Machine::bare(DEBIAN).with_database(".mozilla/firefox/abc.default");
     machine.check_trust(&expect![[r#"
         system store (Debian): Skipped: `update-ca-certificates` is not installed; install it with `apt-get install ca-certificates`
         Chromium (~/.pki/nssdb): Skipped: `certutil` is not installed; install it with `apt-get install libnss3-tools`
@@ -287,9 +387,8 @@ fn a_tool_that_does_nothing_is_not_believed() {
 
 #[test]
 fn a_failing_store_does_not_keep_the_others_from_being_done() {
-    let machine = Machine::debian()
-        .with_firefox_profile(".mozilla/firefox/a.locked")
-        .with_firefox_profile(".mozilla/firefox/b.open");
+    let machine =
+        Machine::debian().with_database(".mozilla/firefox/a.locked").with_database(".mozilla/firefox/b.open");
     fs::write(machine.env.home.join(".mozilla/firefox/a.locked/password"), "").unwrap();
     machine.check_trust(&expect![[r#"
         system store (Debian): Installed

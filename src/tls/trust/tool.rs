@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write as _};
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::TrustError;
+use super::{Environment, TrustError};
 
 /// `update-ca-certificates` takes seconds on a Raspberry Pi, and runs hooks (Java's key store) after it.
 const TOOL_TIME_MAX: Duration = Duration::from_secs(120);
@@ -16,6 +17,16 @@ const TOOL_TIME_MAX: Duration = Duration::from_secs(120);
 const OUTPUT_CHARS_MAX: usize = 400;
 /// Far below the 64 KiB that a pipe holds, so that writing never waits for the tool to read.
 const INPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// A command that runs as the home's owner.
+pub(super) fn as_owner(env: &Environment, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env("HOME", &env.home);
+    if let Some(owner) = env.owner {
+        command.uid(owner.uid).gid(owner.gid);
+    }
+    command
+}
 
 /// Runs `command` with `input` on its standard input, and returns its standard output.
 pub(super) fn run(command: &mut Command, input: &[u8]) -> Result<String, TrustError> {

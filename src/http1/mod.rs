@@ -227,10 +227,16 @@ impl Connection {
             if self.input.len() >= HEAD_BYTES_MAX {
                 return Poll::Ready(Err(Error::HeadTooLarge));
             }
-            if std::task::ready!(self.poll_read(READ_BYTES, cx)).map_err(Error::Io)? == 0 {
-                let is_first = self.input.is_empty();
-                let error = if is_first { Error::Closed } else { Error::Invalid("it broke off") };
-                return Poll::Ready(Err(error));
+            let is_first = self.input.is_empty();
+            match std::task::ready!(self.poll_read(READ_BYTES, cx)) {
+                Ok(0) if !is_first => return Poll::Ready(Err(Error::Invalid("it broke off"))),
+                Ok(0) => return Poll::Ready(Err(Error::Closed)),
+                Ok(_) => {}
+                // How a connection ends whose other side had closed it before our request came.
+                Err(error) if is_first && error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Poll::Ready(Err(Error::Closed));
+                }
+                Err(error) => return Poll::Ready(Err(Error::Io(error))),
             }
         }
     }

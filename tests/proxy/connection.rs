@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
+use http_body_util::BodyExt;
+use minipaas::policy::{Policy, Protocol};
+use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -110,6 +113,86 @@ async fn a_client_that_leaves_takes_its_request_along() {
     assert_eq!(proxy.upstream().in_flight(), 1);
     drop(raw);
     eventually("the request is over", || proxy.upstream().in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_after_its_body_takes_its_request_along() {
+    let begun = Arc::new(Notify::new());
+    let (signal, other) = (Arc::clone(&begun), Arc::clone(&begun));
+    let app = Backend::answering(move |_| {
+        signal.notify_one();
+        std::future::pending()
+    });
+    let app2 = Backend::http2(move |request| {
+        let signal = Arc::clone(&other);
+        async move {
+            request.into_body().collect().await.unwrap();
+            signal.notify_one();
+            std::future::pending().await
+        }
+    });
+    let (app, app2) = (app.start().await, app2.start().await);
+    for (protocol, app) in [(Protocol::Http1, &app), (Protocol::Http2, &app2)] {
+        let policy = Policy { protocol, ..Policy::default() };
+        let proxy = TestProxy::with_policy(BLOG, &[app], policy).await;
+        let mut raw = Raw::connect(proxy.http).await;
+        raw.send(&format!("POST / HTTP/1.1\r\nHost: {BLOG}\r\nContent-Length: 4\r\n\r\nbody")).await;
+        soon(begun.notified()).await;
+        assert_eq!(proxy.upstream().in_flight(), 1);
+        drop(raw);
+        eventually("the request is over", || proxy.upstream().in_flight() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn empty_lines_without_end_are_refused() {
+    let app = naming().await;
+    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
+    let mut raw = Raw::connect(proxy.http).await;
+    raw.send(&format!("{}{}", "\r\n".repeat(8), get("/a", ""))).await;
+    raw.until("</a>").await;
+    for _ in 0..9 {
+        raw.send("\r\n").await;
+    }
+    assert!(String::from_utf8(raw.rest().await).unwrap().starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn a_head_may_come_byte_by_byte() {
+    let app = naming().await;
+    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
+    let mut raw = Raw::connect(proxy.http).await;
+    for _ in 0..2 {
+        for byte in get("/a", "X-Long: some value\r\n").chars() {
+            raw.send(byte.encode_utf8(&mut [0; 4])).await;
+            tokio::task::yield_now().await;
+        }
+        raw.until("</a>").await;
+    }
+    // What can no longer become a request is refused as soon as its line has ended.
+    raw.send("GET /a HTTP/1.1\r\nNo").await;
+    raw.send(" colon\r\n").await;
+    assert!(String::from_utf8(raw.rest().await).unwrap().starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_is_reset_costs_no_retry() {
+    let app = Backend::speaking(|mut stream| async move {
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await.unwrap();
+        if stream.read(&mut request).await.unwrap_or_default() > 0 {
+            sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        }
+    });
+    let app = app.start().await;
+    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
+    let mut raw = Raw::connect(proxy.http).await;
+    for _ in 0..2 {
+        raw.send(&get("/", "")).await;
+        assert!(raw.until("hello").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    assert_eq!(proxy.routes.load().find(BLOG, "/").unwrap().state().budget().retries(), 0);
 }
 
 #[tokio::test]

@@ -46,11 +46,19 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) const TOO_LARGE: Self =
         Self { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, rule: "the head is too large" };
+    pub(super) const BLANK: Self = Self::bad("empty lines go on before a request");
     const TARGET_TOO_LONG: Self = Self { status: StatusCode::URI_TOO_LONG, rule: "the target is too long" };
 
     const fn bad(rule: &'static str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, rule }
     }
+}
+
+/// Takes the empty lines before a request off the front of `input` (RFC 9112, 2.2), and says how many there were.
+pub(super) fn skip_blank(input: &mut BytesMut) -> usize {
+    let lines = input.chunks_exact(2).take_while(|line| line == b"\r\n").count();
+    input.advance(2 * lines);
+    lines
 }
 
 /// Takes a head of at most `bytes_max` off the front of `input`; `None` when it is not complete.
@@ -59,10 +67,6 @@ impl Refusal {
 ///
 /// [`Refusal`]; nothing that follows may be read.
 pub(super) fn parse(input: &mut BytesMut, bytes_max: usize) -> Result<Option<Head>, Refusal> {
-    // An empty line before a request is passed over (RFC 9112, 2.2).
-    while input.starts_with(b"\r\n") {
-        input.advance(2);
-    }
     let mut headers = [const { std::mem::MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
     let length = match parsed.parse_with_uninit_headers(input, &mut headers) {

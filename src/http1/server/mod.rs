@@ -42,6 +42,8 @@ use crate::alarm::Alarm;
 pub use head::HEADERS_MAX;
 pub use takeover::{Io, Takeover};
 
+/// Empty lines before a request that are passed over: some old clients send one after a body.
+const BLANK_LINES_MAX: usize = 8;
 /// What is read and thrown away of a body that nobody wanted, so that the client can read why.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// For how long.
@@ -78,6 +80,10 @@ pub enum Error {
 struct Connection<R> {
     /// `None` while a request's body has it.
     reader: Option<Box<Reader<R>>>,
+    /// Where it comes back to from there.
+    lent: Option<Arc<Slot<R>>>,
+    /// Whether the last request was read to its end.
+    is_read: bool,
     alarm: Alarm,
     limits: Limits,
     closing: Closing,
@@ -118,7 +124,8 @@ where
     B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
     let reader = Some(Box::new(Reader { read, input: ahead }));
-    let mut connection = Connection { reader, alarm: Alarm::default(), limits, closing };
+    let mut connection =
+        Connection { reader, lent: None, is_read: true, alarm: Alarm::default(), limits, closing };
     let mut sender = Sender::<B>::new();
     loop {
         let Head { mut request, expected, wishes } = match connection.head().await {
@@ -132,19 +139,16 @@ where
             }
         };
         let takeover = takeover::offer(&mut request);
-        let slot = match expected {
-            Expected::Nothing => None,
-            Expected::Body(decoder) => {
-                let slot = Arc::new(Slot::new(wishes.continues));
-                let reader = connection.reader.take().expect("taken back after the last request");
-                *request.body_mut() = Some(reader::body(reader, decoder, &slot));
-                Some(slot)
-            }
-        };
+        if let Expected::Body(decoder) = expected {
+            let slot = Arc::new(Slot::new(wishes.continues));
+            let reader = connection.reader.take().expect("taken back after the last request");
+            *request.body_mut() = Some(reader::body(reader, decoder, &slot));
+            connection.lent = Some(slot);
+        }
         let response = {
             // Pinned here: a future that is passed on takes its room twice, in every connection.
             let answer = pin!(handler(request));
-            connection.answer(answer, slot.as_deref(), &mut write).await?
+            connection.answer(answer, &mut write).await?
         };
         let Some(response) = response else { return Ok(()) };
         let is_switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -152,13 +156,10 @@ where
         let goes_on = encode::response(response, &wishes, may_go_on, &mut sender);
         connection.send(&mut sender, &mut write).await?;
         sender.shrink();
-        if let Some(slot) = slot {
-            let (reader, is_complete) = slot.take();
-            connection.reader = reader;
-            if !is_complete {
-                connection.linger(write).await;
-                return Ok(());
-            }
+        connection.take_back();
+        if connection.lent.is_some() || !connection.is_read {
+            connection.linger(write).await;
+            return Ok(());
         }
         if is_switching {
             if let (Some(takeover), Some(reader)) = (takeover, connection.reader) {
@@ -177,27 +178,37 @@ impl<R: AsyncRead + Unpin> Connection<R> {
     /// The next request; `None` when there is none any more.
     async fn head(&mut self) -> Result<Option<Head>, Refusal> {
         let deadline = Instant::now() + self.limits.head_time_max;
+        let mut blank_lines = 0;
+        // What was sent ahead is looked at at once; of what comes in pieces only whole lines are worth it.
+        let mut has_news = true;
         poll_fn(|cx| {
             let Some(Reader { read, input }) = self.reader.as_deref_mut() else {
                 return Poll::Ready(Ok(None));
             };
             loop {
-                if !input.is_empty()
+                blank_lines += head::skip_blank(input);
+                if blank_lines > BLANK_LINES_MAX {
+                    return Poll::Ready(Err(Refusal::BLANK));
+                }
+                if has_news
+                    && !input.is_empty()
                     && let Some(head) = head::parse(input, self.limits.head_bytes_max)?
                 {
                     return Poll::Ready(Ok(Some(head)));
                 }
-                if input.len() >= self.limits.head_bytes_max {
+                let known = input.len();
+                if known >= self.limits.head_bytes_max {
                     return Poll::Ready(Err(Refusal::TOO_LARGE));
                 }
                 input.reserve(READ_BYTES);
                 match poll_read_buf(Pin::new(&mut *read), cx, input) {
                     // A client that leaves in the middle of a head has nobody to be told.
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Ok(_)) => has_news = known == 0 || input[known..].contains(&b'\n'),
                     Poll::Pending => break,
                 }
             }
+            has_news = false;
             if input.is_empty() {
                 if self.closing.is_asked() {
                     return Poll::Ready(Ok(None));
@@ -213,13 +224,12 @@ impl<R: AsyncRead + Unpin> Connection<R> {
     async fn answer<T>(
         &mut self,
         mut answer: Pin<&mut impl Future<Output = T>>,
-        lent: Option<&Slot<R>>,
         write: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Option<T>> {
         let mut interim: &[u8] = &[];
         let mut is_flushed = true;
         poll_fn(|cx| {
-            if let Some(slot) = lent {
+            if let Some(slot) = &self.lent {
                 slot.watch(cx);
             }
             // The response goes behind what was begun, not into it.
@@ -227,7 +237,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
                 if let Poll::Ready(response) = answer.as_mut().poll(cx) {
                     return Poll::Ready(Ok(Some(response)));
                 }
-                if lent.is_some_and(Slot::is_continue_due) {
+                if self.lent.as_ref().is_some_and(|slot| slot.is_continue_due()) {
                     (interim, is_flushed) = (encode::CONTINUE, false);
                 }
             }
@@ -264,8 +274,20 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         .await
     }
 
-    /// Ready when the client ended the connection. What it sends ahead is kept, and then no longer looked at.
+    /// Takes the reading half back, if a request's body had it and has it no more.
+    fn take_back(&mut self) {
+        if let Some((reader, is_read)) = self.lent.as_ref().and_then(|slot| slot.take()) {
+            (self.reader, self.is_read, self.lent) = (Some(reader), is_read, None);
+        }
+    }
+
+    /// Ready when the client ended the connection. What it sends ahead is kept, and then no longer looked at. As long as a
+    /// request's body is being read, whoever reads it learns of the end.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(slot) = &self.lent {
+            slot.watch(cx);
+        }
+        self.take_back();
         let Some(Reader { read, input }) = self.reader.as_deref_mut() else { return Poll::Pending };
         if !input.is_empty() {
             return Poll::Pending;

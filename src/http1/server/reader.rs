@@ -61,11 +61,9 @@ impl<R> Slot<R> {
         }
     }
 
-    /// Lets the task be woken when `100 Continue` becomes due, if it still may.
+    /// Lets the task be woken when `100 Continue` becomes due, and when the reading half is back.
     pub(super) fn watch(&self, cx: &Context<'_>) {
-        if self.waits.load(Ordering::Relaxed) {
-            self.writer.register(cx.waker());
-        }
+        self.writer.register(cx.waker());
     }
 
     /// Whether `100 Continue` is to be written; says so once.
@@ -73,12 +71,9 @@ impl<R> Slot<R> {
         self.is_continue_due.load(Ordering::Relaxed) && self.is_continue_due.swap(false, Ordering::Relaxed)
     }
 
-    /// The reading half, and whether the body was read to its end; the half is `None` when the body still has it.
-    pub(super) fn take(&self) -> (Option<Box<Reader<R>>>, bool) {
-        match self.back.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((reader, is_complete)) => (Some(reader), is_complete),
-            None => (None, false),
-        }
+    /// The reading half, and whether the body was read to its end; `None` when the body still has it.
+    pub(super) fn take(&self) -> Option<(Box<Reader<R>>, bool)> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -133,6 +128,7 @@ impl<R: Unpin> Drop for Incoming<R> {
         if let Some(reader) = self.reader.take() {
             let back = (reader, self.decoder.is_done());
             *self.slot.back.lock().unwrap_or_else(PoisonError::into_inner) = Some(back);
+            self.slot.writer.wake();
         }
     }
 }

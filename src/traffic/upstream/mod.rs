@@ -1,5 +1,8 @@
 //! One upstream's live state: what is in flight on it, whether it still takes requests, and how it has fared with them.
 
+mod in_flight;
+mod tally;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,17 +12,20 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::health::{Health, Outcome, Verdict};
-use super::idle::IdleConnections;
-use super::line::Line;
-use super::pick::Refusal;
-use super::random;
-use super::sticky::StickyToken;
 use crate::http1::Connection;
 use crate::http2;
 use crate::metrics::UpstreamMetrics;
 use crate::name::InstanceId;
 use crate::policy::Ejection;
+use crate::traffic::health::{Health, Outcome, Verdict};
+use crate::traffic::idle::IdleConnections;
+use crate::traffic::line::Line;
+use crate::traffic::pick::Refusal;
+use crate::traffic::random;
+use crate::traffic::sticky::StickyToken;
+
+pub use in_flight::{InFlight, Upgraded};
+pub use tally::Tally;
 
 /// An instance as the proxy uses it. Shared by every table that names the instance, and by every request on it.
 #[derive(Debug)]
@@ -51,50 +57,11 @@ pub struct Upstream {
     line: Arc<Line>,
 }
 
-/// One counted request; dropping it uncounts, and tells the upstream's health how it went.
-#[derive(Debug)]
-pub struct InFlight {
-    upstream: Arc<Upstream>,
-    outcome: Option<Outcome>,
-}
-
-/// One counted upgraded connection; dropping it uncounts.
-#[derive(Debug)]
-pub struct Upgraded(Arc<Upstream>);
-
-/// How often an upstream answered, and how often that was a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
-    /// Requests that ended one way or the other.
-    pub requests: u64,
-    /// Those that ended with 5xx, a broken answer, or no connection.
-    pub failures: u64,
-}
-
 /// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
     /// How many were still in flight at the limit; 0 when all finished.
     pub cut: usize,
-}
-
-// === impl Tally ===
-
-impl Tally {
-    /// What came after `before`.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
-        Self {
-            requests: self.requests.saturating_sub(before.requests),
-            failures: self.failures.saturating_sub(before.failures),
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self { requests: self.requests + other.requests, failures: self.failures + other.failures }
-    }
 }
 
 // === impl Upstream ===
@@ -184,7 +151,7 @@ impl Upstream {
     pub fn claim(self: &Arc<Self>) -> Option<InFlight> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         // The guard uncounts on refusal, too, and wakes the drain that may have seen this count.
-        let claim = InFlight { upstream: Arc::clone(self), outcome: None };
+        let claim = InFlight::new(Arc::clone(self));
         (!self.is_draining.load(Ordering::SeqCst)).then_some(claim)
     }
 
@@ -198,7 +165,7 @@ impl Upstream {
         if self.requests.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
             return Err(Refusal::Full);
         }
-        let claim = InFlight { upstream: Arc::clone(self), outcome: None };
+        let claim = InFlight::new(Arc::clone(self));
         if self.is_draining.load(Ordering::SeqCst) { Err(Refusal::NotReady) } else { Ok(claim) }
     }
 
@@ -362,57 +329,5 @@ impl Upstream {
         if count.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.quiet.notify_waiters();
         }
-    }
-}
-
-// === impl InFlight ===
-
-impl InFlight {
-    /// The upstream that the request is counted on.
-    #[must_use]
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// Notes how the exchange goes, as far as is known; the last word counts.
-    pub fn note(&mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
-    }
-
-    /// Counts the request as an upgraded connection from now on.
-    #[must_use]
-    pub fn upgrade(self) -> Upgraded {
-        // Counted as the one before it is uncounted as the other, so that a drain never sees neither.
-        self.upstream.upgraded.fetch_add(1, Ordering::SeqCst);
-        Upgraded(Arc::clone(&self.upstream))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let upstream = &self.upstream;
-        if let Some(outcome) = self.outcome {
-            upstream.report(outcome);
-        }
-        upstream.uncount(&upstream.requests);
-        if upstream.line.len() > 0 {
-            upstream.serve_line();
-        }
-    }
-}
-
-// === impl Upgraded ===
-
-impl Upgraded {
-    /// The upstream that the connection leads to.
-    #[must_use]
-    pub fn upstream(&self) -> &Arc<Upstream> {
-        &self.0
-    }
-}
-
-impl Drop for Upgraded {
-    fn drop(&mut self) {
-        self.0.uncount(&self.0.upgraded);
     }
 }

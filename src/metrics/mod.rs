@@ -60,6 +60,7 @@ struct Inner {
     series: Mutex<Series>,
     http: Arc<ListenerMetrics>,
     https: Arc<ListenerMetrics>,
+    refused: Counter,
     handshakes: Counter,
     handshakes_failed: Counter,
     errors: ErrorCounts,
@@ -110,7 +111,8 @@ impl Metrics {
             let key = (app.clone(), host.clone(), path.clone());
             // Routes of an app share its name.
             let sibling = series.routes.range(..&key).next_back().filter(|((of, ..), _)| of == app);
-            let name = sibling.map_or_else(|| app.as_str().into(), |(_, kept)| Arc::clone(kept.metrics.shared_app()));
+            let name = sibling
+                .map_or_else(|| app.as_str().into(), |(_, kept)| Arc::clone(kept.metrics.shared_app()));
             let make = || RouteMetrics::new(name, host, path);
             fetch(&mut series.routes, key, limits::ROUTES_MAX, &mut series.left_out, make)
         })
@@ -141,6 +143,12 @@ impl Metrics {
     #[must_use]
     pub fn https(&self) -> &Arc<ListenerMetrics> {
         &self.0.https
+    }
+
+    /// Connections that were closed at once, because their client had enough.
+    #[must_use]
+    pub fn refused(&self) -> &Counter {
+        &self.0.refused
     }
 
     /// TLS handshakes that succeeded.
@@ -188,6 +196,7 @@ impl Metrics {
         GlobalSample {
             http: inner.http.sample(),
             https: inner.https.sample(),
+            refused: inner.refused.get(),
             handshakes: inner.handshakes.get(),
             handshakes_failed: inner.handshakes_failed.get(),
             errors: inner.errors.sample(),

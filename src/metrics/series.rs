@@ -1,7 +1,7 @@
 //! The counters of one route, and of one upstream.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::Histogram;
@@ -41,6 +41,7 @@ pub struct UpstreamMetrics {
     failures: Counter,
     ejections: Counter,
     in_flight: AtomicU64,
+    is_ejected: AtomicBool,
 }
 
 // === impl RouteMetrics ===
@@ -139,6 +140,7 @@ impl UpstreamMetrics {
             failures: Counter::default(),
             ejections: Counter::default(),
             in_flight: AtomicU64::new(0),
+            is_ejected: AtomicBool::new(false),
         }
     }
 
@@ -168,9 +170,10 @@ impl UpstreamMetrics {
         &self.ejections
     }
 
-    /// Notes how many requests it has now; whoever counts them does so before a snapshot is taken.
-    pub fn set_in_flight(&self, count: usize) {
-        self.in_flight.store(count as u64, Ordering::Relaxed);
+    /// Notes how many requests it has now, and whether it is left alone; whoever knows does so before a snapshot is taken.
+    pub fn set_now(&self, in_flight: usize, is_ejected: bool) {
+        self.in_flight.store(in_flight as u64, Ordering::Relaxed);
+        self.is_ejected.store(is_ejected, Ordering::Relaxed);
     }
 
     pub(super) fn sample(&self) -> UpstreamSample {
@@ -183,6 +186,7 @@ impl UpstreamMetrics {
             failures: self.failures.get(),
             ejections: self.ejections.get(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
+            is_ejected: self.is_ejected.load(Ordering::Relaxed),
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct UpstreamSample {
     pub ejections: u64,
     /// Requests that it has now.
     pub in_flight: u64,
+    /// Whether it is left alone now.
+    pub is_ejected: bool,
 }
 
 /// The numbers that belong to no app.
@@ -69,6 +71,8 @@ pub struct GlobalSample {
     pub http: ListenerSample,
     /// Connections of https.
     pub https: ListenerSample,
+    /// Connections that were closed at once, because their client had enough.
+    pub refused: u64,
     /// TLS handshakes that succeeded.
     pub handshakes: u64,
     /// TLS handshakes that did not.

@@ -78,7 +78,8 @@ async fn text_is_what_prometheus_reads() {
     route.retries().inc();
     upstream.end(false);
     upstream.end(true);
-    upstream.set_in_flight(1);
+    upstream.set_now(1, true);
+    metrics.refused().inc();
     let open = metrics.https().open();
     metrics.handshakes().inc();
     metrics.errors().inc("not-ready");
@@ -140,6 +141,9 @@ async fn text_is_what_prometheus_reads() {
         # HELP minipaas_upstream_requests_in_flight Requests that the instance has now.
         # TYPE minipaas_upstream_requests_in_flight gauge
         minipaas_upstream_requests_in_flight{app="shop",slot="web.1",release="v1",id="00000001"} 1
+        # HELP minipaas_upstream_ejected Whether the instance is left alone now.
+        # TYPE minipaas_upstream_ejected gauge
+        minipaas_upstream_ejected{app="shop",slot="web.1",release="v1",id="00000001"} 1
         # HELP minipaas_connections Connections accepted.
         # TYPE minipaas_connections counter
         minipaas_connections_total{listener="http"} 0
@@ -148,6 +152,9 @@ async fn text_is_what_prometheus_reads() {
         # TYPE minipaas_connections_open gauge
         minipaas_connections_open{listener="http"} 0
         minipaas_connections_open{listener="https"} 1
+        # HELP minipaas_connections_refused Connections closed at once, because their client had enough.
+        # TYPE minipaas_connections_refused counter
+        minipaas_connections_refused_total 1
         # HELP minipaas_tls_handshakes TLS handshakes.
         # TYPE minipaas_tls_handshakes counter
         minipaas_tls_handshakes_total{result="ok"} 1

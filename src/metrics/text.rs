@@ -111,7 +111,7 @@ impl Snapshot {
 
     fn encode_upstreams(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Value = fn(&UpstreamSample) -> u64;
-        let families: [(&str, &str, MetricType, Value); 4] = [
+        let families: [(&str, &str, MetricType, Value); 5] = [
             ("upstream_requests", "Requests that were sent to the instance, and have ended.", Counter, |u| {
                 u.requests
             }),
@@ -125,6 +125,7 @@ impl Snapshot {
                 u.ejections
             }),
             ("upstream_requests_in_flight", "Requests that the instance has now.", Gauge, |u| u.in_flight),
+            ("upstream_ejected", "Whether the instance is left alone now.", Gauge, |u| u.is_ejected.into()),
         ];
         for (name, help, kind, value) in families {
             let write = if matches!(kind, Gauge) { gauge } else { counter };
@@ -149,6 +150,9 @@ impl Snapshot {
         for (name, listener) in listeners {
             gauge(&mut family, &[("listener", name)], listener.open)?;
         }
+        let help = "Connections closed at once, because their client had enough.";
+        to.encode_descriptor("connections_refused", help, None, Counter)?
+            .encode_counter::<NoLabelSet, u64, u64>(&global.refused, None)?;
         let mut family = to.encode_descriptor("tls_handshakes", "TLS handshakes.", None, Counter)?;
         counter(&mut family, &[("result", "ok")], global.handshakes)?;
         counter(&mut family, &[("result", "failed")], global.handshakes_failed)?;

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
@@ -20,7 +19,6 @@ const SHARDS: usize = 16;
 pub(super) struct Clients {
     max: u32,
     unlimited: Vec<IpNet>,
-    refused: AtomicU64,
     keys: RandomState,
     shards: [Mutex<HashMap<u128, u32>>; SHARDS],
 }
@@ -32,8 +30,7 @@ pub(super) struct Place(Option<(Arc<Clients>, u128)>);
 impl Clients {
     /// Nobody yet; `max` each, but for those who are `unlimited`.
     pub(super) fn new(max: u32, unlimited: Vec<IpNet>) -> Arc<Self> {
-        let (refused, keys, shards) = (AtomicU64::new(0), RandomState::new(), Default::default());
-        Arc::new(Self { max, unlimited, refused, keys, shards })
+        Arc::new(Self { max, unlimited, keys: RandomState::new(), shards: Default::default() })
     }
 
     /// Counts one more connection of a client; `None` when it has enough.
@@ -45,16 +42,10 @@ impl Clients {
         let mut shard = self.shard(bucket).lock().unwrap_or_else(PoisonError::into_inner);
         let count = shard.entry(bucket).or_default();
         if *count >= self.max {
-            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         *count += 1;
         Some(Place(Some((Arc::clone(self), bucket))))
-    }
-
-    /// How many connections were refused so far.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 
     fn shard(&self, bucket: u128) -> &Mutex<HashMap<u128, u32>> {

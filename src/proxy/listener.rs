@@ -96,6 +96,7 @@ impl Proxy {
             let inner = &*self.0;
             let client = addr.ip().to_canonical();
             let Some(place) = inner.clients.admit(client) else {
+                inner.routes.metrics().refused().inc();
                 debug!(%addr, "connection refused, its client has enough");
                 continue;
             };

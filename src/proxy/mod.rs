@@ -213,12 +213,6 @@ impl Proxy {
         }))
     }
 
-    /// Connections that were closed at once, because their client had enough.
-    #[must_use]
-    pub fn refused_connections(&self) -> u64 {
-        self.0.clients.refused()
-    }
-
     /// Waits until every connection and tunnel has ended, at most `grace`, and cuts those that are left.
     ///
     /// Call after the token of the `serve` functions was cancelled, which is what makes them end.

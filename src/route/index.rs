@@ -194,7 +194,8 @@ mod tests {
         let mut names: Vec<String> = (0..5_000).map(|number| format!("host-{number}.example")).collect();
         names.extend(["".to_owned(), "a".repeat(SHORT_BYTES_MAX), "a".repeat(SHORT_BYTES_MAX + 1)]);
         names.sort_unstable();
-        let named: Vec<_> = names.iter().zip(0..).map(|(name, number)| (name.as_str(), step(number))).collect();
+        let named: Vec<_> =
+            names.iter().zip(0..).map(|(name, number)| (name.as_str(), step(number))).collect();
         let index = HostIndex::new(&named);
         for (name, number) in names.iter().zip(0..) {
             assert_eq!(found(&index, name), Some(vec![number]), "{name}");
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn the_routes_of_a_name_keep_their_order() {
-        let index = HostIndex::new(&[("a", step(4)), ("a", step(1)), ("b", step(2)), ("c", step(3)), ("c", step(0))]);
+        let index =
+            HostIndex::new(&[("a", step(4)), ("a", step(1)), ("b", step(2)), ("c", step(3)), ("c", step(0))]);
         assert_eq!(found(&index, "a"), Some(vec![4, 1]));
         assert_eq!(found(&index, "b"), Some(vec![2]));
         assert_eq!(found(&index, "c"), Some(vec![3, 0]));

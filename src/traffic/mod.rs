@@ -201,7 +201,7 @@ impl Routes {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         for upstream in self.lock().upstreams.values() {
-            upstream.metrics().set_in_flight(upstream.in_flight());
+            upstream.metrics().set_now(upstream.in_flight(), upstream.is_ejected());
         }
         self.metrics.snapshot()
     }
@@ -334,7 +334,9 @@ impl Known {
 fn start_slowly(before: &Live, targets: &[Target]) {
     let had: HashSet<_> =
         before.targets.iter().flat_map(|target| target.upstreams.as_slice()).map(Arc::as_ptr).collect();
-    for upstreams in targets.iter().map(|target| target.upstreams.as_slice()).filter(|upstreams| upstreams.len() > 1) {
+    for upstreams in
+        targets.iter().map(|target| target.upstreams.as_slice()).filter(|upstreams| upstreams.len() > 1)
+    {
         let is_new = |upstream: &&Arc<Upstream>| !had.contains(&Arc::as_ptr(upstream));
         if !upstreams.iter().all(|upstream| is_new(&upstream)) {
             upstreams.iter().filter(is_new).for_each(|upstream| upstream.start_slowly());

@@ -39,6 +39,8 @@ async fn an_instance_that_errs_in_a_row_is_left_alone() {
     assert_eq!((bad.seen().len(), good.seen().len()), (FAILURES, 20 - FAILURES));
     assert!(proxy.upstream().is_ejected());
     assert_eq!(proxy.upstream().ejections(), 1);
+    let told: Vec<_> = proxy.routes.snapshot().upstreams.iter().map(|upstream| upstream.is_ejected).collect();
+    assert_eq!(told, [true, false]);
 }
 
 #[tokio::test]

@@ -261,7 +261,7 @@ async fn a_client_has_so_many_connections_and_no_more() {
     assert_eq!(second.send(get(BLOG, "/")).await.status, 404);
     let mut third = TcpStream::connect(proxy.http).await.unwrap();
     assert!(matches!(soon(third.read(&mut [0])).await, Ok(0) | Err(_)));
-    assert_eq!(proxy.proxy.refused_connections(), 1);
+    assert_eq!(proxy.routes.snapshot().global.refused, 1);
     drop(first);
     let mut fourth = None;
     while fourth.is_none() {

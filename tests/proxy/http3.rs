@@ -428,7 +428,7 @@ async fn a_client_has_so_many_connections() {
     let first = connect(&proxy).await;
     let refused = quic(proxy.https, &proxy.root, BLOG).await.unwrap_err();
     assert!(matches!(refused, quinn::ConnectionError::ConnectionClosed(_)), "{refused}");
-    assert_eq!(proxy.proxy.refused_connections(), 1);
+    assert_eq!(proxy.routes.snapshot().global.refused, 1);
     drop(first);
 }
 

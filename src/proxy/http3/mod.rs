@@ -178,6 +178,7 @@ impl Proxy {
                 }
             };
             let Some(place) = self.0.clients.admit(addr.ip().to_canonical()) else {
+                self.0.routes.metrics().refused().inc();
                 debug!(%addr, "connection refused, its client has enough");
                 incoming.refuse();
                 continue;

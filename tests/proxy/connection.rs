@@ -196,25 +196,6 @@ async fn a_kept_connection_that_is_reset_costs_no_retry() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_sent_before_the_shutdown_is_answered() {
-    let app = naming().await;
-    let proxy = TestProxy::with_route(BLOG, &[&app]).await;
-    let mut client = std::net::TcpStream::connect(proxy.http).unwrap();
-    let silent = Raw::connect(proxy.http).await;
-    let open = || proxy.routes.snapshot().global.http.open;
-    eventually("both are accepted", || open() == 2).await;
-    // Both in one go, so that the proxy learns of the shutdown before it learns of the request.
-    std::io::Write::write_all(&mut client, get("/a", "").as_bytes()).unwrap();
-    proxy.shutdown.cancel();
-    client.set_nonblocking(true).unwrap();
-    let mut raw = Raw(tokio::net::TcpStream::from_std(client).unwrap());
-    let reply = String::from_utf8(raw.rest().await).unwrap();
-    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.contains("connection: close"), "{reply}");
-    assert!({ silent }.rest().await.is_empty(), "who said nothing is not waited for");
-    assert_eq!(soon(proxy.proxy.finish(Duration::from_secs(10))).await.cut, 0);
-}
-
-#[tokio::test]
 async fn a_connection_between_two_requests_ends_with_the_proxy() {
     let app = naming().await;
     let proxy = TestProxy::with_route(BLOG, &[&app]).await;

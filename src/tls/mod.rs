@@ -11,12 +11,18 @@
 
 mod ca;
 mod certificate;
+mod chain;
 mod challenges;
 mod file;
 mod resolver;
+#[cfg(test)]
+mod sample;
 pub mod trust;
+mod vault;
 
 pub use ca::{CaError, Leaf, LocalCa};
 pub use certificate::{CaCertificate, CertificateError};
+pub use chain::{Chain, ChainError, KeyKind};
 pub use challenges::{Challenges, HTTP01_PATH, Posted, TLS_ALPN01};
 pub use resolver::{LeafResolver, server_config};
+pub use vault::{CertificateId, CertificateIdError, Source, Summary, Vault, VaultError};

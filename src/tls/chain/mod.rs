@@ -59,7 +59,7 @@ impl Chain {
     pub fn from_pem(certificates: &str, key: &str) -> Result<Self, ChainError> {
         let certificates = read_certificates(certificates)?;
         let key = read_key(key)?;
-        let signer = any_supported_type(&key.0).map_err(|_| ChainError::KeyUnusable)?;
+        let signer = key.signer()?;
         let order = {
             let parsed = parse(&certificates)?;
             order::from_leaf(&parsed, leaf_of(&parsed, signer.as_ref())?)?
@@ -180,6 +180,13 @@ impl fmt::Debug for Chain {
 
 // === impl Secret ===
 
+impl Secret {
+    /// What signs handshakes with it.
+    fn signer(&self) -> Result<Arc<dyn SigningKey>, ChainError> {
+        any_supported_type(&self.0).map_err(|_| ChainError::KeyUnusable)
+    }
+}
+
 impl Drop for Secret {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -203,8 +210,7 @@ pub(super) fn certified(
     certificates: Vec<CertificateDer<'static>>,
     key: &str,
 ) -> Result<CertifiedKey, ChainError> {
-    let signer = any_supported_type(&read_key(key)?.0).map_err(|_| ChainError::KeyUnusable)?;
-    Ok(CertifiedKey::new(certificates, signer))
+    Ok(CertifiedKey::new(certificates, read_key(key)?.signer()?))
 }
 
 fn read_key(text: &str) -> Result<Secret, ChainError> {

@@ -72,7 +72,7 @@ impl Index {
     /// Those for `host`, in lower case, that can be served, the best first.
     ///
     /// One that is not valid at `now` comes after all that are. Then an exact name comes before a wildcard, an own certificate
-    /// before an authority's, ECDSA before RSA, and the one that lasts longest.
+    /// before an authority's, ECDSA before RSA, the one that lasts longest, and the one that came last.
     pub(super) fn candidates(&self, host: &str, now: SystemTime) -> Vec<&Arc<Entry>> {
         let above = name_above(host);
         let named = |name: &str| self.by_name.get(name).map_or(&[][..], |entries| entries);
@@ -82,7 +82,8 @@ impl Index {
         candidates.sort_by_key(|(is_wildcard, entry)| {
             let summary = &entry.summary;
             let is_own = summary.source == Source::Own;
-            (!summary.is_valid(now), *is_wildcard, !is_own, summary.key_kind, Reverse(summary.not_after))
+            let newest = Reverse((summary.not_after, summary.added));
+            (!summary.is_valid(now), *is_wildcard, !is_own, summary.key_kind, newest)
         });
         candidates.into_iter().map(|(_, entry)| entry).collect()
     }

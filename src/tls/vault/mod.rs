@@ -202,8 +202,8 @@ impl Vault {
     /// The certificate to serve for `host`, in lower case: a DNS name, or an address as text.
     ///
     /// One that is not valid now comes after all that are. Then an exact name comes before a wildcard, [`Source::Own`] before
-    /// [`Source::Acme`], ECDSA before RSA, and the one that lasts longest. The first time a certificate is asked for its file
-    /// is read, some kilobytes.
+    /// [`Source::Acme`], ECDSA before RSA, the one that lasts longest, and the one that came last. The first time a certificate
+    /// is asked for its file is read, some kilobytes.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         self.find_for(host, |_| true)

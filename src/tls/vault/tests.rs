@@ -396,3 +396,21 @@ fn handshakes_meanwhile_have_the_old_certificate_or_the_new() {
     let later = vault.best("a.example.com").unwrap();
     assert!(later.is_valid(day(60) - DAY) && !later.is_valid(day(60)));
 }
+
+#[test]
+fn files_of_the_first_version_are_read() {
+    let fixture = Fixture::new();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/certs/v1");
+    fs::create_dir(fixture.certs()).unwrap();
+    for file in fs::read_dir(old).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), fixture.certs().join(file.file_name())).unwrap();
+    }
+    let indexed = fixture.open();
+    fs::remove_file(fixture.index()).unwrap();
+    for vault in [&indexed, &fixture.open()] {
+        assert_eq!(vault.list(), indexed.list());
+        assert_eq!(vault.best("customer-0.example.com").unwrap().source, acme());
+        vault.find("www.customer-0.example.com").unwrap().keys_match().unwrap();
+    }
+}

@@ -30,12 +30,13 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//! speaks with upstreams; [`tls`] chooses and keeps certificates, is
+//! the local CA, and has the machine trust it.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
-//! does), [`random`], [`watch`] (changed files).
+//! does), [`random`], [`seal`] (the box's key), [`watch`] (changed files).
 //!
 //! # How a deploy happens
 //!
@@ -99,8 +100,9 @@
 //! | `store/` | apps, releases, phases, what commands have set, the key of sticky cookies, the last route table | [`store`] |
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
-//! | `box.key` | seals keys and secrets at rest (0600), made once | [`seal`] |
-//! | `ca/` | `ca.key` (0600, sealed with the box's key) and `ca.crt`, made once | [`tls`] |
+//! | `box.key` | seals keys and secrets at rest (0600), made once; a copy of the rest without it reveals none | [`seal`] |
+//! | `ca/` | `ca.key` (0600, sealed) and `ca.crt`, made once | [`tls`] |
+//! | `certs/` | certificates, with their keys sealed, and an index of them | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 
 use crate::dns::{Lookup, LookupError};
-use crate::tls::{Challenges, HTTP01_PATH};
+use crate::tls::{Challenges, HTTP01_PATH, is_private_address};
 use crate::web;
 
 /// Whether a name leads here.
@@ -63,7 +63,7 @@ impl Look for Surroundings {
                 return Ok(());
             }
         };
-        if self.is_public && addresses.iter().all(|address| is_private(*address)) {
+        if self.is_public && addresses.iter().all(|address| is_private_address(address.to_canonical())) {
             return Err(Elsewhere {
                 kind: "private",
                 message: format!(
@@ -108,14 +108,4 @@ impl Surroundings {
 
 fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether only this machine or its network has the address.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
-        }
-    }
 }

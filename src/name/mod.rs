@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use host::{Host, PathPrefix};
-pub use public::{PRIVATE_SUFFIXES, is_public};
+pub use public::{PRIVATE_SUFFIXES, is_below, is_public};
 
 /// The longest DNS label (RFC 1035, 2.3.4).
 const LABEL_LENGTH_MAX: usize = 63;

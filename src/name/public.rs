@@ -2,26 +2,14 @@
 
 use std::net::IpAddr;
 
-/// The ends of names that no public DNS ever answers for: special use (RFC 6761, 6762, 7686, 8375), reserved by ICANN for
-/// private use (`internal`), or so common in private networks that ICANN will not delegate them (`corp`, `home`, `mail`), and two
-/// that are just common there.
-pub const PRIVATE_SUFFIXES: [&str; 15] = [
-    "alt",
-    "corp",
-    "example",
-    "home",
-    "home.arpa",
-    "internal",
-    "intranet",
-    "invalid",
-    "lan",
-    "local",
-    "localdomain",
-    "localhost",
-    "onion",
-    "private",
-    "test",
+/// The ends of names that mean something else in every network, and are delegated to nobody: special use (RFC 6761: `example`,
+/// `localhost`, `test`; RFC 6762: `local`; RFC 8375: `home.arpa`), reserved for private use by ICANN (`internal`), and those that
+/// RFC 6762, appendix G, has seen in private networks.
+pub const PRIVATE_SUFFIXES: [&str; 12] = [
+    "corp", "example", "home", "home.arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private", "test",
 ];
+/// The ends of names that no DNS has, and that are not a network's own either (RFC 9476, 6761, 7686).
+const OTHER_SUFFIXES: [&str; 3] = ["alt", "invalid", "onion"];
 
 /// Whether a public certificate authority could give a certificate for this host: a DNS name of at least two labels with no
 /// private end. `host` is in lower case and may begin with `*.`.
@@ -34,7 +22,13 @@ pub fn is_public(host: &str) -> bool {
     let is_numeric = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     name.parse::<IpAddr>().is_err()
         && name.rsplit_once('.').is_some_and(|(_, last)| !last.is_empty() && !is_numeric(last))
-        && !PRIVATE_SUFFIXES.iter().any(|suffix| is_below(&suffix))
+        && !PRIVATE_SUFFIXES.iter().chain(&OTHER_SUFFIXES).any(|suffix| is_below(name, suffix))
+}
+
+/// Whether a name is `domain` or one below it.
+#[must_use]
+pub fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -43,7 +37,7 @@ mod tests {
 
     #[test]
     fn names_of_the_dns_are_public_and_those_of_a_network_are_not() {
-        for public in ["example.com", "a.b.example.co.uk", "*.example.com", "10.0.0.5.sslip.io", "local.dev"]
+        for public in ["example.com", "a.b.example.co.uk", "*.example.com", "10.0.0.5.sslip.io", "local.dev", "notlocal.de", "arpa.home.de"]
         {
             assert!(is_public(public), "{public}");
         }
@@ -56,6 +50,7 @@ mod tests {
             "10.0.0.5",
             "::1",
             "*.test",
+            "a.onion",
             "a.1",
         ] {
             assert!(!is_public(private), "{private}");

@@ -156,6 +156,12 @@ impl RouteTable {
         self.first(self.fallback.iter().copied(), path)
     }
 
+    /// Whether there is a route for hosts that no other names.
+    #[must_use]
+    pub fn has_fallback(&self) -> bool {
+        !self.fallback.is_empty()
+    }
+
     /// Whether any route names this host, by itself or by a wildcard.
     #[must_use]
     pub fn serves(&self, host: &str) -> bool {

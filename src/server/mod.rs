@@ -5,6 +5,7 @@
 //! close from the outside in: no new command, no new connection, what is in flight finishes within a grace, the store is
 //! closed. Containers keep running.
 
+mod hosts;
 mod listen;
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::hosts::Hosts;
 use crate::api::server::{Api, Facts};
 use crate::builder::image::Images;
 use crate::config::{AccessLogChoice, ServerConfig};
@@ -35,7 +37,7 @@ use crate::proxy::{AccessLog, Http3, Http3Error, Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
 use crate::seal::{BoxKey, SealError};
 use crate::store::{Store, StoreError};
-use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
+use crate::tls::{CaError, Challenges, LocalCa, Resolver, Vault, VaultError, server_config};
 use crate::traffic::Routes;
 
 /// How long requests that are in flight may take when the daemon ends.
@@ -59,6 +61,12 @@ pub enum ServerError {
     /// There is no local CA.
     #[error("cannot open the local CA")]
     Ca(#[from] CaError),
+    /// There is no key of the box.
+    #[error(transparent)]
+    Key(#[from] SealError),
+    /// The kept certificates cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -119,7 +127,22 @@ pub async fn run(
     let ca = LocalCa::open_or_create(&config.home.join("ca"), &box_key, &[&config.domain])?;
     let ca = Arc::new(ca);
     let plain = CancellationToken::new();
-    let proxy = serve_traffic(&config, &routes, &ca, listeners.http.1, listeners.https, log.clone(), &plain)?;
+    let key = BoxKey::open_or_create(&config.home.join("box.key"))?;
+    let resolver = Resolver::new(
+        Arc::clone(&ca),
+        Vault::open(&config.home.join("certs"), key)?,
+        Challenges::default(),
+        Arc::new(Hosts::new(routes.clone(), &config.domain)),
+    );
+    let proxy = serve_traffic(
+        &config,
+        &routes,
+        (&ca, resolver),
+        listeners.http.1,
+        listeners.https,
+        log.clone(),
+        &plain,
+    )?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
 
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -173,22 +196,12 @@ struct Serving {
 fn serve_traffic(
     config: &ServerConfig,
     routes: &Routes,
-    ca: &Arc<LocalCa>,
+    (ca, resolver): (&LocalCa, Resolver),
     http: tokio::net::TcpListener,
     (https, https_listener): (std::net::SocketAddr, tokio::net::TcpListener),
     access_log: Option<AccessLog>,
     shutdown: &CancellationToken,
 ) -> Result<Serving, ServerError> {
-    let served = routes.clone();
-    let domain = config.domain.clone();
-    // Any name below the domain gets a certificate, so that a mistyped app is a page that says so, not a TLS error.
-    let is_served = move |host: &str| {
-        served.load().table().serves(host)
-            || host
-                .strip_suffix(&domain)
-                .is_some_and(|rest| rest.strip_suffix('.').is_some_and(|l| !l.contains('.')))
-    };
-    let resolver = Arc::new(LeafResolver::new(Arc::clone(ca), &config.domain, is_served)?);
     let plain = ProxyConfig::new(config.domain.clone());
     let proxy = Proxy::new(
         routes.clone(),
@@ -207,7 +220,7 @@ fn serve_traffic(
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
-    let tls = server_config(resolver);
+    let tls = server_config(Arc::new(resolver));
     if config.http3 {
         let http3 = Http3::new(receive_at(https)?, &tls)?;
         tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));

@@ -34,7 +34,7 @@ pub struct Constraints {
 impl Constraints {
     /// Those of a new CA of a box with these domains and these addresses of its machine. A domain that is everybody's is left out.
     pub(super) fn of_box(domains: &[&str], addresses: &[IpAddr]) -> Self {
-        let mut names: Vec<String> = private::SUFFIXES.map(str::to_owned).into();
+        let mut names: Vec<String> = PRIVATE_SUFFIXES.map(str::to_owned).into();
         let mut networks: Vec<IpNet> = private::networks().collect();
         let is_covered =
             |networks: &[IpNet], addr: &IpAddr| networks.iter().any(|network| network.contains(addr));
@@ -43,7 +43,7 @@ impl Constraints {
             match domain.parse::<IpAddr>() {
                 Ok(addr) => own.push(addr),
                 Err(_) if is_everybodys(domain) => {}
-                Err(_) if names.iter().any(|name| private::is_below(domain, name)) => {}
+                Err(_) if names.iter().any(|name| is_below(domain, name)) => {}
                 Err(_) => names.push((*domain).to_owned()),
             }
         }
@@ -91,7 +91,7 @@ impl Constraints {
             }
             Err(_) => {
                 let name = host.strip_prefix("*.").unwrap_or(host);
-                self.names.is_empty() || self.names.iter().any(|permitted| private::is_below(name, permitted))
+                self.names.is_empty() || self.names.iter().any(|permitted| is_below(name, permitted))
             }
         }
     }
@@ -100,7 +100,7 @@ impl Constraints {
 impl fmt::Display for Constraints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let others: Vec<String> =
-            self.names.iter().filter(|name| !private::SUFFIXES.contains(&name.as_str())).cloned().collect();
+            self.names.iter().filter(|name| !PRIVATE_SUFFIXES.contains(&name.as_str())).cloned().collect();
         let private: Vec<IpNet> = private::networks().collect();
         let addresses = self.networks.iter().filter(|network| !private.contains(network)).map(|network| {
             if network.prefix_len() == network.max_prefix_len() {

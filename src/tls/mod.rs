@@ -1,26 +1,37 @@
 //! https for every host of the box, also where no public CA can help (`*.localhost`, a private network).
 //!
-//! A [`LocalCa`] lives in the server's home. [`LeafResolver`] has it sign a short-lived certificate the
-//! first time a served host is asked for, during that handshake, and again long before it runs out, so
-//! there is nothing to configure, to schedule or to restart. [`server_config`] is the rustls configuration
-//! around it. The [`trust`] module puts the CA's certificate into the stores of the machine and of its
-//! browsers, and takes it out again; it needs only a [`CaCertificate`], so it also works on a laptop that
-//! has fetched the certificate from a box.
+//! | part | what it is |
+//! |---|---|
+//! | [`Resolver`] | which certificate a handshake gets, by the host that it asks for |
+//! | [`Vault`] | certificates that are kept: one's own, and those that authorities issued; keys sealed |
+//! | [`Chain`] | a certificate chain and its key, read and checked together |
+//! | [`LocalCa`] | the box's own CA: it signs a short-lived certificate for a host when it is first asked for |
+//! | [`Challenges`] | what is answered to authorities that check a name |
+//! | [`server_config`] | the rustls configuration around the resolver |
+//! | [`trust`] | puts the CA's certificate into the stores of the machine and of its browsers, and takes it out |
 //!
-//! Not here: certificates of public CAs (ACME), and accepting connections, which is the proxy's.
+//! `trust` needs only a [`CaCertificate`], so it also works on a laptop that has fetched the certificate from a box.
+//!
+//! Not here: ordering certificates (ACME), and accepting connections, which is the proxy's.
 
 mod ca;
 mod certificate;
+mod chain;
 mod challenges;
 mod constraints;
 mod file;
 mod private;
 mod resolver;
+#[cfg(test)]
+mod sample;
 pub mod trust;
+mod vault;
 
 pub use ca::{CaError, Leaf, LocalCa};
 pub use certificate::{CA_PATH, CaCertificate, CertificateError};
+pub use chain::{Chain, ChainError, KeyKind};
 pub use challenges::{Challenges, HTTP01_PATH, Posted, TLS_ALPN01};
 pub use constraints::Constraints;
-pub use private::is_private;
-pub use resolver::{LeafResolver, server_config};
+pub use private::is_private_address;
+pub use resolver::{Resolver, Serves, server_config};
+pub use vault::{CertificateId, CertificateIdError, Source, Summary, Vault, VaultError};

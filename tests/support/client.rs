@@ -54,13 +54,23 @@ pub async fn tls(
     host: &str,
     protocol: &str,
 ) -> TlsStream<TcpStream> {
+    try_tls(addr, root, host, protocol).await.unwrap()
+}
+
+/// As [`tls`], where the handshake may fail.
+pub async fn try_tls(
+    addr: SocketAddr,
+    root: &rustls::pki_types::CertificateDer<'static>,
+    host: &str,
+    protocol: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let stream = TcpStream::connect(addr).await.unwrap();
     let name = ServerName::try_from(host.to_owned()).unwrap();
-    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await.unwrap()
+    soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
 impl Client {

@@ -49,13 +49,23 @@ impl TestProxy {
 
     /// Starts with an empty table, and with HTTP/3 if the configuration says that there is.
     pub async fn start(config: ProxyConfig) -> Self {
+        let (root, tls) = tls_config();
+        Self::start_with_tls(config, root, |_| tls).await
+    }
+
+    /// As [`TestProxy::start`], with the TLS that is made for its routes, which clients trust by `root`.
+    pub async fn start_with_tls(
+        config: ProxyConfig,
+        root: CertificateDer<'static>,
+        tls: impl FnOnce(&Routes) -> Arc<rustls::ServerConfig>,
+    ) -> Self {
         let routes = Routes::new();
         let has_http3 = config.http3;
         let proxy = Proxy::new(routes.clone(), config);
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (https, udp) = https_sockets(has_http3).await;
         let shutdown = CancellationToken::new();
-        let (root, tls) = tls_config();
+        let tls = tls(&routes);
         let started = Self {
             proxy: proxy.clone(),
             routes,

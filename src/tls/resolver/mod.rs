@@ -1,160 +1,146 @@
-//! Which certificate a handshake gets: signed when a host is first asked for, kept, and renewed in time.
+//! Which certificate a handshake gets, by the name that the client asks for.
 //!
-//! rustls calls the resolver in the middle of a handshake, so it must not wait. A known host costs a look
-//! into a map; a new one costs a signature as well (below 100 µs), made outside of the lock. Two handshakes
-//! may therefore sign for one host at once; the first to come back wins, and both clients are served.
+//! 1. Who offers `acme-tls/1` is an authority that checks a name (RFC 8737): it gets the answer that an order has posted for that
+//!    name, or is refused. So is who offers anything beside it, as no authority does.
+//! 2. A host that is served gets the best certificate that the [`Vault`] has for it, of a kind of key that the client can check,
+//!    and one of the local CA where there is none.
+//! 3. Any other name is refused in the handshake: no app's certificate is shown for what is not its own.
+//! 4. A client that sends no name (one that dials an address) gets what a client of the default host gets, if there is one.
 //!
-//! Anybody can send any name. Only names that the routes serve get a certificate of their own; all others,
-//! and clients that send none (those that dial an address), get the one of the default host, so that the
-//! client's own message says which name it met. The map is bounded all the same, since a wildcard route
-//! serves names without end: the oldest entry makes room, and costs one signature if it is asked for again.
-//!
-//! Not here: certificates of public CAs.
+//! rustls asks in the middle of a handshake, so nothing here waits: the vault and the answers are read without a lock, and
+//! [`Leaves`] signs what is missing. What is served, [`Serves`] says; it is asked each time, so a route that goes takes its
+//! certificate with it.
 
-use std::collections::{HashMap, VecDeque};
+mod leaves;
+
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureScheme};
 
-use super::ca::{CaError, Leaf, LocalCa};
-
-/// Hosts whose certificate is kept, at about 1 KiB each.
-const HOSTS_MAX: usize = 10_000;
+use self::leaves::Leaves;
+use super::ca::LocalCa;
+use super::chain::KeyKind;
+use super::challenges::{Challenges, TLS_ALPN01};
+use super::vault::Vault;
 
 /// The protocols offered, in the order in which the server prefers them.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", TLS_ALPN01];
 
-type IsServed = dyn Fn(&str) -> bool + Send + Sync;
-type Clock = dyn Fn() -> SystemTime + Send + Sync;
+/// What is asked about the routes, in every handshake; it must not block.
+pub trait Serves: Send + Sync {
+    /// Whether `host`, in lower case and without a trailing dot, is to have a certificate.
+    fn is_served(&self, host: &str) -> bool;
 
-/// Chooses, signs and keeps the certificates of the box's hosts.
-pub struct LeafResolver {
-    ca: Arc<LocalCa>,
-    default_host: String,
-    is_served: Box<IsServed>,
-    clock: Box<Clock>,
-    leaves: Mutex<Leaves>,
+    /// Whose certificate clients get that send no name: of a DNS name or an address, in lower case. `None` refuses them.
+    fn default_host(&self) -> Option<String>;
 }
 
-/// What is known so far, with the order in which hosts came in.
-struct Leaves {
-    by_host: HashMap<String, Arc<Leaf>>,
-    oldest_first: VecDeque<String>,
-    hosts_max: usize,
+/// Chooses the certificates of handshakes.
+pub struct Resolver {
+    leaves: Leaves,
+    vault: Vault,
+    challenges: Challenges,
+    serves: Arc<dyn Serves>,
 }
 
-impl LeafResolver {
-    /// A resolver that signs with `ca` for the hosts for which `is_served` says true.
-    ///
-    /// `is_served` is asked in every handshake with a host in lower case without a trailing dot, so that a
-    /// route that goes takes its certificate with it; it must not block. `default_host`, a DNS name or an IP
-    /// address, is for clients that send no name or one that is not served; it is not asked about.
-    ///
-    /// # Errors
-    ///
-    /// If there cannot be a certificate for `default_host`.
-    pub fn new(
-        ca: Arc<LocalCa>,
-        default_host: &str,
-        is_served: impl Fn(&str) -> bool + Send + Sync + 'static,
-    ) -> Result<Self, CaError> {
-        let resolver = Self {
-            ca,
-            default_host: normalized(default_host),
-            is_served: Box::new(is_served),
-            clock: Box::new(SystemTime::now),
-            leaves: Mutex::new(Leaves::new(HOSTS_MAX)),
-        };
-        resolver.leaf(&resolver.default_host)?;
-        Ok(resolver)
+/// What a client means to do with the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Requests,
+    /// To see the answer of an order.
+    Challenge,
+    /// Neither.
+    Mixed,
+}
+
+// === impl Resolver ===
+
+impl Resolver {
+    /// For what `serves` says: certificates of the `vault`, of `ca` where it has none, and what is posted to `challenges`.
+    #[must_use]
+    pub fn new(ca: Arc<LocalCa>, vault: Vault, challenges: Challenges, serves: Arc<dyn Serves>) -> Self {
+        Self { leaves: Leaves::new(ca), vault, challenges, serves }
     }
 
-    /// Reads the time from `clock` instead of from the system.
+    /// Reads the time of the local CA's certificates from `clock` instead of from the system.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        self.clock = Box::new(clock);
+        self.leaves.clock = Box::new(clock);
         self
     }
 
-    /// The certificate for a client that asks for `server_name`, and `None` only if none can be signed.
+    /// The certificate for a client that asks for `server_name` and can check any; `None` if it is refused.
     pub fn certified_key(&self, server_name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let asked = server_name.map(normalized).filter(|host| (self.is_served)(host));
-        let host = asked.as_deref().unwrap_or(&self.default_host);
-        match self.leaf(host) {
+        self.choose(server_name, |_| true)
+    }
+
+    fn choose(
+        &self,
+        server_name: Option<&str>,
+        accepts: impl Fn(KeyKind) -> bool,
+    ) -> Option<Arc<CertifiedKey>> {
+        let host = match server_name.map(normalized) {
+            Some(host) if self.serves.is_served(&host) => host,
+            Some(host) => {
+                tracing::debug!(host, "handshake refused, nobody serves this host");
+                return None;
+            }
+            None => self.serves.default_host().or_else(|| {
+                tracing::debug!("handshake refused, the client sent no name");
+                None
+            })?,
+        };
+        self.vault.find_for(&host, accepts).or_else(|| match self.leaves.get(&host) {
             Ok(leaf) => Some(Arc::clone(&leaf.certified)),
             Err(error) => {
                 tracing::error!(host, error = &error as &dyn Error, "no certificate for host");
                 None
             }
-        }
-    }
-
-    /// The leaf kept for `host`, or a new one if there is none or its time runs out.
-    fn leaf(&self, host: &str) -> Result<Arc<Leaf>, CaError> {
-        let now = (self.clock)();
-        let kept = self.leaves().by_host.get(host).cloned();
-        if let Some(leaf) = kept.as_ref().filter(|leaf| leaf.is_fresh(now)) {
-            return Ok(Arc::clone(leaf));
-        }
-        match self.ca.leaf_at(host, now) {
-            Ok(leaf) => Ok(self.leaves().insert(host, Arc::new(leaf), now)),
-            // Renewal starts ten days early, so that a failure has time to be seen and mended.
-            Err(error) => match kept.filter(|leaf| leaf.is_valid(now)) {
-                Some(leaf) => {
-                    tracing::warn!(host, error = &error as &dyn Error, "certificate not renewed");
-                    Ok(leaf)
-                }
-                None => Err(error),
-            },
-        }
-    }
-
-    fn leaves(&self) -> MutexGuard<'_, Leaves> {
-        self.leaves.lock().expect("nothing panics while the map is locked")
+        })
     }
 }
 
-impl ResolvesServerCert for LeafResolver {
-    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.certified_key(client_hello.server_name())
-    }
-}
-
-impl fmt::Debug for LeafResolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeafResolver")
-            .field("ca", &self.ca)
-            .field("default_host", &self.default_host)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Leaves {
-    fn new(hosts_max: usize) -> Self {
-        Self { by_host: HashMap::new(), oldest_first: VecDeque::new(), hosts_max }
-    }
-
-    /// Keeps `leaf`, unless another handshake was faster; returns the one to use from now on.
-    fn insert(&mut self, host: &str, leaf: Arc<Leaf>, now: SystemTime) -> Arc<Leaf> {
-        if let Some(kept) = self.by_host.get_mut(host) {
-            if !kept.is_fresh(now) {
-                *kept = leaf;
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match Purpose::of(hello.alpn().into_iter().flatten()) {
+            Purpose::Requests => {
+                let schemes = hello.signature_schemes();
+                self.choose(hello.server_name(), |kind| can_check(schemes, kind))
             }
-            return Arc::clone(kept);
+            Purpose::Challenge => self.challenges.tls(&normalized(hello.server_name()?)),
+            Purpose::Mixed => None,
         }
-        while self.by_host.len() >= self.hosts_max {
-            let Some(oldest) = self.oldest_first.pop_front() else { break };
-            self.by_host.remove(&oldest);
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("vault", &self.vault).finish_non_exhaustive()
+    }
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    /// By the protocols that the client offers.
+    fn of<'a>(offered: impl Iterator<Item = &'a [u8]>) -> Self {
+        let (mut has_challenge, mut has_other) = (false, false);
+        for protocol in offered {
+            let is_challenge = protocol == TLS_ALPN01;
+            has_challenge |= is_challenge;
+            has_other |= !is_challenge;
         }
-        self.oldest_first.push_back(host.to_owned());
-        self.by_host.insert(host.to_owned(), Arc::clone(&leaf));
-        leaf
+        match (has_challenge, has_other) {
+            (false, _) => Self::Requests,
+            (true, false) => Self::Challenge,
+            (true, true) => Self::Mixed,
+        }
     }
 }
 
@@ -162,7 +148,7 @@ impl Leaves {
 /// saves the signature. The keys of the tickets change every six hours and are never written down.
 ///
 /// The crypto provider is given here and not installed for the process, so nothing depends on who is first.
-pub fn server_config(resolver: Arc<LeafResolver>) -> Arc<ServerConfig> {
+pub fn server_config(resolver: Arc<impl ResolvesServerCert + 'static>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has cipher suites for TLS 1.2 and 1.3")
@@ -176,6 +162,24 @@ pub fn server_config(resolver: Arc<LeafResolver>) -> Arc<ServerConfig> {
         }
     }
     Arc::new(config)
+}
+
+/// Whether a client that accepts these signatures can check those of such a key.
+fn can_check(schemes: &[SignatureScheme], kind: KeyKind) -> bool {
+    use SignatureScheme as S;
+    let fitting: &[_] = match kind {
+        KeyKind::Ecdsa => &[S::ECDSA_NISTP256_SHA256, S::ECDSA_NISTP384_SHA384],
+        KeyKind::Rsa => &[
+            S::RSA_PSS_SHA256,
+            S::RSA_PSS_SHA384,
+            S::RSA_PSS_SHA512,
+            S::RSA_PKCS1_SHA256,
+            S::RSA_PKCS1_SHA384,
+            S::RSA_PKCS1_SHA512,
+        ],
+        KeyKind::Ed25519 => &[S::ED25519],
+    };
+    schemes.iter().any(|scheme| fitting.contains(scheme))
 }
 
 /// `host` as routes and certificates write it.

@@ -1,8 +1,6 @@
-//! Handshakes with clients that trust the CA and clients that do not.
+//! Handshakes with clients that trust the CA, clients that do not, and authorities.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
@@ -12,13 +10,21 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::seal::BoxKey;
+use crate::tls::sample::{Authority, DAY};
+use crate::tls::{Chain, Source, server_config};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A CA, and how its resolvers are made in these tests: all below `localhost` is served.
+/// A box: its CA, its certificates, and what its resolver answers for.
 struct Fixture {
     _dir: tempfile::TempDir,
     ca: Arc<LocalCa>,
+    vault: Vault,
+    challenges: Challenges,
+    authority: Authority,
+}
+
+/// All below `localhost` and `example.com` is served.
+struct Names {
+    default_host: Option<&'static str>,
 }
 
 /// What a client saw of a handshake.
@@ -30,27 +36,71 @@ struct Seen {
     handshake: Option<rustls::HandshakeKind>,
 }
 
+impl Serves for Names {
+    fn is_served(&self, host: &str) -> bool {
+        host.ends_with(".localhost") || host.ends_with(".example.com")
+    }
+
+    fn default_host(&self) -> Option<String> {
+        self.default_host.map(str::to_owned)
+    }
+}
+
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ca = Arc::new(LocalCa::open_or_create(dir.path(), &BoxKey::new(&[7; 32]), &[]).unwrap());
-        Self { _dir: dir, ca }
+        let ca = Arc::new(LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &[]).unwrap());
+        let vault = Vault::open(&dir.path().join("certs"), BoxKey::new(&[1; 32])).unwrap();
+        Self { _dir: dir, ca, vault, challenges: Challenges::default(), authority: Authority::new("R1") }
     }
 
-    fn resolver(&self, default_host: &str) -> LeafResolver {
-        LeafResolver::new(Arc::clone(&self.ca), default_host, |host| host.ends_with(".localhost")).unwrap()
+    fn resolver(&self, default_host: Option<&'static str>) -> Resolver {
+        let (vault, challenges) = (self.vault.clone(), self.challenges.clone());
+        Resolver::new(Arc::clone(&self.ca), vault, challenges, Arc::new(Names { default_host }))
     }
 
+    /// For a developer's machine.
+    fn server(&self) -> Arc<ServerConfig> {
+        server_config(Arc::new(self.resolver(Some("localhost"))))
+    }
+
+    /// Trusts the box and the authority.
     fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+        self.client_with(versions, |_| true)
+    }
+
+    /// That takes these signatures alone.
+    fn client_with(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        takes: impl Fn(SignatureScheme) -> bool,
+    ) -> Arc<ClientConfig> {
+        let mut provider = ring::default_provider();
+        let known = provider.signature_verification_algorithms;
+        let mapping: Vec<_> = known.mapping.iter().copied().filter(|(scheme, _)| takes(*scheme)).collect();
+        // A test has no long life.
+        provider.signature_verification_algorithms.mapping = mapping.leak();
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.certificate().der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        roots.add(self.authority.root_der()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
         Arc::new(config)
+    }
+
+    /// An authority's client, or somebody who would like to be one.
+    fn client_offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut config = Arc::unwrap_or_clone(self.client(rustls::ALL_VERSIONS));
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    fn put(&self, chain: &Chain) {
+        self.vault.put(chain, Source::Own).unwrap();
     }
 }
 
@@ -90,14 +140,13 @@ async fn connect(
 async fn a_client_that_trusts_the_ca_accepts_each_kind_of_host() {
     let fixture = Fixture::new();
     let client = fixture.client(rustls::ALL_VERSIONS);
-    // A default host that is a wildcard or an address is reached by a name that is not served, or by none.
+    // A client that dials an address sends no name.
     for (default_host, name) in [
-        ("localhost", "blog.localhost"),
-        ("localhost", "BLOG.LocalHost"),
-        ("localhost", "pr-7.blog.localhost"),
-        ("*.example.test", "shop.example.test"),
-        ("127.0.0.1", "127.0.0.1"),
-        ("::1", "::1"),
+        (None, "blog.localhost"),
+        (None, "BLOG.LocalHost"),
+        (Some("localhost"), "pr-7.blog.localhost"),
+        (Some("127.0.0.1"), "127.0.0.1"),
+        (Some("::1"), "::1"),
     ] {
         let server = server_config(Arc::new(fixture.resolver(default_host)));
         let seen = connect(&server, &client, name).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -107,26 +156,107 @@ async fn a_client_that_trusts_the_ca_accepts_each_kind_of_host() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_for_a_host_not_served_meets_the_default_host() {
+async fn what_nobody_serves_is_refused_in_the_handshake() {
     let fixture = Fixture::new();
-    let server = server_config(Arc::new(fixture.resolver("localhost")));
-    let error = connect(&server, &fixture.client(rustls::ALL_VERSIONS), "example.com").await.unwrap_err();
-    assert!(error.to_string().contains("not valid for name"), "{error}");
-    assert!(error.to_string().contains("localhost"), "{error}");
+    fixture.put(&fixture.authority.issue(&["*.example.org", "shop.example.com"]).chain());
+    let server = server_config(Arc::new(fixture.resolver(None)));
+    for version in [&version::TLS12, &version::TLS13] {
+        let client = fixture.client(&[version]);
+        // Of another domain, of one that there is a certificate for, and by address.
+        for name in ["example.net", "a.example.org", "127.0.0.1"] {
+            let error = connect(&server, &client, name).await.unwrap_err().to_string();
+            assert!(error.contains("alert"), "{name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_certificate_comes_before_the_local_ca() {
+    let fixture = Fixture::new();
+    let (server, client) = (fixture.server(), fixture.client(rustls::ALL_VERSIONS));
+    let local = connect(&server, &client, "shop.example.com").await.unwrap();
+    let kept = fixture.authority.issue(&["shop.example.com", "*.wild.example.com"]).chain();
+    fixture.put(&kept);
+    for name in ["shop.example.com", "SHOP.example.com", "a.wild.example.com"] {
+        let seen = connect(&server, &fixture.client(rustls::ALL_VERSIONS), name).await.unwrap();
+        assert_eq!(seen.certificate, *kept.leaf(), "{name}");
+    }
+    for name in ["blog.example.com", "a.b.wild.example.com"] {
+        assert_ne!(connect(&server, &client, name).await.unwrap().certificate, *kept.leaf(), "{name}");
+    }
+    assert_ne!(local.certificate, *kept.leaf());
+}
+
+#[tokio::test]
+async fn a_client_without_a_name_gets_what_the_default_host_has() {
+    let fixture = Fixture::new();
+    let kept = fixture.authority.issue(&["127.0.0.1"]).chain();
+    fixture.put(&kept);
+    let server = server_config(Arc::new(fixture.resolver(Some("127.0.0.1"))));
+    let seen = connect(&server, &fixture.client(rustls::ALL_VERSIONS), "127.0.0.1").await.unwrap();
+    assert_eq!(seen.certificate, *kept.leaf());
+}
+
+#[tokio::test]
+async fn the_kind_of_key_is_one_that_the_client_can_check() {
+    let fixture = Fixture::new();
+    let [ecdsa, rsa] = [KeyKind::Ecdsa, KeyKind::Rsa]
+        .map(|kind| fixture.authority.request(&["shop.example.com"]).kind(kind).issue().chain());
+    fixture.put(&rsa);
+    fixture.put(&ecdsa);
+    let server = fixture.server();
+    let is_rsa = |scheme| can_check(&[scheme], KeyKind::Rsa);
+    for version in [&version::TLS12, &version::TLS13] {
+        let both = fixture.client(&[version]);
+        assert_eq!(connect(&server, &both, "shop.example.com").await.unwrap().certificate, *ecdsa.leaf());
+        let only_ecdsa = fixture.client_with(&[version], |scheme| !is_rsa(scheme));
+        assert_eq!(
+            connect(&server, &only_ecdsa, "shop.example.com").await.unwrap().certificate,
+            *ecdsa.leaf()
+        );
+    }
+    // Such a client could not check the authority's ECDSA signatures, so the resolver itself is asked.
+    let resolver = fixture.resolver(None);
+    let chosen = |kind| resolver.choose(Some("shop.example.com"), |accepted| accepted == kind).unwrap();
+    assert_eq!(chosen(KeyKind::Rsa).cert[0], *rsa.leaf());
+    assert_eq!(chosen(KeyKind::Ecdsa).cert[0], *ecdsa.leaf());
+}
+
+#[tokio::test]
+async fn an_authority_sees_the_answer_and_nothing_else() {
+    let fixture = Fixture::new();
+    let server = fixture.server();
+    let challenge = fixture.client_offering(&[TLS_ALPN01]);
+    assert!(connect(&server, &challenge, "shop.example.com").await.is_err(), "no order waits");
+
+    let answer = fixture.authority.issue(&["shop.example.com"]).chain();
+    let posted = fixture.challenges.post_tls("shop.example.com", &answer.certified_key());
+    let seen = connect(&server, &challenge, "SHOP.example.com").await.unwrap();
+    assert_eq!(seen.certificate, *answer.leaf());
+    assert_eq!(seen.alpn.as_deref(), Some(TLS_ALPN01));
+    assert!(connect(&server, &challenge, "blog.example.com").await.is_err(), "not what was asked for");
+    for protocols in [[TLS_ALPN01, b"h2"], [b"other", TLS_ALPN01]] {
+        let mixed = fixture.client_offering(&protocols);
+        assert!(connect(&server, &mixed, "shop.example.com").await.is_err(), "{protocols:?}");
+    }
+    let browser = connect(&server, &fixture.client(rustls::ALL_VERSIONS), "shop.example.com").await.unwrap();
+    assert_ne!(browser.certificate, *answer.leaf());
+    drop(posted);
+    let again = fixture.client_offering(&[TLS_ALPN01]);
+    assert!(connect(&server, &again, "shop.example.com").await.is_err(), "the order is done");
 }
 
 #[tokio::test]
 async fn a_client_that_does_not_trust_the_ca_refuses() {
-    let server = server_config(Arc::new(Fixture::new().resolver("localhost")));
     let client = Fixture::new().client(rustls::ALL_VERSIONS);
-    let error = connect(&server, &client, "blog.localhost").await.unwrap_err();
+    let error = connect(&Fixture::new().server(), &client, "blog.localhost").await.unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
 }
 
 #[tokio::test]
 async fn a_client_that_comes_back_resumes_in_both_versions() {
     let fixture = Fixture::new();
-    let server = server_config(Arc::new(fixture.resolver("localhost")));
+    let server = fixture.server();
     for version in [&version::TLS12, &version::TLS13] {
         let client = fixture.client(&[version]);
         let first = connect(&server, &client, "blog.localhost").await.unwrap();
@@ -145,7 +275,7 @@ async fn a_renewed_certificate_is_what_the_next_client_sees() {
         let days = Arc::clone(&days);
         move || start + DAY * u32::try_from(days.load(Ordering::Relaxed)).unwrap()
     };
-    let server = server_config(Arc::new(fixture.resolver("localhost").with_clock(clock)));
+    let server = server_config(Arc::new(fixture.resolver(None).with_clock(clock)));
     let mut certificates = Vec::new();
     for day in [0, 19, 21, 40, 42] {
         days.store(day, Ordering::Relaxed);
@@ -182,60 +312,22 @@ impl rustls::time_provider::TimeProvider for FixedTime {
 
 #[test]
 fn a_host_keeps_its_certificate_however_it_is_written() {
-    let resolver = Fixture::new().resolver("localhost");
+    let resolver = Fixture::new().resolver(None);
     let first = resolver.certified_key(Some("blog.localhost")).unwrap();
     for name in ["blog.localhost", "BLOG.localhost", "blog.localhost."] {
         assert!(Arc::ptr_eq(&first, &resolver.certified_key(Some(name)).unwrap()), "{name}");
     }
-    assert_eq!(resolver.leaves().by_host.len(), 2);
 }
 
 #[test]
-fn hosts_not_served_get_the_default_certificate_and_no_place_in_the_cache() {
-    let resolver = Fixture::new().resolver("localhost");
-    let default = resolver.certified_key(None).unwrap();
-    for index in 0..100 {
-        let name = format!("{index}.example.com");
-        assert!(Arc::ptr_eq(&default, &resolver.certified_key(Some(&name)).unwrap()));
-    }
-    assert_eq!(resolver.leaves().by_host.len(), 1);
-}
-
-#[test]
-fn the_cache_is_bounded_and_forgets_the_oldest() {
-    let mut resolver = Fixture::new().resolver("localhost");
-    resolver.leaves = Mutex::new(Leaves::new(3));
-    let names = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
-    let keys = names.map(|name| resolver.certified_key(Some(name)).unwrap());
-    assert_eq!(resolver.leaves().by_host.len(), 3);
-    assert_eq!(resolver.leaves().oldest_first, ["b.localhost", "c.localhost", "d.localhost"]);
-    assert!(Arc::ptr_eq(&keys[3], &resolver.certified_key(Some(names[3])).unwrap()));
-    assert!(!Arc::ptr_eq(&keys[0], &resolver.certified_key(Some(names[0])).unwrap()));
-    assert_eq!(resolver.leaves().oldest_first.len(), 3);
-}
-
-#[test]
-fn of_two_handshakes_at_once_one_wins() {
-    let resolver = Fixture::new().resolver("localhost");
-    let keys: Vec<_> = thread::scope(|scope| {
-        let ask = || resolver.certified_key(Some("blog.localhost")).unwrap();
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    assert!(keys.iter().all(|key| Arc::ptr_eq(key, &keys[0])));
-    assert_eq!(resolver.leaves().oldest_first.len(), 2);
-}
-
-#[test]
-fn a_clock_that_was_set_back_gets_a_certificate_that_is_valid_now() {
-    let now = SystemTime::now();
-    let resolver = Fixture::new().resolver("localhost").with_clock(move || now - DAY * 400);
-    let leaf = resolver.leaf("localhost").unwrap();
-    assert!(leaf.is_valid(now - DAY * 400));
-}
-
-#[test]
-fn a_default_host_that_cannot_have_a_certificate_is_refused_at_once() {
-    let error = LeafResolver::new(Fixture::new().ca, "not a host", |_| true).unwrap_err();
-    assert!(matches!(error, CaError::Host { .. }), "{error}");
+fn a_purpose_is_known_by_all_that_is_offered() {
+    let check = |offered: &[&[u8]], expected| {
+        assert_eq!(Purpose::of(offered.iter().copied()), expected, "{offered:?}");
+    };
+    check(&[], Purpose::Requests);
+    check(&[b"h2", b"http/1.1"], Purpose::Requests);
+    check(&[b"other"], Purpose::Requests);
+    check(&[TLS_ALPN01], Purpose::Challenge);
+    check(&[TLS_ALPN01, b"other"], Purpose::Mixed);
+    check(&[b"h2", TLS_ALPN01], Purpose::Mixed);
 }

@@ -46,7 +46,7 @@ pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
-pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";
@@ -99,6 +99,9 @@ pub struct App {
     pub state: AppState,
     /// Where it is reached, the app's own host first.
     pub urls: Vec<String>,
+    /// The TCP ports of the box that lead to it.
+    #[serde(default)]
+    pub ports: Vec<Port>,
     /// The folder that it was deployed from.
     pub origin: String,
     /// Its instances, in the order of their slots; old ones that still drain come last.
@@ -117,6 +120,18 @@ pub struct App {
     /// The keys of `[proxy]` that were set by command, over the manifest's.
     #[serde(default)]
     pub proxy_by_command: Vec<String>,
+}
+
+/// A TCP port of the box that leads to an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Port {
+    /// The port, on every interface.
+    pub port: u16,
+    /// The process type that answers.
+    pub process: String,
+    /// The port in its containers.
+    pub target: u16,
 }
 
 /// What an app does.
@@ -141,12 +156,12 @@ pub struct Instance {
     pub slot: String,
     /// `v3`.
     pub release: String,
-    /// The instance's id.
+    /// The instance's id; empty of one that is `unknown`, unless it was in the last route table.
     pub id: String,
     /// Where it is, if it runs elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<String>,
-    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `probing` of one that runs elsewhere and was not asked
+    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `unknown` as long as the engine was not asked; `probing` of one that runs elsewhere and was not asked
     /// yet.
     pub state: String,
     /// Since when, in milliseconds since the Unix epoch.
@@ -338,6 +353,9 @@ pub enum Progress {
         release: String,
         /// Where.
         urls: Vec<String>,
+        /// The TCP ports of the box that lead to it.
+        #[serde(default)]
+        ports: Vec<Port>,
         /// Whether it served already, and nothing was done.
         is_unchanged: bool,
         /// Whether requests reach it, as an operator wants it.
@@ -381,6 +399,13 @@ pub struct Failure {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 pub(crate) fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { port, process, target } = self;
+        write!(f, "{port} -> {process}:{target}")
+    }
 }
 
 impl Failure {

@@ -136,6 +136,9 @@ pub(crate) enum AppsAction {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CreateArgs {
+    /// Have it lead to names without an address, too, though what it leads to now is ready
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) app: AppArgs,
     /// A server that answers for it, such as `http://10.0.0.5:8080`; may be given more than once
@@ -215,7 +218,7 @@ pub(crate) struct MaintenanceOnArgs {
     #[arg(long, value_name = "TIME", value_parser = manifest::duration)]
     pub(crate) retry_after: Option<Duration>,
     /// Still answer this path with 200, for a load balancer that asks whether the box is well
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = health_path)]
     pub(crate) health_path: Option<String>,
 }
 
@@ -365,6 +368,13 @@ fn network(text: &str) -> Result<IpNet, String> {
     address
         .or_else(|_| text.parse())
         .map_err(|_| format!("`{text}` is no network; write one such as `10.0.0.0/8`, or an address"))
+}
+
+fn health_path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no path; it begins with `/`, such as `/{text}`")),
+    }
 }
 
 fn wait(text: &str) -> Result<Duration, String> {

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use super::app::App;
 use super::task::Task;
 use crate::manifest::{
-    Ignored, Manifest, Overrides, Problem, ProxyKeys, RouteName, Settings, is_value, quoted, shown,
+    Ignored, Manifest, Overrides, Problem, ProxyKeys, RouteName, Settings, example, is_masked, is_value,
+    quoted, shown,
 };
 use crate::name::{AppName, Host, PathPrefix};
-use crate::plan::{Plan, PlannedRoute};
+use crate::plan::{NoSuchHost, Plan, PlannedRoute, check_canonical_hosts};
 use crate::policy::Policy;
 use crate::store::{AppRecord, StoreError};
 
@@ -107,6 +108,9 @@ pub enum ProxyError {
     /// Values that break a rule, by themselves or together with what is set already.
     #[error("{}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n       "))]
     Invalid(Vec<Problem>),
+    /// Its canonical host would lead away from it.
+    #[error(transparent)]
+    CanonicalHost(#[from] NoSuchHost),
     /// There is nothing of this name to take back.
     #[error("`{key}` is no key of [proxy]")]
     NoKey {
@@ -268,16 +272,28 @@ impl App {
         };
         let new: Vec<_> = self.evaluate(overrides).ignored.into_iter().filter(|one| !is_old(one)).collect();
         if new.is_empty() {
-            return Ok(());
+            return self.check_canonical_host(overrides);
         }
         let mut problems: Vec<Problem> = Vec::new();
-        for problem in new.into_iter().flat_map(|(_, ignored)| ignored.problems) {
+        for problem in new.into_iter().flat_map(|(_, ignored)| explained(ignored)) {
             // One that the app and each of its routes have is one.
             if !problems.iter().any(|known| known.message == problem.message) {
                 problems.push(problem);
             }
         }
         Err(ProxyError::Invalid(problems))
+    }
+
+    /// Refuses a canonical host that leads away from the app; one that the manifest names was checked with it.
+    fn check_canonical_host(&self, overrides: &Overrides) -> Result<(), ProxyError> {
+        let is_set = std::iter::once(&overrides.app).chain(overrides.routes.values());
+        let Some(plan) = self.serving.as_ref() else { return Ok(()) };
+        if !is_set.into_iter().any(|settings| settings.values.contains_key("canonical_host")) {
+            return Ok(());
+        }
+        let policies = self.evaluate(overrides).routes;
+        let hosts = plan.routes.iter().map(|route| &route.host);
+        Ok(check_canonical_hosts(hosts, policies.iter().map(|policy| &**policy))?)
     }
 
     /// `basic_auth` with one user more, another password, or one user less.
@@ -342,7 +358,7 @@ impl App {
         let own = Host::Exact(format!("{}.{domain}", self.record.name));
         // A table of the file belongs to the route of the same host and path.
         let rules = manifest.iter().flat_map(|manifest| &manifest.routes);
-        let said: Vec<(RouteName, &BTreeSet<String>)> = rules
+        let said: Vec<(RouteName, &BTreeMap<String, Option<String>>)> = rules
             .zip(&keys.routes)
             .map(|(rule, keys)| ((rule.host.clone().unwrap_or_else(|| own.clone()), rule.path.clone()), keys))
             .collect();
@@ -355,18 +371,32 @@ impl App {
                 overrides.routes.get(name).is_some_and(|own| own.values.contains_key(key))
             });
             let in_route = route
-                .is_some_and(|name| said.iter().any(|(known, keys)| known == name && keys.contains(key)));
+                .is_some_and(|name| said.iter().any(|(known, keys)| known == name && keys.contains_key(key)));
             if (of_app || of_route) && holds(route, key) {
                 Layer::Command
-            } else if in_route || keys.app.contains(key) {
+            } else if in_route || keys.app.contains_key(key) {
                 Layer::Manifest
             } else {
                 Layer::Default
             }
         };
+        // What may hold secrets, or names files, is never told as it was written.
+        let written = |route: Option<&RouteName>, key: &str, from: Layer| {
+            let of_route = |name: &RouteName| overrides.routes.get(name)?.values.get(key);
+            let in_route = |name: &RouteName| said.iter().find(|(known, _)| known == name)?.1.get(key);
+            match from {
+                _ if is_masked(key) => None,
+                Layer::Default => None,
+                Layer::Command => route.and_then(of_route).or_else(|| overrides.app.values.get(key)).cloned(),
+                Layer::Manifest => route.and_then(in_route).or_else(|| keys.app.get(key)).cloned().flatten(),
+            }
+        };
         let settings = |policy: &Policy, route: Option<&RouteName>| -> Vec<Setting> {
-            let each = shown(policy).into_iter();
-            each.map(|(key, value)| Setting { key, value, from: layer(route, key) }).collect()
+            let each = shown(policy).into_iter().map(|(key, value)| {
+                let from = layer(route, key);
+                Setting { key, value: written(route, key, from).unwrap_or(value), from }
+            });
+            each.collect()
         };
         let of_app = settings(&app, None);
         let planned = self.serving.iter().flat_map(|plan| &plan.routes).zip(&routes);
@@ -403,6 +433,7 @@ impl ProxyError {
                 vec![format!("it has {}", known.join(", "))]
             }
             Self::Invalid(problems) => problems.iter().filter_map(|problem| problem.hint.clone()).collect(),
+            Self::CanonicalHost(error) => error.hints().into(),
             Self::NoKey { .. } => vec!["`minipaas proxy` lists the keys".to_owned()],
             Self::LastUser(_) => {
                 vec!["`minipaas proxy set basic_auth=false` does let everybody in".to_owned()]
@@ -414,6 +445,17 @@ impl ProxyError {
 
 fn name_of(route: &PlannedRoute) -> RouteName {
     (route.host.clone(), route.path.clone())
+}
+
+/// The problems of a setting, each with its key, and an example where nothing else says what to write.
+fn explained(ignored: Ignored) -> impl Iterator<Item = Problem> {
+    let Ignored { key, problems } = ignored;
+    let example = example(&key).map(|example| format!("such as `minipaas proxy set {example}`"));
+    problems.into_iter().map(move |problem| {
+        let is_named = problem.message.contains(&format!("`{key}`"));
+        let message = if is_named { problem.message } else { format!("`{key}`: {}", problem.message) };
+        Problem { message, hint: problem.hint.or_else(|| example.clone()), ..problem }
+    })
 }
 
 fn problem(message: String) -> Problem {

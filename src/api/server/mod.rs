@@ -32,6 +32,7 @@ use super::{
 use crate::builder::image::{Images, Recipe};
 use crate::controller::{Command, Controller, Deploy, DeployUpdate};
 use crate::engine::Engine;
+use crate::external::Surroundings;
 use crate::logs;
 use crate::name::{AppName, ReleaseId};
 use crate::traffic::Routes;
@@ -54,6 +55,8 @@ pub struct Api {
     pub engine: Arc<dyn Engine>,
     /// Counts the traffic.
     pub routes: Routes,
+    /// Looks up where apps are to lead that are only routes.
+    pub surroundings: Surroundings,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }

@@ -23,7 +23,7 @@ pub struct UpstreamsRequest {
     #[serde(default)]
     pub source: Option<SourceTexts>,
     /// Whether names that have no address may take the place of upstreams that are ready.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
 

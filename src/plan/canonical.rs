@@ -19,15 +19,15 @@ pub struct NoSuchHost {
 ///
 /// [`NoSuchHost`], with the hosts that there are.
 pub fn check_canonical_hosts<'p>(
-    hosts: impl Iterator<Item = &'p Host> + Clone,
+    hosts: &[&Host],
     policies: impl Iterator<Item = &'p Policy>,
 ) -> Result<(), NoSuchHost> {
-    let is_known = |canonical: &str| hosts.clone().any(|host| host.matches(canonical));
+    let is_known = |canonical: &str| hosts.iter().any(|host| host.matches(canonical));
     for policy in policies {
         if let Some(canonical @ Host::Exact(name)) = &policy.canonical_host
             && !is_known(name)
         {
-            let mut known: Vec<_> = hosts.clone().cloned().collect();
+            let mut known: Vec<_> = hosts.iter().map(|host| (*host).clone()).collect();
             known.dedup();
             return Err(NoSuchHost { canonical: canonical.clone(), known });
         }
@@ -56,7 +56,8 @@ mod tests {
         let check = |hosts: &[&str], canonical: &str| {
             let hosts: Vec<Host> = hosts.iter().map(|host| host.parse().unwrap()).collect();
             let policy = Policy { canonical_host: Some(canonical.parse().unwrap()), ..Policy::default() };
-            check_canonical_hosts(hosts.iter(), std::iter::once(&policy)).map_err(|error| error.hints())
+            check_canonical_hosts(&hosts.iter().collect::<Vec<_>>(), std::iter::once(&policy))
+                .map_err(|error| error.hints())
         };
         assert_eq!(check(&["shop.localhost", "www.example.com"], "www.example.com"), Ok(()));
         assert_eq!(check(&["*.example.com"], "www.example.com"), Ok(()));

@@ -212,9 +212,8 @@ impl Plan {
     ///
     /// [`NoSuchHost`].
     pub fn check_canonical_hosts(&self) -> Result<(), NoSuchHost> {
-        let (hosts, policies) =
-            (self.routes.iter().map(|route| &route.host), self.routes.iter().map(|route| &*route.policy));
-        check_canonical_hosts(hosts, policies)
+        let hosts: Vec<_> = self.routes.iter().map(|route| &route.host).collect();
+        check_canonical_hosts(&hosts, self.routes.iter().map(|route| &*route.policy))
     }
 
     /// Which requests the release gets at first, if not all; without one that serves, it gets all.

@@ -178,16 +178,19 @@ impl App {
         Err(ProxyError::Invalid(problems))
     }
 
-    /// Refuses a canonical host that leads away from the app; one that the manifest names was checked with it.
+    /// Refuses a canonical host that leads away from the app. One that was set before is in nobody's way.
     fn check_canonical_host(&self, overrides: &Overrides) -> Result<(), ProxyError> {
-        let is_set = std::iter::once(&overrides.app).chain(overrides.routes.values());
+        let set = |of: &Overrides| {
+            let all = std::iter::once(&of.app).chain(of.routes.values());
+            all.filter_map(|settings| settings.values.get("canonical_host").cloned()).collect::<Vec<_>>()
+        };
         let Some(plan) = self.serving.as_ref() else { return Ok(()) };
-        if !is_set.into_iter().any(|settings| settings.values.contains_key("canonical_host")) {
+        if set(overrides) == set(&self.record.proxy) {
             return Ok(());
         }
         let policies = self.evaluate(overrides).routes;
-        let hosts = plan.routes.iter().map(|route| &route.host);
-        Ok(check_canonical_hosts(hosts, policies.iter().map(|policy| &**policy))?)
+        let hosts: Vec<_> = plan.routes.iter().map(|route| &route.host).collect();
+        Ok(check_canonical_hosts(&hosts, policies.iter().map(|policy| &**policy))?)
     }
 
     /// `basic_auth` with one user more, another password, or one user less.

@@ -135,6 +135,10 @@ impl Snapshot {
 
     fn encode_ports(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         type Value = fn(&PortSample) -> u64;
+        // Most boxes have none.
+        if self.ports.is_empty() {
+            return Ok(());
+        }
         let bytes = Some(&Unit::Bytes);
         let families: [(&str, &str, Option<&Unit>, MetricType, Value); 5] = [
             ("tcp_connections", "Connections to the port.", None, Counter, |port| port.opened),

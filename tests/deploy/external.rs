@@ -87,6 +87,8 @@ async fn servers_that_run_elsewhere_are_served_like_apps() {
     on.run(&anyway).await.success().saying(&["leads to 0 places"]);
     while on.get(HOST, "/").await.status == StatusCode::OK {}
     assert_eq!(on.get(HOST, "/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    on.run(&["apps", "create", "legacy", "--upstream", &url]).await.success();
+    while states(&on).await != ["ready"] {}
 
     let own = format!("http://{}", on.http());
     on.run(&["apps", "create", "loop", "--upstream", &own])

@@ -22,6 +22,9 @@ pub struct UpstreamsRequest {
     /// A manifest with `[proxy]` and `[[route]]` alone.
     #[serde(default)]
     pub source: Option<SourceTexts>,
+    /// Whether names that have no address may take the place of upstreams that are ready.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Where an app leads that is only a route.

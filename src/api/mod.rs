@@ -34,25 +34,31 @@
 //! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
+mod app;
 mod certs;
 pub mod client;
+mod deploy;
 mod external;
+mod failure;
 mod operations;
 mod proxy;
 pub mod server;
 mod traffic;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+pub use app::{App, AppState, DeployStatus, Instance, Port};
 pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest};
+pub use deploy::{
+    BuildQuery, BuildRef, DeployRequest, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
+};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
+pub use failure::Failure;
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
-pub use traffic::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";
@@ -91,169 +97,6 @@ pub struct EngineStatus {
     pub version: Option<String>,
     /// Why it does not answer; `None` when it does.
     pub error: Option<String>,
-}
-
-/// One app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct App {
-    /// Its name.
-    pub name: String,
-    /// The release that serves: `v3`.
-    pub release: Option<String>,
-    /// What it does.
-    pub state: AppState,
-    /// Where it is reached, the app's own host first.
-    pub urls: Vec<String>,
-    /// The folder that it was deployed from.
-    pub origin: String,
-    /// Its instances, in the order of their slots; old ones that still drain come last.
-    pub instances: Vec<Instance>,
-    /// The deploy that is under way.
-    pub deploy: Option<DeployStatus>,
-    /// Whether requests reach it, as an operator wants it.
-    #[serde(default)]
-    pub traffic: TrafficMode,
-    /// The release that gets a share of the requests.
-    #[serde(default)]
-    pub canary: Option<Canary>,
-    /// Where it leads, if it is only a route.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external: Option<External>,
-    /// The keys of `[proxy]` that were set by command, over the manifest's.
-    #[serde(default)]
-    pub proxy_by_command: Vec<String>,
-}
-
-/// What an app does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AppState {
-    /// Every instance is ready.
-    Serving,
-    /// Some are.
-    Degraded,
-    /// None is.
-    Down,
-    /// It was never deployed with success.
-    New,
-}
-
-/// One instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Instance {
-    /// `web.1`.
-    pub slot: String,
-    /// `v3`.
-    pub release: String,
-    /// The instance's id.
-    pub id: String,
-    /// Where it is, if it runs elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub addr: Option<String>,
-    /// `starting`, `ready`, `unready`, `draining`, `crashed`, `waiting`; `probing` of one that runs elsewhere and was not asked
-    /// yet.
-    pub state: String,
-    /// Since when, in milliseconds since the Unix epoch.
-    pub since: u64,
-    /// Why it is not ready: the last probe's result, the exit code.
-    pub detail: Option<String>,
-    /// How often this slot was restarted after a crash, since it was last stable.
-    pub restarts: u32,
-}
-
-/// A deploy that is under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DeployStatus {
-    /// The release that is to serve.
-    pub release: String,
-    /// The phase of its rollout.
-    pub phase: String,
-}
-
-/// The manifest's texts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct SourceTexts {
-    /// `minipaas.toml`.
-    pub toml: Option<String>,
-    /// `Procfile`.
-    pub procfile: Option<String>,
-    /// The files that the manifest names, by their paths.
-    #[serde(default)]
-    pub files: BTreeMap<String, String>,
-}
-
-/// An image on the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct BuildRef {
-    /// The engine's id.
-    pub image: String,
-    /// What a person calls it.
-    pub reference: String,
-    /// The digest of what it was made from.
-    pub content: Option<String>,
-}
-
-/// Asks what a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PlanRequest {
-    /// The manifest.
-    pub source: SourceTexts,
-    /// The image, when it is there already.
-    pub build: Option<BuildRef>,
-}
-
-/// What a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PlanReply {
-    /// As a person reads it, one step a line.
-    pub text: String,
-    /// The release that it would make; `None` when nothing would change.
-    pub release: Option<String>,
-    /// Where the app would be reached.
-    pub urls: Vec<String>,
-}
-
-/// How an archive is to be built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct BuildQuery {
-    /// The digest of the context and everything else that the image depends on.
-    pub content: String,
-    /// The Dockerfile's path inside the archive.
-    pub dockerfile: String,
-    /// The stage to stop at.
-    pub target: Option<String>,
-    /// Build arguments: a JSON object of strings.
-    pub args: Option<String>,
-}
-
-/// A ready image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ImageQuery {
-    /// Its reference.
-    pub reference: String,
-}
-
-/// Makes a release and rolls it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct DeployRequest {
-    /// The manifest.
-    pub source: SourceTexts,
-    /// The image.
-    pub build: BuildRef,
-    /// The folder that it comes from, absolute.
-    pub origin: String,
-    /// Whether the app may be one that was deployed from another folder.
-    pub take_over: bool,
 }
 
 /// What is to go with an app.
@@ -307,117 +150,7 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// One line of a stream that tells how something goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "event")]
-pub enum Progress {
-    /// A step began; the one before it is done.
-    Step {
-        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`.
-        step: String,
-        /// What it is about: `web.1, web.2`.
-        detail: String,
-    },
-    /// A line of the step's own output.
-    Log {
-        /// The line.
-        line: String,
-    },
-    /// Something worth saying.
-    Notice {
-        /// The sentence.
-        message: String,
-    },
-    /// The deploy has a release number; with it, it can be cancelled.
-    Accepted {
-        /// `v4`.
-        release: String,
-    },
-    /// The image is there.
-    Built {
-        /// The image.
-        build: BuildRef,
-    },
-    /// The release serves.
-    Deployed {
-        /// `v4`.
-        release: String,
-        /// Where.
-        urls: Vec<String>,
-        /// Whether it served already, and nothing was done.
-        is_unchanged: bool,
-        /// Whether requests reach it, as an operator wants it.
-        #[serde(default)]
-        traffic: TrafficMode,
-        /// The release as a canary, when it does not serve everybody.
-        #[serde(default)]
-        canary: Option<Canary>,
-        /// The keys of `[proxy]` that were set by command, over the manifest's.
-        #[serde(default)]
-        proxy_by_command: Vec<String>,
-    },
-    /// It did not work.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-}
-
-/// Why something did not work, for a person and for a program.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-#[error("{message}")]
-pub struct Failure {
-    /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `worse`, `cancelled`,
-    /// `external`, `deployed`, `own-address`, `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
-    pub code: String,
-    /// What did not work.
-    pub message: String,
-    /// Why, from the outside in.
-    #[serde(default)]
-    pub causes: Vec<String>,
-    /// The last lines that the culprit wrote.
-    #[serde(default)]
-    pub log: Vec<String>,
-    /// What to do next.
-    #[serde(default)]
-    pub hints: Vec<String>,
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 pub(crate) fn is_zero(number: &usize) -> bool {
     *number == 0
-}
-
-impl Failure {
-    /// A failure of this kind.
-    #[must_use]
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), ..Self::default() }
-    }
-
-    /// With one more cause, under the ones before.
-    #[must_use]
-    pub fn caused_by(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
-        self
-    }
-
-    /// With one more hint.
-    #[must_use]
-    pub fn hinted(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
-    }
-}
-
-impl BuildQuery {
-    /// The build arguments; none when there are none.
-    ///
-    /// # Errors
-    ///
-    /// When the text is not a JSON object of strings.
-    pub fn args(&self) -> Result<BTreeMap<String, String>, serde_json::Error> {
-        self.args.as_deref().map_or_else(|| Ok(BTreeMap::new()), serde_json::from_str)
-    }
 }

@@ -71,6 +71,12 @@ pub struct Canary {
     pub cookie: Option<String>,
     /// Those with this header, too.
     pub header: Option<String>,
+    /// The value that the header must have; `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_value: Option<String>,
+    /// When it takes over by itself unless it is worse, in milliseconds since the Unix epoch; `None`: when somebody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// Changes a canary's share.

@@ -24,6 +24,9 @@ pub struct Traffic {
     pub routes: Vec<RouteTraffic>,
     /// The instances that the routes lead to.
     pub upstreams: Vec<UpstreamTraffic>,
+    /// By app and TCP port.
+    #[serde(default)]
+    pub ports: Vec<PortTraffic>,
 }
 
 /// The traffic of one route.
@@ -84,6 +87,28 @@ pub struct UpstreamTraffic {
     pub in_flight: u64,
 }
 
+/// The traffic of one TCP port.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PortTraffic {
+    /// The app.
+    pub app: String,
+    /// The port of the box.
+    pub port: u16,
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Those that have not ended.
+    pub open: u64,
+    /// Those that reached no instance.
+    pub failed: u64,
+    /// How long the others were open, once they have ended.
+    pub duration: Latency,
+    /// Bytes of clients whose connections have ended.
+    pub bytes_in: u64,
+    /// Bytes to them.
+    pub bytes_out: u64,
+}
+
 // === impl Traffic ===
 
 impl Traffic {
@@ -105,7 +130,30 @@ impl Traffic {
                 upstream.ejections = upstream.ejections.saturating_sub(known.ejections);
             }
         }
+        for port in &mut since.ports {
+            let known = earlier.ports.iter().find(|known| known.app == port.app && known.port == port.port);
+            if let Some(known) = known {
+                port.subtract(known);
+            }
+        }
         since
+    }
+}
+
+// === impl PortTraffic ===
+
+impl PortTraffic {
+    fn subtract(&mut self, earlier: &Self) {
+        self.duration.subtract(&earlier.duration);
+        let counters = [
+            (&mut self.connections, earlier.connections),
+            (&mut self.failed, earlier.failed),
+            (&mut self.bytes_in, earlier.bytes_in),
+            (&mut self.bytes_out, earlier.bytes_out),
+        ];
+        for (count, earlier) in counters {
+            *count = count.saturating_sub(earlier);
+        }
     }
 }
 
@@ -130,11 +178,8 @@ impl RouteTraffic {
         for (class, count) in &mut self.requests {
             *count = count.saturating_sub(earlier.requests.get(class).copied().unwrap_or_default());
         }
-        for (count, earlier) in self.latency.counts.iter_mut().zip(&earlier.latency.counts) {
-            *count = count.saturating_sub(*earlier);
-        }
+        self.latency.subtract(&earlier.latency);
         let counters = [
-            (&mut self.latency.sum_micros, earlier.latency.sum_micros),
             (&mut self.bytes_in, earlier.bytes_in),
             (&mut self.bytes_out, earlier.bytes_out),
             (&mut self.retries, earlier.retries),
@@ -170,6 +215,13 @@ impl Latency {
             lower = upper;
         }
         Some(lower)
+    }
+
+    fn subtract(&mut self, earlier: &Self) {
+        for (count, earlier) in self.counts.iter_mut().zip(&earlier.counts) {
+            *count = count.saturating_sub(*earlier);
+        }
+        self.sum_micros = self.sum_micros.saturating_sub(earlier.sum_micros);
     }
 }
 

@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::Session;
 use super::args::{AppArgs, CanaryAction, CanaryArgs};
 use super::failure::Failure;
+use super::output::age;
 use super::project;
 use crate::api::{Canary, CanaryReply, CanaryRequest};
+use crate::clock;
 
 /// The result with `--json`.
 #[derive(Debug, Serialize)]
@@ -63,10 +65,19 @@ pub(crate) fn sentence(app: &str, canary: &Canary, serving: Option<&str>) -> Str
     if canary.percent > 0 || (canary.cookie.is_none() && canary.header.is_none()) {
         shares.push(format!("{} % of clients", canary.percent));
     }
-    shares.extend(canary.cookie.iter().map(|name| format!("those with the cookie `{name}`")));
-    shares.extend(canary.header.iter().map(|name| format!("those with the header `{name}`")));
+    shares.extend(
+        canary.cookie.iter().map(|name| format!("those with the cookie `{name}` (not `0` or `never`)")),
+    );
+    shares.extend(canary.header.iter().map(|name| match &canary.header_value {
+        Some(value) => format!("those with the header `{name}: {value}`"),
+        None => format!("those with the header `{name}`"),
+    }));
     let others = serving.map_or_else(String::new, |serving| format!("; {serving} has the others"));
-    format!("{} of `{app}` gets {}{others}", canary.release, shares.join(", "))
+    let end = canary.until.map_or_else(String::new, |until| {
+        let left = age(clock::now(), until);
+        format!("; in {left} it takes over, unless it fails clearly more often")
+    });
+    format!("{} of `{app}` gets {}{others}{end}", canary.release, shares.join(", "))
 }
 
 /// What to type.

@@ -10,7 +10,7 @@ use super::image;
 use super::interrupt::Interrupts;
 use super::progress::ProgressView;
 use crate::api::client::{Client, ClientError, ProgressStream};
-use crate::api::{Canary, Progress, TrafficMode};
+use crate::api::{Canary, Port, Progress, TrafficMode};
 use crate::name::AppName;
 
 /// The daemon's code for a deploy that was taken back.
@@ -26,6 +26,7 @@ const STEP_WATCH: &str = "watch";
 pub(crate) struct Deployed {
     pub(crate) release: String,
     pub(crate) urls: Vec<String>,
+    pub(crate) ports: Vec<Port>,
     /// Whether it served before.
     pub(crate) is_unchanged: bool,
     /// Whether requests reach the app, as an operator wants it.
@@ -92,9 +93,17 @@ impl Following<'_> {
                     self.app
                 )));
             }
-            Progress::Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command } => {
+            Progress::Deployed { release, urls, ports, is_unchanged, traffic, canary, proxy_by_command } => {
                 self.view.finish();
-                return Ok(Some(Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command }));
+                return Ok(Some(Deployed {
+                    release,
+                    urls,
+                    ports,
+                    is_unchanged,
+                    traffic,
+                    canary,
+                    proxy_by_command,
+                }));
             }
             Progress::Failed { failure } if self.is_cancelled && failure.code == CODE_CANCELLED => {
                 self.view.abandon();

@@ -7,7 +7,7 @@ use super::args::AppArgs;
 use super::failure::Failure;
 use super::output::{Table, size};
 use super::project;
-use crate::api::{RouteTraffic, TrafficQuery, UpstreamTraffic};
+use crate::api::{Latency, PortTraffic, RouteTraffic, TrafficQuery, UpstreamTraffic};
 
 pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
     let out = session.out;
@@ -23,9 +23,21 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
         let RouteTraffic { app, route: name, in_flight, bytes_in, bytes_out, .. } = route;
         let first = [app.clone(), name.clone(), route.total().to_string(), errors(route)];
         let last = [in_flight.to_string(), size(*bytes_in), size(*bytes_out)];
-        table.row(first.into_iter().chain(quantiles(route)).chain(last));
+        table.row(first.into_iter().chain(quantiles(&route.latency)).chain(last));
     }
     out.table(&table)?;
+    if !traffic.ports.is_empty() {
+        let header = ["APP", "PORT", "CONNECTIONS", "FAILED", "P50", "P95", "P99", "OPEN", "IN", "OUT"];
+        let mut table = Table::new(header);
+        for found in &traffic.ports {
+            let PortTraffic { app, port, connections, failed, open, bytes_in, bytes_out, .. } = found;
+            let first = [app.clone(), port.to_string(), connections.to_string(), failed.to_string()];
+            let last = [open.to_string(), size(*bytes_in), size(*bytes_out)];
+            table.row(first.into_iter().chain(quantiles(&found.duration)).chain(last));
+        }
+        out.line("")?;
+        out.table(&table)?;
+    }
     if app.is_some() && !traffic.upstreams.is_empty() {
         let mut table = Table::new(["SLOT", "RELEASE", "REQUESTS", "FAILED", "EJECTED", "IN-FLIGHT"]);
         for upstream in &traffic.upstreams {
@@ -49,9 +61,9 @@ pub(crate) fn errors(route: &RouteTraffic) -> String {
     route.error_share().map_or_else(|| "-".to_owned(), |share| format!("{:.2}%", share * 100.0))
 }
 
-/// How long half, 95 and 99 of a hundred requests took at most.
-pub(crate) fn quantiles(route: &RouteTraffic) -> [String; 3] {
-    [0.5, 0.95, 0.99].map(|share| route.latency.quantile(share).map_or_else(|| "-".to_owned(), duration))
+/// How long half, 95 and 99 of a hundred took at most.
+pub(crate) fn quantiles(latency: &Latency) -> [String; 3] {
+    [0.5, 0.95, 0.99].map(|share| latency.quantile(share).map_or_else(|| "-".to_owned(), duration))
 }
 
 fn duration(duration: Duration) -> String {

@@ -238,6 +238,8 @@ impl Table {
 pub(crate) fn age(since_millis: u64, now_millis: u64) -> String {
     let secs = now_millis.saturating_sub(since_millis) / 1000;
     match secs {
+        // Nobody knows.
+        _ if since_millis == 0 => "-".to_owned(),
         0..60 => format!("{secs}s"),
         60..3_600 => format!("{}m", secs / 60),
         3_600..86_400 => format!("{}h", secs / 3_600),

@@ -17,7 +17,7 @@ use super::failure::{Failure, Kind};
 use super::output::{Output, Table};
 use super::project;
 use crate::api::{IgnoredSetting, Layer, Proxy, ProxyRequest, Setting};
-use crate::manifest::{Settings, setting};
+use crate::manifest::{Settings, example, setting};
 use crate::name::AppName;
 
 /// What `htpasswd` and most others take for people's passwords: some tens of milliseconds for each guess.
@@ -119,7 +119,14 @@ fn tell_ignored(out: Output, ignored: &[IgnoredSetting]) {
 fn read(typed: &[String]) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
     for text in typed {
-        let (key, value) = setting(text).map_err(Failure::usage)?;
+        let (key, value) = setting(text).map_err(|error| {
+            let key = text.split('=').next().unwrap_or_default().trim();
+            let failure = Failure::usage(error);
+            match example(key) {
+                Some(example) => failure.hint(format!("such as `minipaas proxy set {example}`")),
+                None => failure,
+            }
+        })?;
         if settings.values.contains_key(&key) {
             return Err(Failure::usage(format!("`{key}` is set twice")));
         }

@@ -28,6 +28,9 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
             let cells = [&app.name, slot, release, state, &since, &detail(instance)].map(String::clone);
             table.row(cells);
         }
+        for port in &app.ports {
+            session.out.notice(format_args!("tcp port of `{}`: {port}", app.name));
+        }
         if let Some(said) = maintenance::sentence(&app.name, &app.traffic) {
             session.out.notice(said);
         }

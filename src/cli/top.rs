@@ -73,7 +73,7 @@ fn table(sample: &Traffic, secs: f64) -> Table {
         let first = [route.app.clone(), route.route.clone(), rate, errors(route)];
         let bytes = [route.bytes_in, route.bytes_out].map(|count| size(per_second(count)));
         let last = [route.in_flight.to_string()].into_iter().chain(bytes);
-        table.row(first.into_iter().chain(quantiles(route)).chain(last));
+        table.row(first.into_iter().chain(quantiles(&route.latency)).chain(last));
     }
     table
 }

@@ -20,7 +20,7 @@ use super::progress::ProgressView;
 use super::project::Project;
 use super::{canary, daemon, engine, maintenance, proxy};
 use crate::api::client::Client;
-use crate::api::{Canary, DeployRequest, PlanRequest, SourceTexts};
+use crate::api::{Canary, DeployRequest, PlanRequest, Port, SourceTexts};
 use crate::builder::detect::BuildKind;
 use crate::builder::ignore::IgnoreRules;
 use crate::manifest::{MANIFEST_FILE, PROCFILE};
@@ -36,6 +36,8 @@ struct UpResult<'a> {
     app: &'a str,
     release: &'a str,
     urls: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    ports: &'a [Port],
     unchanged: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<&'a Canary>,
@@ -179,7 +181,7 @@ impl Up<'_> {
 
     fn print(&self, project: &Project, deployed: &Deployed) -> Result<(), Failure> {
         let out = self.session.out;
-        let Deployed { release, urls, is_unchanged, traffic, canary, proxy_by_command } = deployed;
+        let Deployed { release, urls, ports, is_unchanged, traffic, canary, proxy_by_command } = deployed;
         if let Some(found) = canary {
             out.notice(canary::sentence(project.app.as_str(), found, None));
             out.notice(canary::next());
@@ -198,8 +200,11 @@ impl Up<'_> {
         }
         if out.is_json() {
             let (app, unchanged) = (project.app.as_str(), *is_unchanged);
-            out.json(&UpResult { app, release, urls, unchanged, canary: canary.as_ref() })?;
+            out.json(&UpResult { app, release, urls, ports, unchanged, canary: canary.as_ref() })?;
             return Ok(());
+        }
+        for port in ports {
+            out.notice(format_args!("TCP port {port}"));
         }
         // The app's own address is the result, for scripts; the others are for people.
         if let Some((first, others)) = urls.split_first() {

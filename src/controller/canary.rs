@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::app::App;
-use super::fleet::Fleet;
+use super::fleet::{Comparison, Fleet};
 use super::task::{Event, Task};
+use crate::clock;
 use crate::instance::Instance;
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
@@ -42,6 +43,8 @@ pub struct CanaryChanged {
     pub serving: Option<ReleaseId>,
     /// Which requests the canary gets now, while it is one.
     pub share: Option<Share>,
+    /// When it takes over by itself, in milliseconds since the Unix epoch.
+    pub until: Option<u64>,
 }
 
 /// Why a canary is as it was.
@@ -102,7 +105,12 @@ impl Task {
             let worse = rollout::watch_canary(&app, release, serving, time, &routes).await;
             let _ = events.send(Event::Compared { app, release, worse });
         });
-        canary.comparison = Some(AbortOnDropHandle::new(comparison));
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        canary.comparison = Some(Comparison {
+            until: clock::now().saturating_add(millis),
+            _task: AbortOnDropHandle::new(comparison),
+        });
+        self.publish_view();
     }
 
     /// Lets the canary take over, or takes it away when it is worse; does nothing when it was decided about meanwhile.
@@ -154,7 +162,8 @@ impl Task {
         }
         let app = &self.apps[name];
         let share = app.canary.as_ref().and(app.record.canary.clone());
-        Ok(CanaryChanged { release, serving: app.record.current, share })
+        let until = app.canary.as_ref().and_then(Fleet::until);
+        Ok(CanaryChanged { release, serving: app.record.current, share, until })
     }
 
     /// Makes the canary the release that serves.

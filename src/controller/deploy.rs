@@ -175,6 +175,7 @@ impl Task {
             state: ReleaseState::Pending,
         };
         let plan = app.plan(&release, &self.domain)?;
+        plan.check_canonical_hosts()?;
         self.check_conflicts(name, &plan.routes)?;
         self.check_ports(name, &plan.ports)?;
         if plan.limits.canary.is_some() && plan.instances.iter().any(|spec| !spec.volumes.is_empty()) {

@@ -18,7 +18,7 @@ use crate::external::{Address, External, ExternalError, Lookup, Remote, Target, 
 use crate::instance::Retirement;
 use crate::manifest::Deploy as Limits;
 use crate::name::{AppName, Host, InstanceId, ProcessType, ReleaseId, Slot};
-use crate::plan;
+use crate::plan::{self, NoSuchHost};
 use crate::route::{Conflict, Mode, RouteTable, Upstream};
 use crate::store::{AppRecord, StoreError};
 
@@ -42,6 +42,9 @@ pub enum UpstreamsError {
     /// Requests would come back for ever.
     #[error("upstream `{0}` is this box itself: its requests would come back to it")]
     Own(Address),
+    /// Its canonical host leads away from it.
+    #[error(transparent)]
+    CanonicalHost(#[from] NoSuchHost),
     /// Another app has one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -98,7 +101,7 @@ impl App {
             InstanceView {
                 slot: upstream.slot.clone(),
                 release: upstream.release,
-                id: upstream.instance.clone(),
+                id: Some(upstream.instance.clone()),
                 container: None,
                 addr: Some(upstream.addr),
                 state: state.word(),
@@ -133,6 +136,7 @@ impl Task {
             return Ok(());
         }
         let plan = plan::external(name, &external, &self.domain).map_err(ExternalError::from)?;
+        plan.check_canonical_hosts()?;
         self.check_conflicts(name, &plan.routes)?;
         let base = known.map_or_else(
             || AppRecord {

@@ -17,8 +17,15 @@ pub(super) struct Fleet {
     pub(super) plan: Arc<Plan>,
     pub(super) instances: BTreeMap<Slot, Instance>,
     pub(super) backoff: BTreeMap<Slot, Backoff>,
-    /// Compares a canary that is to take over by itself; ends with it.
-    pub(super) comparison: Option<AbortOnDropHandle<()>>,
+    /// Of a canary that is to take over by itself.
+    pub(super) comparison: Option<Comparison>,
+}
+
+/// A canary is compared with the release that serves; ends with it.
+pub(super) struct Comparison {
+    /// When the canary takes over if it is no worse, in milliseconds since the Unix epoch.
+    pub(super) until: u64,
+    pub(super) _task: AbortOnDropHandle<()>,
 }
 
 impl Fleet {
@@ -30,6 +37,11 @@ impl Fleet {
             backoff: BTreeMap::new(),
             comparison: None,
         }
+    }
+
+    /// When it takes over by itself, if it is a canary that does.
+    pub(super) fn until(&self) -> Option<u64> {
+        self.comparison.as_ref().map(|comparison| comparison.until)
     }
 
     pub(super) fn release(&self) -> ReleaseId {

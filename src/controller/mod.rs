@@ -39,7 +39,7 @@ use crate::engine::EngineError;
 use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
 use crate::name::{AppName, ReleaseId};
-use crate::plan::Plan;
+use crate::plan::{NoSuchHost, Plan};
 use crate::port::ListenError;
 use crate::release::Build;
 use crate::rollout::{Abort, Deps, Update};
@@ -191,12 +191,18 @@ pub enum DeployError {
     /// The manifest breaks a rule.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Its canonical host leads away from it.
+    #[error(transparent)]
+    CanonicalHost(#[from] NoSuchHost),
     /// Another app has one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// Another app has one of its ports.
     #[error(transparent)]
     PortConflict(#[from] PortConflict),
+    /// One of its ports is where the box itself serves http or https.
+    #[error("port {0} is the box's own: it serves http and https there")]
+    OwnPort(u16),
     /// One of its ports cannot be had.
     #[error(transparent)]
     Port(#[from] ListenError),

@@ -104,6 +104,10 @@ impl Task {
             })
             .collect();
         find_port_conflict(app, wanted.iter().map(|port| port.listen), &others)?;
+        let is_own = |port: &&PlannedPort| self.surroundings.own.iter().any(|own| own.port() == port.listen);
+        if let Some(port) = wanted.iter().find(is_own) {
+            return Err(DeployError::OwnPort(port.listen));
+        }
         // The proxy listens when the table is published, long after this; what stands in the way is found here.
         for port in wanted.iter().filter(|port| self.table.port(port.listen).is_none()) {
             listen_at(&every_interface(port.listen))?;

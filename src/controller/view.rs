@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::app::App;
 use super::fleet::Fleet;
 use super::supervise::Backoff;
 use super::task::Task;
@@ -11,6 +12,7 @@ use crate::engine::ContainerId;
 use crate::external::{Address, Health};
 use crate::instance::Instance;
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
+use crate::plan::PlannedPort;
 use crate::route::{Mode, Share};
 
 /// Everything at one moment.
@@ -48,6 +50,8 @@ pub struct AppView {
     pub origin: String,
     /// Host and path of each route.
     pub routes: Vec<(String, String)>,
+    /// Its TCP ports.
+    pub ports: Vec<PlannedPort>,
     /// Its instances, and old ones that still drain after them.
     pub instances: Vec<InstanceView>,
     /// The deploy that is under way.
@@ -91,6 +95,8 @@ pub struct CanaryView {
     pub release: ReleaseId,
     /// Which requests it gets.
     pub share: Share,
+    /// When it takes over by itself, in milliseconds since the Unix epoch.
+    pub until: Option<u64>,
 }
 
 /// One instance.
@@ -100,8 +106,8 @@ pub struct InstanceView {
     pub slot: Slot,
     /// Its release.
     pub release: ReleaseId,
-    /// Its id.
-    pub id: InstanceId,
+    /// Its id, once the engine was asked.
+    pub id: Option<InstanceId>,
     /// Its container, once there is one.
     pub container: Option<ContainerId>,
     /// Where it is, if it runs elsewhere.
@@ -126,6 +132,36 @@ pub struct DeployView {
 }
 
 impl Task {
+    /// The instances that the store and the last table speak of, as long as nobody has asked the engine for them.
+    fn unknown(&self, app: &App) -> impl Iterator<Item = InstanceView> {
+        let plan =
+            app.serving.as_ref().filter(|_| !self.engine.is_recovered && app.record.external.is_none());
+        let specs = plan.into_iter().flat_map(|plan| plan.instances.iter().map(|spec| (plan.release, spec)));
+        specs.filter(|(_, spec)| !app.instances.contains_key(&spec.slot)).map(|(release, spec)| {
+            InstanceView {
+                slot: spec.slot.clone(),
+                release,
+                id: self.last_known(&app.record.name, release, &spec.slot),
+                container: None,
+                addr: None,
+                state: "unknown",
+                since: 0,
+                detail: Some("the engine was not asked yet".to_owned()),
+                restarts: 0,
+            }
+        })
+    }
+
+    /// The instance that the last table had for the slot.
+    fn last_known(&self, app: &AppName, release: ReleaseId, slot: &Slot) -> Option<InstanceId> {
+        let of_routes = self.table.routes().iter().map(|route| (&route.app, &route.upstreams));
+        let of_ports = self.table.ports().iter().map(|port| (&port.app, &port.upstreams));
+        let all = of_routes.chain(of_ports).filter(|(owner, _)| *owner == app);
+        let mut all = all.flat_map(|(_, upstreams)| upstreams);
+        let found = all.find(|upstream| upstream.release == release && upstream.slot == *slot)?;
+        Some(found.instance.clone())
+    }
+
     /// Publishes the view, when it differs.
     pub(super) fn publish_view(&self) {
         let apps = self.apps.values().map(|app| {
@@ -140,7 +176,7 @@ impl Task {
             let retiring = app.retiring.values().map(|retirement| InstanceView {
                 slot: retirement.slot.clone(),
                 release: retirement.release,
-                id: retirement.instance.clone(),
+                id: Some(retirement.instance.clone()),
                 container: retirement.container.clone(),
                 addr: None,
                 state: "draining",
@@ -153,7 +189,10 @@ impl Task {
                 release: app.record.current,
                 origin: app.record.origin.clone(),
                 routes: app.urls(),
-                instances: current
+                ports: app.serving.iter().flat_map(|plan| plan.ports.iter().cloned()).collect(),
+                instances: self
+                    .unknown(app)
+                    .chain(current)
                     .chain(canary)
                     .chain(watched)
                     .chain(app.remote_views())
@@ -164,11 +203,9 @@ impl Task {
                     .as_ref()
                     .map(|rollout| DeployView { release: rollout.release, step: *rollout.step.borrow() }),
                 mode: app.record.mode.clone(),
-                canary: app
-                    .canary
-                    .as_ref()
-                    .zip(app.record.canary.clone())
-                    .map(|(canary, share)| CanaryView { release: canary.release(), share }),
+                canary: app.canary.as_ref().zip(app.record.canary.clone()).map(|(canary, share)| {
+                    CanaryView { release: canary.release(), share, until: canary.until() }
+                }),
                 external: app.external_view(),
                 proxy_by_command: app.record.proxy.keys().into_iter().map(str::to_owned).collect(),
             }
@@ -190,7 +227,7 @@ fn of_instance(instance: &Instance, backoff: &BTreeMap<Slot, Backoff>, role: Opt
     let slot = instance.labels().slot.clone();
     InstanceView {
         release: instance.labels().release,
-        id: instance.id().clone(),
+        id: Some(instance.id().clone()),
         container: observed.container,
         addr: None,
         state: observed.state.word(),

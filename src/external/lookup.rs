@@ -14,10 +14,6 @@ use crate::name::{AppName, InstanceId};
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Between two lookups of a name that never had an address.
 const INTERVAL_UNKNOWN: Duration = Duration::from_secs(2);
-/// For one lookup.
-const TIME_MAX: Duration = Duration::from_secs(5);
-/// Of a name's addresses so many are used.
-const ADDRESSES_MAX: usize = 32;
 
 /// The handle on one upstream's lookup. Dropping it ends it.
 #[derive(Debug)]
@@ -93,31 +89,11 @@ impl Drop for Lookup {
 impl Task {
     async fn run(self, name: String) {
         loop {
-            let answer = self.look_up(&name).await;
+            let answer = self.surroundings.look_up(&name, self.address.port()).await;
             self.note(answer);
             let is_unknown = self.resolved.borrow().addrs.is_empty();
             tokio::time::sleep(if is_unknown { INTERVAL_UNKNOWN } else { INTERVAL }).await;
         }
-    }
-
-    /// The name's addresses; the error is a sentence.
-    async fn look_up(&self, name: &str) -> Result<Vec<SocketAddr>, String> {
-        let lookup = self.surroundings.resolver.resolve(name, self.address.port());
-        let mut addrs = match tokio::time::timeout(TIME_MAX, lookup).await {
-            Ok(Ok(addrs)) => addrs,
-            Ok(Err(error)) => return Err(format!("`{name}` was not found: {error}")),
-            Err(_) => return Err(format!("looking up `{name}` took longer than {TIME_MAX:?}")),
-        };
-        addrs.sort_unstable();
-        addrs.dedup();
-        if addrs.iter().any(|addr| self.surroundings.is_own(*addr)) {
-            return Err(format!("`{name}` is this box itself"));
-        }
-        if addrs.is_empty() {
-            return Err(format!("`{name}` has no addresses"));
-        }
-        addrs.truncate(ADDRESSES_MAX);
-        Ok(addrs)
     }
 
     fn note(&self, answer: Result<Vec<SocketAddr>, String>) {

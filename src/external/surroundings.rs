@@ -3,10 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::Address;
+
+/// For one lookup.
+const LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
+/// Of a name's addresses so many are used.
+const ADDRESSES_MAX: usize = 32;
 
 /// Says which addresses a name has.
 #[async_trait]
@@ -45,7 +51,32 @@ impl Surroundings {
         })
     }
 
-    /// The same for what is known of an address before it is looked up; of a name's other addresses its lookup tells later.
+    /// The addresses of a name, each once.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why there are none.
+    pub async fn look_up(&self, name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let lookup = self.resolver.resolve(name, port);
+        let mut addrs = match tokio::time::timeout(LOOKUP_TIME_MAX, lookup).await {
+            Ok(Ok(addrs)) => addrs,
+            Ok(Err(error)) => return Err(format!("`{name}` was not found: {error}")),
+            Err(_) => return Err(format!("looking up `{name}` took longer than {LOOKUP_TIME_MAX:?}")),
+        };
+        addrs.sort_unstable();
+        addrs.dedup();
+        if addrs.iter().any(|addr| self.is_own(*addr)) {
+            return Err(format!("`{name}` is this box itself"));
+        }
+        if addrs.is_empty() {
+            return Err(format!("`{name}` has no addresses"));
+        }
+        addrs.truncate(ADDRESSES_MAX);
+        Ok(addrs)
+    }
+
+    /// Whether requests that are sent there come back, as far as that is known before it is looked up; of a name's other
+    /// addresses its lookup tells later.
     #[must_use]
     pub fn is_own_address(&self, address: &Address) -> bool {
         let localhost = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];

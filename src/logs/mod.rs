@@ -95,8 +95,8 @@ async fn follow(
     loop {
         let now = view.borrow_and_update().clone();
         for instance in wanted(query, &now) {
-            let Some(container) = instance.container.clone() else { continue };
-            if !known.insert(instance.id.clone()) {
+            let Some((container, id)) = instance.container.clone().zip(instance.id.clone()) else { continue };
+            if !known.insert(id) {
                 continue;
             }
             // What is new since we began is wanted whole.

@@ -34,7 +34,7 @@ use crate::route::Share;
 use references::References;
 
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
-pub use proxy::shown;
+pub use proxy::{example, is_masked, shown};
 pub use quantity::{Bytes, MilliCpu, duration};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 

@@ -119,6 +119,7 @@ impl fmt::Display for Bytes {
         match self.0 {
             n if n >= 1 << 30 && n % (1 << 30) == 0 => write!(f, "{}G", n >> 30),
             n if n >= 1 << 20 && n % (1 << 20) == 0 => write!(f, "{}M", n >> 20),
+            n if n >= 1 << 10 && n % (1 << 10) == 0 => write!(f, "{}K", n >> 10),
             n => write!(f, "{n}"),
         }
     }

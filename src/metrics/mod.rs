@@ -15,6 +15,7 @@
 
 mod global;
 mod histogram;
+mod port;
 mod series;
 mod snapshot;
 mod text;
@@ -29,6 +30,7 @@ use crate::name::{AppName, Host, InstanceId, PathPrefix, ReleaseId, Slot};
 
 pub use global::{ErrorCounts, ListenerMetrics, OpenConnection};
 pub use histogram::{BOUNDS, Distribution, Histogram};
+pub use port::{PortMetrics, PortSample};
 pub use series::{RouteMetrics, STATUSES, UpstreamMetrics};
 pub use snapshot::{GlobalSample, ListenerSample, RouteSample, Snapshot, UpstreamSample};
 pub use text::CONTENT_TYPE;
@@ -41,6 +43,8 @@ mod limits {
     pub(super) const ROUTES_MAX: usize = 2_000;
     /// Upstreams that are told of; each is 4 lines of text.
     pub(super) const UPSTREAMS_MAX: usize = 5_000;
+    /// TCP ports that are told of; each is about 20 lines of text.
+    pub(super) const PORTS_MAX: usize = 1_000;
     /// How long something that is gone is still told of: after that Prometheus takes a series for stale, too.
     pub(super) const RETENTION: Duration = Duration::from_secs(300);
     /// Different codes of errors; what comes beyond is not counted. There are fewer in the source.
@@ -71,6 +75,7 @@ struct Inner {
 struct Series {
     routes: BTreeMap<(AppName, Host, PathPrefix), Kept<RouteMetrics>>,
     upstreams: BTreeMap<InstanceId, Kept<UpstreamMetrics>>,
+    ports: BTreeMap<(AppName, u16), Kept<PortMetrics>>,
     left_out: u64,
 }
 
@@ -133,6 +138,16 @@ impl Metrics {
         })
     }
 
+    /// The counters of a TCP port, the same ones as long as it is known. Not for what is done with each byte.
+    #[must_use]
+    pub fn port(&self, app: &AppName, listen: u16) -> Arc<PortMetrics> {
+        let make = || PortMetrics::new(app, listen);
+        self.with_series(|series| {
+            let key = (app.clone(), listen);
+            fetch(&mut series.ports, key, limits::PORTS_MAX, &mut series.left_out, make)
+        })
+    }
+
     /// The counters of plain http.
     #[must_use]
     pub fn http(&self) -> &Arc<ListenerMetrics> {
@@ -182,9 +197,11 @@ impl Metrics {
         self.with_series(|series| {
             sweep(&mut series.routes, now);
             sweep(&mut series.upstreams, now);
+            sweep(&mut series.ports, now);
             Snapshot {
                 routes: series.routes.values().map(|kept| kept.metrics.sample()).collect(),
                 upstreams: series.upstreams.values().map(|kept| kept.metrics.sample()).collect(),
+                ports: series.ports.values().map(|kept| kept.metrics.sample()).collect(),
                 global: self.global(),
                 left_out: series.left_out,
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::histogram::Distribution;
+use super::port::PortSample;
 use super::series::STATUSES;
 
 /// Every number of a box. Each was read by itself: they agree as well as numbers do that go on growing meanwhile.
@@ -12,6 +13,8 @@ pub struct Snapshot {
     pub routes: Vec<RouteSample>,
     /// By instance.
     pub upstreams: Vec<UpstreamSample>,
+    /// By app and port.
+    pub ports: Vec<PortSample>,
     /// What belongs to no app.
     pub global: GlobalSample,
     /// Series that were too many to be told of.

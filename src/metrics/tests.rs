@@ -165,7 +165,7 @@ async fn text_is_what_prometheus_reads() {
         # HELP minipaas_access_log_dropped Lines that the access log had no room for.
         # TYPE minipaas_access_log_dropped counter
         minipaas_access_log_dropped_total 0
-        # HELP minipaas_metrics_left_out Routes and upstreams that were too many to be counted here.
+        # HELP minipaas_metrics_left_out Routes, upstreams and ports that were too many to be counted here.
         # TYPE minipaas_metrics_left_out counter
         minipaas_metrics_left_out_total 0
         # EOF

@@ -10,9 +10,9 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::histogram::BOUNDS;
+use super::histogram::{BOUNDS, Distribution};
 use super::series::STATUSES;
-use super::{RouteSample, Snapshot, UpstreamSample};
+use super::{PortSample, RouteSample, Snapshot, UpstreamSample};
 
 /// What [`Snapshot::to_text`] is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +35,7 @@ impl Collector for Snapshot {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_routes(&mut to)?;
         self.encode_upstreams(&mut to)?;
+        self.encode_ports(&mut to)?;
         self.encode_global(&mut to)
     }
 }
@@ -60,13 +61,7 @@ impl Snapshot {
             Histogram,
         )?;
         for route in &self.routes {
-            let bounds = BOUNDS.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
-            let buckets: Vec<_> = bounds.zip(route.latency.buckets).collect();
-            let sum = route.latency.sum_micros as f64 / 1e6;
-            let count = route.latency.count();
-            family
-                .encode_family(&labels_of(route))?
-                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            histogram(&mut family, &labels_of(route), &route.latency)?;
         }
         self.each_route(
             to,
@@ -139,6 +134,41 @@ impl Snapshot {
         Ok(())
     }
 
+    fn encode_ports(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        type Value = fn(&PortSample) -> u64;
+        // Most boxes have none.
+        if self.ports.is_empty() {
+            return Ok(());
+        }
+        let bytes = Some(&Unit::Bytes);
+        let families: [(&str, &str, Option<&Unit>, MetricType, Value); 5] = [
+            ("tcp_connections", "Connections to the port.", None, Counter, |port| port.opened),
+            ("tcp_connections_failed", "Those that reached no instance.", None, Counter, |port| port.failed),
+            ("tcp_connections_open", "Those that have not ended.", None, Gauge, |port| port.open),
+            ("tcp_received", "Bytes of clients whose connections have ended.", bytes, Counter, |port| {
+                port.bytes_in
+            }),
+            ("tcp_sent", "Bytes to clients whose connections have ended.", bytes, Counter, |port| {
+                port.bytes_out
+            }),
+        ];
+        for (name, help, unit, kind, value) in families {
+            let write = if matches!(kind, Gauge) { gauge } else { counter };
+            let mut family = to.encode_descriptor(name, help, unit, kind)?;
+            for port in &self.ports {
+                write(&mut family, &[("app", &port.app), ("port", &port.listen.to_string())], value(port))?;
+            }
+        }
+        let help = "How long connections to the port were open.";
+        let mut family =
+            to.encode_descriptor("tcp_connection_duration", help, Some(&Unit::Seconds), Histogram)?;
+        for port in &self.ports {
+            let listen = port.listen.to_string();
+            histogram(&mut family, &[("app", &port.app), ("port", &listen)], &port.duration)?;
+        }
+        Ok(())
+    }
+
     fn encode_global(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let global = &self.global;
         let listeners = [("http", global.http), ("https", global.https)];
@@ -164,7 +194,7 @@ impl Snapshot {
         let help = "Lines that the access log had no room for.";
         to.encode_descriptor("access_log_dropped", help, None, Counter)?
             .encode_counter::<NoLabelSet, u64, u64>(&global.log_dropped, None)?;
-        let help = "Routes and upstreams that were too many to be counted here.";
+        let help = "Routes, upstreams and ports that were too many to be counted here.";
         to.encode_descriptor("metrics_left_out", help, None, Counter)?
             .encode_counter::<NoLabelSet, u64, u64>(&self.left_out, None)
     }
@@ -176,6 +206,18 @@ fn labels_of(route: &RouteSample) -> [(&'static str, &str); 2] {
 
 fn counter(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: u64) -> fmt::Result {
     family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+}
+
+fn histogram(
+    family: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str)],
+    distribution: &Distribution,
+) -> fmt::Result {
+    let bounds = BOUNDS.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(distribution.buckets).collect();
+    let sum = distribution.sum_micros as f64 / 1e6;
+    let count = distribution.count();
+    family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 fn gauge(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], value: u64) -> fmt::Result {

@@ -6,7 +6,18 @@ use std::net::IpAddr;
 /// `localhost`, `test`; RFC 6762: `local`; RFC 8375: `home.arpa`), reserved for private use by ICANN (`internal`), and those that
 /// RFC 6762, appendix G, has seen in private networks.
 pub const PRIVATE_SUFFIXES: [&str; 12] = [
-    "corp", "example", "home", "home.arpa", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private", "test",
+    "corp",
+    "example",
+    "home",
+    "home.arpa",
+    "internal",
+    "intranet",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "private",
+    "test",
 ];
 /// The ends of names that no DNS has, and that are not a network's own either (RFC 9476, 6761, 7686).
 const OTHER_SUFFIXES: [&str; 3] = ["alt", "invalid", "onion"];
@@ -37,8 +48,15 @@ mod tests {
 
     #[test]
     fn names_of_the_dns_are_public_and_those_of_a_network_are_not() {
-        for public in ["example.com", "a.b.example.co.uk", "*.example.com", "10.0.0.5.sslip.io", "local.dev", "notlocal.de", "arpa.home.de"]
-        {
+        for public in [
+            "example.com",
+            "a.b.example.co.uk",
+            "*.example.com",
+            "10.0.0.5.sslip.io",
+            "local.dev",
+            "notlocal.de",
+            "arpa.home.de",
+        ] {
             assert!(is_public(public), "{public}");
         }
         for private in [

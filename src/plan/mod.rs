@@ -7,6 +7,7 @@
 //! - **In which order**: start-first, so that the old release serves until the new one is ready; stop-first when the app has
 //!   a volume, because two releases must not write to it at once. Then the proxy holds requests instead of failing them.
 
+mod canonical;
 mod external;
 mod spec;
 
@@ -20,6 +21,7 @@ use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
 use crate::route::Share;
 
+pub use canonical::{NoSuchHost, check_canonical_hosts};
 pub use external::external;
 pub use spec::{InstanceSpec, Readiness};
 
@@ -204,6 +206,16 @@ pub fn plan(
 }
 
 impl Plan {
+    /// Whether every canonical host is one that the app has.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchHost`].
+    pub fn check_canonical_hosts(&self) -> Result<(), NoSuchHost> {
+        let hosts: Vec<_> = self.routes.iter().map(|route| &route.host).collect();
+        check_canonical_hosts(&hosts, self.routes.iter().map(|route| &*route.policy))
+    }
+
     /// Which requests the release gets at first, if not all; without one that serves, it gets all.
     #[must_use]
     pub fn canary(&self) -> Option<&Share> {

@@ -239,37 +239,30 @@ impl Error {
         matches!(self, Self::TooLarge { .. } | Self::SlowBody | Self::Coding)
     }
 
-    /// What whoever sees the page may do about it; `app` is the route's.
-    pub(super) fn advice(&self, app: Option<&str>, domain: &str) -> String {
-        let app = app.unwrap_or("APP");
-        match self {
-            Self::BadHost => "Send exactly one valid Host header.".to_owned(),
-            Self::Connect => "This is not a forward proxy.".to_owned(),
-            Self::NoRoute => format!(
-                "Check the address: an app answers at https://<app>.{domain}. `minipaas apps` lists them, `minipaas domains` \
-                 their hosts and paths."
-            ),
-            Self::Coding => "Send the body chunked, or with its length.".to_owned(),
-            Self::LongAddress => "Send what is long in the body.".to_owned(),
-            Self::BadBody | Self::SlowBody => "Send the whole body, as long as its headers say.".to_owned(),
-            Self::TooLarge { .. } => format!("`body_max` in the manifest of {app} sets the limit."),
-            Self::Maintenance { .. } => "It will be back soon.".to_owned(),
-            Self::Denied => format!("`allow` and `deny` in the manifest of {app} say which may."),
-            Self::RateLimited { wait } => format!("Try again in {} s.", whole_seconds(*wait)),
-            Self::Unauthorized => "Ask whoever runs the app for them.".to_owned(),
-            Self::NotReady | Self::HoldExpired => {
-                format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
-            }
-            Self::HoldFull | Self::PasswordsBusy | Self::Exhausted(_) | Self::Spool(_) => {
-                "Try again in a moment.".to_owned()
-            }
-            Self::PauseExpired => {
-                format!("Try again later. `minipaas resume -a {app}` lets requests through.")
-            }
-            Self::QueueFull | Self::QueueExpired => {
-                format!("Try again in a moment. `minipaas ps -a {app}` shows what the instances are doing.")
-            }
-            Self::Unreachable(_)
+    /// What whoever sees the page may do about it.
+    pub(super) fn advice(&self) -> String {
+        let advice = match self {
+            Self::BadHost => "Send exactly one valid Host header.",
+            Self::Connect => "This is not a forward proxy.",
+            Self::NoRoute => "Check the address.",
+            Self::Coding => "Send the body chunked, or with its length.",
+            Self::LongAddress => "Send what is long in the body.",
+            Self::BadBody | Self::SlowBody => "Send the whole body, as long as its headers say.",
+            Self::TooLarge { .. } => "Send less at once.",
+            Self::Maintenance { .. } => "It will be back soon.",
+            Self::Denied => "Ask whoever runs the app to let it in.",
+            Self::RateLimited { wait } => return format!("Try again in {} s.", whole_seconds(*wait)),
+            Self::Unauthorized => "Ask whoever runs the app for them.",
+            Self::PauseExpired => "Try again later.",
+            Self::NotReady
+            | Self::HoldExpired
+            | Self::HoldFull
+            | Self::QueueFull
+            | Self::QueueExpired
+            | Self::PasswordsBusy
+            | Self::Exhausted(_)
+            | Self::Spool(_)
+            | Self::Unreachable(_)
             | Self::ConnectTimeout
             | Self::Died(_)
             | Self::Aborted(_)
@@ -277,9 +270,28 @@ impl Error {
             | Self::DeclinedUpgrade
             | Self::Silent
             | Self::Broken(_)
-            | Self::Expired => {
-                format!("Try again in a moment. `minipaas logs -a {app}` shows what the app says.")
+            | Self::Expired => "Try again in a moment.",
+        };
+        advice.to_owned()
+    }
+
+    /// What whoever runs the box may do about it, which is nothing for visitors to read; `app` is the route's.
+    pub(super) fn operators_advice(&self, app: Option<&str>, domain: &str) -> Option<String> {
+        let app = app.unwrap_or("APP");
+        match self {
+            Self::NoRoute => {
+                Some(format!("An app answers at https://<app>.{domain}. `minipaas apps` lists them."))
             }
+            Self::TooLarge { .. } => Some(format!("`body_max` in the manifest of {app} sets the limit.")),
+            Self::Denied => Some(format!("`allow` and `deny` in the manifest of {app} say which may.")),
+            Self::NotReady | Self::HoldExpired | Self::QueueFull | Self::QueueExpired => {
+                Some(format!("`minipaas ps -a {app}` shows what the instances are doing."))
+            }
+            Self::PauseExpired => Some(format!("`minipaas resume -a {app}` lets requests through.")),
+            _ if self.side() == Side::Upstream => {
+                Some(format!("`minipaas logs -a {app}` shows what the app says."))
+            }
+            _ => None,
         }
     }
 }

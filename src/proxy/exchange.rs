@@ -91,6 +91,7 @@ impl Peer {
                         format: if is_grpc { Format::Grpc } else { Format::preferred(&accept) },
                         app: entry.app(),
                         domain: &proxy.config.domain,
+                        is_operator: client.ip.is_loopback() || proxy.config.is_local(),
                         id: &entry.id,
                         custom: visit.as_ref().and_then(|visit| visit.page(&error)),
                     },

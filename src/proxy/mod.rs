@@ -169,6 +169,11 @@ impl ProxyConfig {
             access_log: None,
         }
     }
+
+    /// Whether the domain is this machine's own, so that whoever asks is who runs the box.
+    fn is_local(&self) -> bool {
+        self.domain == "localhost" || self.domain.ends_with(".localhost")
+    }
 }
 
 // === impl Timeouts ===

@@ -1,7 +1,7 @@
 //! Pages that the proxy itself answers with: errors, redirects, the CA's certificate.
 //!
 //! An error is told as the client prefers: JSON for programs that ask for it, HTML for browsers, one line of text for `curl`.
-//! The HTML loads nothing and works without scripts. A client of gRPC is told in its own way: a response of nothing but
+//! The HTML loads nothing and works without scripts. What only who runs the box can do about it, visitors are not told. A client of gRPC is told in its own way: a response of nothing but
 //! headers, with `grpc-status`.
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(super) struct Setting<'s> {
     pub format: Format,
     pub app: Option<&'s str>,
     pub domain: &'s str,
+    /// Whether it is read by who runs the box, and may name commands and the app.
+    pub is_operator: bool,
     pub id: &'s RequestId,
     /// The app's own page for this error. Programs that prefer JSON get JSON all the same.
     pub custom: Option<&'s str>,
@@ -38,22 +40,24 @@ pub(super) struct Setting<'s> {
 
 /// The page for an error.
 pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<ResponseBody> {
-    let Setting { format, app, domain, id, custom } = setting;
+    let Setting { format, app, domain, is_operator, id, custom } = setting;
     let status = error.status();
     let message = match app {
-        Some(app) => format!("{error} (`{app}`)"),
-        None => error.to_string(),
+        Some(app) if is_operator => format!("{error} (`{app}`)"),
+        _ => error.to_string(),
     };
+    let mut advice = error.advice();
+    if let Some(more) = error.operators_advice(app, domain).filter(|_| is_operator) {
+        advice = format!("{advice} {more}");
+    }
     let (content_type, body) = match (format, custom) {
         (Format::Grpc, _) => return grpc(error, &message, id),
         (Format::Json, _) => ("application/json", json(status, error.code(), &message, id)),
         (_, Some(page)) => ("text/html; charset=utf-8", filled(page, status, id)),
-        (Format::Html, None) => {
-            ("text/html; charset=utf-8", html(status, &message, &error.advice(app, domain), id))
-        }
+        (Format::Html, None) => ("text/html; charset=utf-8", html(status, &message, &advice, id)),
         (Format::Text, None) => (
             "text/plain; charset=utf-8",
-            format!("{}: {message}. {} [request {id}]\n", status.as_u16(), error.advice(app, domain)),
+            format!("{}: {message}. {advice} [request {id}]\n", status.as_u16()),
         ),
     };
     let mut response = Response::new(ResponseBody::page(body.into()));

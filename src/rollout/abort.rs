@@ -167,7 +167,7 @@ impl Abort {
         }
         match self.still_serving {
             Some(release) if matches!(self.cause, Cause::Worse(_)) => {
-                hints.push(format!("{release} serves again; `minipaas logs` may say what failed"));
+                hints.push(format!("{release} serves again"));
             }
             Some(release) => hints.push(format!("{release} is still serving")),
             None => hints.push("mend it and run `minipaas up` again".to_owned()),

@@ -17,11 +17,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Abort, Cause, Deps, Outcome, Request, Update};
-use crate::name::{AppName, InstanceId, ReleaseId};
+use crate::engine::Engine;
+use crate::instance::last_lines;
+use crate::name::{AppName, InstanceId, ReleaseId, Slot};
 use crate::traffic::{Routes, Tally};
 
 /// Between two looks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// For the end of a failed release's log, before it is taken back.
+const LOG_TIME_MAX: Duration = Duration::from_millis(500);
 /// With fewer requests nothing is clear: of 20, one failure is the whole margin.
 const REQUESTS_MIN: u64 = 20;
 /// With fewer requests it is clear only when so many and all of them failed; by then the proxy leaves the instance alone.
@@ -97,6 +101,11 @@ pub async fn watch(
         words(new),
         words(*baseline)
     )));
+    // Taken back, its containers are gone, and their logs with them.
+    let (slot, log) = match worse {
+        Some(_) => counter.last_words(deps.machinery.engine.as_ref()).await,
+        None => (None, Vec::new()),
+    };
     let (reply, done) = oneshot::channel();
     let request = Request::EndWatch { app: app.clone(), release: *release, worse, reply };
     // The daemon is ending when there is nobody to ask or no answer: the new release stays.
@@ -106,9 +115,9 @@ pub async fn watch(
         Some(worse) => Outcome::Aborted(Box::new(Abort {
             app: app.clone(),
             release: *release,
-            slot: None,
+            slot,
             cause: Cause::Worse(worse),
-            log: Vec::new(),
+            log,
             still_serving: Some(*before),
         })),
     }
@@ -188,6 +197,22 @@ impl Counter {
             if let Some(upstream) = routes.upstream(instance) {
                 *now = upstream.tally();
             }
+        }
+    }
+
+    /// The instance that failed most, with the end of its log, as far as they can be had soon: requests go on failing.
+    async fn last_words(&self, engine: &dyn Engine) -> (Option<Slot>, Vec<String>) {
+        let failures = |(_, (first, now)): &(&InstanceId, &(Tally, Tally))| now.since(*first).failures;
+        let Some((culprit, _)) = self.seen.iter().max_by_key(failures) else { return (None, Vec::new()) };
+        let read = async {
+            let containers = engine.containers().await.unwrap_or_default();
+            let found = containers.into_iter().find(|found| found.labels.instance == *culprit)?;
+            let log = last_lines(engine, &found.id).await;
+            Some((found.labels.slot, log))
+        };
+        match tokio::time::timeout(LOG_TIME_MAX, read).await {
+            Ok(Some((slot, log))) => (Some(slot), log),
+            Ok(None) | Err(_) => (None, Vec::new()),
         }
     }
 

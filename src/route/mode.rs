@@ -109,7 +109,12 @@ impl std::fmt::Display for Share {
             parts.push(format!("{percent} % of clients"));
         }
         parts.extend(cookie.iter().map(|name| format!("those with the cookie `{name}`")));
-        parts.extend(header.iter().map(|(name, _)| format!("those with the header `{name}`")));
+        parts.extend(header.iter().map(|(name, value)| {
+            match value.as_ref().and_then(|value| value.to_str().ok()) {
+                Some(value) => format!("those with the header `{name}: {value}`"),
+                None => format!("those with the header `{name}`"),
+            }
+        }));
         f.write_str(&parts.join(", "))
     }
 }

@@ -148,8 +148,10 @@ pub async fn run(
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let engine = engine(store.box_id().clone(), find_endpoints(&env, &user_home));
     let doors = CancellationToken::new();
-    let own = [listeners.http.0, proxy.https];
-    let controller = start_controller(&config, &store, &routes, &engine, &own, &doors).await?;
+    let own = Arc::new([listeners.http.0, proxy.https]);
+    let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
+    let controller =
+        start_controller(&config, &store, &routes, &engine, surroundings.clone(), &doors).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -158,7 +160,8 @@ pub async fn run(
         ca_pem: ca.certificate_pem().to_owned(),
     };
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
-    let api = Api { controller, images, engine, routes: routes.clone(), facts: Arc::new(facts) };
+    let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
+    let api = Api { controller, images, engine, routes: routes_of_api, surroundings, facts };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
@@ -244,7 +247,7 @@ async fn start_controller(
     store: &Store,
     routes: &Routes,
     engine: &Arc<dyn Engine>,
-    own: &[std::net::SocketAddr],
+    surroundings: Surroundings,
     shutdown: &CancellationToken,
 ) -> Result<Controller, StoreError> {
     let (changes_tx, changes) = mpsc::unbounded_channel();
@@ -261,7 +264,6 @@ async fn start_controller(
         ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
         requests: requests_tx,
     };
-    let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own: own.into() };
     let parts = Parts { deps, requests, changes, domain: config.domain.clone(), surroundings };
     Controller::start(parts, shutdown.clone()).await
 }

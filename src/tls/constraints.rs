@@ -15,6 +15,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::private;
+use crate::name::{PRIVATE_SUFFIXES, is_below};
 
 /// Services whose subdomains are anybody's, each being the address that it contains.
 const ADDRESS_DOMAINS: [&str; 5] = ["nip.io", "sslip.io", "xip.io", "traefik.me", "localtest.me"];

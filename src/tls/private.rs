@@ -40,7 +40,15 @@ mod tests {
     fn what_is_routed_on_the_internet_is_not_private() {
         let is_private = |text: &str| is_private_address(text.parse().unwrap());
         for address in [
-            "10.1.2.3", "127.0.0.2", "169.254.1.1", "172.31.0.1", "192.168.0.1", "100.100.1.1", "::1", "fd00::1", "fe80::1",
+            "10.1.2.3",
+            "127.0.0.2",
+            "169.254.1.1",
+            "172.31.0.1",
+            "192.168.0.1",
+            "100.100.1.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
         ] {
             assert!(is_private(address), "{address}");
         }

@@ -122,6 +122,9 @@ fn traffic(second: u64, requests: u64) -> Value {
         }],
         "upstreams": [{"app": "shop", "slot": "web.1", "release": "v3", "id": "00c0ffee", "requests": requests,
                        "failures": 1, "ejections": 0, "in-flight": 2}],
+        "ports": [{"app": "shop", "port": 5432, "connections": requests, "open": 2, "failed": 1,
+                   "duration": {"bounds": [1, 5], "counts": [0, requests, 0], "sum-micros": 3_000 * requests},
+                   "bytes-in": 100, "bytes-out": 2048 * requests}],
     })
 }
 
@@ -134,6 +137,9 @@ async fn metrics_are_a_table_since_the_start() {
         --- stdout
         APP   ROUTE            REQUESTS  ERRORS  P50    P95    P99    IN-FLIGHT  IN     OUT
         shop  shop.localhost/  400       25.00%  3.0ms  4.8ms  5.0ms  2          100 B  600 KiB
+
+        APP   PORT  CONNECTIONS  FAILED  P50    P95    P99    OPEN  IN     OUT
+        shop  5432  300          1       3.0ms  4.8ms  5.0ms  2     100 B  600 KiB
         --- stderr
     "#]]
     .assert_eq(&folder.run(&daemon, "metrics").await.text());
@@ -142,6 +148,9 @@ async fn metrics_are_a_table_since_the_start() {
         --- stdout
         APP   ROUTE            REQUESTS  ERRORS  P50    P95    P99    IN-FLIGHT  IN     OUT
         shop  shop.localhost/  400       25.00%  3.0ms  4.8ms  5.0ms  2          100 B  600 KiB
+
+        APP   PORT  CONNECTIONS  FAILED  P50    P95    P99    OPEN  IN     OUT
+        shop  5432  300          1       3.0ms  4.8ms  5.0ms  2     100 B  600 KiB
 
         SLOT   RELEASE  REQUESTS  FAILED  EJECTED  IN-FLIGHT
         web.1  v3       300       1       0        2

@@ -123,6 +123,7 @@ async fn what_is_no_setting_is_exit_code_2() {
     for (typed, said) in [
         ("proxy set body_max", "`body_max` is no setting; write `key=value`"),
         ("proxy set allow=[10.0.0.0/8", "the value of `allow` is not valid TOML"),
+        ("proxy set allow=[10.0.0.0/8", "hint: such as `minipaas proxy set 'allow=[\"10.0.0.0/8\"]'`"),
         ("proxy set retries=1 retries=2", "`retries` is set twice"),
         ("proxy set error_pages={404=\"long.html\"}", "`long.html` is larger than 64 KiB"),
         ("proxy set", "required"),

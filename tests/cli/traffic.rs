@@ -95,6 +95,7 @@ async fn what_is_no_network_time_or_page_is_exit_code_2() {
     for (typed, said) in [
         ("maintenance on --allow 10.0.0.0/33", "`10.0.0.0/33` is no network; write one such as `10.0.0.0/8`"),
         ("maintenance on --retry-after soon", "`soon` is not a duration"),
+        ("maintenance on --health-path up", "`up` is no path; it begins with `/`, such as `/up`"),
         ("maintenance on --page missing.html", "cannot read the page `missing.html`"),
         ("pause --wait 6m", "`6m` is longer than a request may wait, which is 5m"),
         ("canary --percent 101", "101 is not in 0..=100"),
@@ -147,7 +148,7 @@ async fn lists_say_what_an_operator_wants() {
     let ps = folder.run(&daemon, "ps").await;
     expect![[r#"
         `shop` is in maintenance for all but `10.0.0.0/8`; `minipaas maintenance off -a shop` ends it
-        v4 of `shop` gets 10 % of clients, those with the cookie `beta`; v3 has the others
+        v4 of `shop` gets 10 % of clients, those with the cookie `beta` (not `0` or `never`); v3 has the others
     "#]]
     .assert_eq(&ps.stderr);
 }
@@ -166,7 +167,7 @@ async fn a_canary_is_shown_changed_promoted_and_aborted() {
     expect![[r#"
         exit: 0
         --- stdout
-        v4 of `shop` gets 10 % of clients, those with the cookie `beta`; v3 has the others
+        v4 of `shop` gets 10 % of clients, those with the cookie `beta` (not `0` or `never`); v3 has the others
         --- stderr
         `minipaas canary promote` lets it take over, `minipaas canary abort` takes it away
     "#]]
@@ -200,6 +201,22 @@ async fn a_canary_is_shown_changed_promoted_and_aborted() {
         --- stderr
     "#]]
     .assert_eq(&folder.run(&daemon, "canary promote --json").await.text());
+}
+
+#[tokio::test]
+async fn a_canary_tells_its_header_and_the_time_that_is_left() {
+    let until = minipaas::clock::now() + 9 * 60_000 + 30_000;
+    let canary = json!({"release": "v4", "percent": 0, "cookie": null, "header": "x-canary",
+                        "header-value": "yes", "until": until});
+    let daemon = FakeDaemon::start([("GET /v1/apps/shop", ok(with("canary", canary)))]);
+    expect![[r#"
+        exit: 0
+        --- stdout
+        v4 of `shop` gets those with the header `x-canary: yes`; v3 has the others; in 9m it takes over, unless it fails clearly more often
+        --- stderr
+        `minipaas canary promote` lets it take over, `minipaas canary abort` takes it away
+    "#]]
+    .assert_eq(&Folder::with([]).run(&daemon, "canary").await.text());
 }
 
 #[tokio::test]

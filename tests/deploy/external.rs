@@ -76,6 +76,20 @@ async fn servers_that_run_elsewhere_are_served_like_apps() {
     poller.finish().await.only(&["from=first", "from=second", "from=third"]);
     polled_until(&on, &["ready"]).await.only(&["from=third"]);
 
+    let mistyped = ["apps", "create", "legacy", "--upstream", "http://nobody.invalid"];
+    on.run(&mistyped)
+        .await
+        .ends_with(1)
+        .saying(&["`legacy` stays as it is: `nobody.invalid`", "hint: `--force`"]);
+    assert_eq!(on.get(HOST, "/").await.body, "from=third");
+    let mut anyway = mistyped.to_vec();
+    anyway.push("--force");
+    on.run(&anyway).await.success().saying(&["leads to 0 places"]);
+    while on.get(HOST, "/").await.status == StatusCode::OK {}
+    assert_eq!(on.get(HOST, "/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    on.run(&["apps", "create", "legacy", "--upstream", &url]).await.success();
+    while states(&on).await != ["ready"] {}
+
     let own = format!("http://{}", on.http());
     on.run(&["apps", "create", "loop", "--upstream", &own])
         .await

@@ -92,6 +92,7 @@ async fn a_release_that_errs_is_taken_back() {
     }
     up.finish().await.ends_with(1).saying(&[
         "error: release v2 of `shop` failed clearly more often than the one before it",
+        "/status/500 500",
         "v1 serves again",
     ]);
     let poller = Poller::start(&on, "shop.localhost").await;

@@ -21,7 +21,11 @@ async fn a_port_leads_to_the_newest_release_and_the_old_one_drains() {
     let project = on.project("shop");
     let addr = free_port();
     let daemon = on.serve(&[]).await;
-    project.deploy(&app("one", addr, "1m")).await.success();
+    let said = format!("TCP port {} -> web:7000", addr.port());
+    project.deploy(&app("one", addr, "1m")).await.success().saying(&[&said]);
+    on.run(&["ps"]).await.success().saying(&[&format!("tcp port of `shop`: {} -> web:7000", addr.port())]);
+    let listed = on.run(&["status"]).await.success().stdout;
+    assert!(listed.contains(&format!(", tcp {}", addr.port())), "{listed}");
     let mut old = Raw::connect(addr).await;
     old.until("one\n").await;
 
@@ -32,6 +36,8 @@ async fn a_port_leads_to_the_newest_release_and_the_old_one_drains() {
     new.until("two\n").await;
     drop(old);
     on.settled(1, "v2").await;
+    let metrics = on.run(&["metrics", "-a", "shop"]).await.success().stdout;
+    assert!(metrics.contains("CONNECTIONS") && metrics.contains(&addr.port().to_string()), "{metrics}");
 
     // The table of the last daemon is served before the engine is asked for anything.
     daemon.kill();
@@ -62,6 +68,11 @@ async fn a_port_that_cannot_be_had_leaves_the_old_release_serving() {
     on.project("thief").deploy(&app("thief", addr, "1s")).await.ends_with(1).saying(&[
         &format!("error: port {} already leads to app `shop`", addr.port()),
         "hint: choose another port in its [[port]] table, or `minipaas down shop`",
+    ]);
+    let box_port = on.https();
+    project.deploy(&app("two", box_port, "1s")).await.ends_with(1).saying(&[
+        &format!("error: port {} is the box's own", box_port.port()),
+        "hint: choose another port in its [[port]] table",
     ]);
     drop(taken);
     Raw::connect(addr).await.until("one\n").await;

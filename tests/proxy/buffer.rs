@@ -1,12 +1,13 @@
 //! Bodies that are collected before they are passed on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use minipaas::policy::{Buffering, Policy};
+use minipaas::policy::{Buffering, Policy, Timeouts};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -77,6 +78,30 @@ async fn an_app_is_rid_of_a_response_that_its_client_does_not_read() {
         let body = soon(response.into_body().collect()).await.unwrap().to_bytes();
         assert!(body == long);
         eventually("it is uncounted", || proxy.upstream().is_idle()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_buffered_response_that_does_not_go_on_is_504() {
+    let app = Backend::speaking(|stream| async move {
+        let mut raw = Raw(stream);
+        raw.until("\r\n\r\n").await;
+        raw.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
+        std::future::pending().await
+    });
+    let app = app.start().await;
+    let timeouts = [
+        ("response-timeout", Timeouts { idle: Some(Duration::from_millis(50)), ..Timeouts::default() }),
+        ("request-timeout", Timeouts { whole: Some(Duration::from_millis(50)), ..Timeouts::default() }),
+    ];
+    for (code, timeouts) in timeouts {
+        let policy = Policy { timeouts, ..buffering(false, true) };
+        let proxy = TestProxy::with_policy(BLOG, &[&app], policy).await;
+        let mut request = get(BLOG, "/");
+        request.headers_mut().insert("accept", "application/json".parse().unwrap());
+        let reply = proxy.send(request).await;
+        assert_eq!(reply.status, 504);
+        assert!(reply.body.contains(code), "{}", reply.body);
     }
 }
 

@@ -54,6 +54,24 @@ async fn an_app_without_a_ready_instance_is_503() {
 }
 
 #[tokio::test]
+async fn visitors_read_nothing_that_is_for_who_runs_the_box() {
+    let mut config = ProxyConfig::new("box.example.com");
+    config.trust.proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxy = TestProxy::start(config).await;
+    proxy.publish([proxy.route(BLOG, &[])]);
+    for accept in FORMATS.map(|(accept, _)| accept) {
+        for (client, is_told) in [("203.0.113.9", false), ("127.0.0.1", true)] {
+            let mut request = get(BLOG, "/");
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
+            request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(client));
+            let body = proxy.send(request).await.body;
+            assert_eq!(body.contains("blog"), is_told, "{client}: {body}");
+            assert_eq!(body.contains("minipaas ps"), is_told && accept != "application/json", "{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_unreachable_instance_is_502() {
     let gone = Backend::refusing().await;
     let proxy = TestProxy::with_route(BLOG, &[&gone]).await;

@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use minipaas::metrics::Metrics;
 use minipaas::name::ReleaseId;
 use minipaas::policy::ProxyVersion;
 use minipaas::proxy::proxy_protocol::{Addresses, encode};
-use minipaas::proxy::{ProxyConfig, Timeouts, Trust};
+use minipaas::proxy::{AccessLog, ProxyConfig, Timeouts, Trust};
 use minipaas::route::PortRoute;
 use minipaas::traffic::Upstream;
 use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::access::Lines;
 use crate::support::backend::Backend;
 use crate::support::client::Raw;
 use crate::support::proxy::TestProxy;
@@ -259,6 +261,56 @@ async fn a_trusted_proxy_in_front_says_who_is_connected() {
     raw.send("hello without a header").await;
     raw.rest().await;
     assert_eq!(backend.connections(), 1);
+}
+
+#[tokio::test]
+async fn connections_are_counted_and_logged_as_requests_are() {
+    let (lines, mut config) = (Lines::default(), ProxyConfig::new("localhost"));
+    config.access_log = Some(AccessLog::to(lines.clone(), &Metrics::default()).unwrap());
+    let proxy = TestProxy::start(config).await;
+    let addr = free_port();
+    let backend = echo("app").await;
+    proxy.publish_ports([proxy.port(addr, &[&backend])]);
+    let mut raw = connect(addr).await;
+    raw.send("hello").await;
+    raw.until("apphello").await;
+    let port = || proxy.routes.snapshot().ports[0].clone();
+    assert_eq!((port().listen, port().opened, port().open, port().duration.count()), (addr.port(), 1, 1, 0));
+    drop(raw);
+    let line = lines.last_of(1).await;
+    let field = |name: &str| line.get(name).map_or("", String::as_str);
+    for (name, expected) in [
+        ("at", "info"),
+        ("code", ""),
+        ("method", "TCP"),
+        ("port", &*addr.port().to_string()),
+        ("fwd", "127.0.0.1"),
+        ("app", "blog"),
+        ("instance", "web.1"),
+        ("release", "v1"),
+        ("bytes_in", "5"),
+        ("bytes", "8"),
+        ("protocol", "tcp"),
+    ] {
+        assert_eq!(field(name), expected, "{name}: {line:?}");
+    }
+    assert_eq!((port().open, port().failed, port().duration.count()), (0, 0, 1));
+    assert_eq!((port().bytes_in, port().bytes_out), (5, 8));
+
+    proxy.publish_ports([proxy.port(addr, &[])]);
+    check_reset(connect(addr).await).await;
+    let line = lines.last_of(2).await;
+    assert_eq!(
+        (line["at"].as_str(), line["code"].as_str(), line["app"].as_str()),
+        ("error", "not-ready", "blog")
+    );
+    assert_eq!((port().opened, port().failed, port().open), (2, 1, 0));
+    let text = proxy.routes.snapshot().to_text();
+    let labels = format!("{{app=\"blog\",port=\"{}\"}}", addr.port());
+    for sample in ["tcp_connections_total", "tcp_connection_duration_seconds_count"] {
+        let count = if sample == "tcp_connections_total" { 2 } else { 1 };
+        assert!(text.contains(&format!("minipaas_{sample}{labels} {count}")), "{text}");
+    }
 }
 
 #[tokio::test]

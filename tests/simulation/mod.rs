@@ -17,7 +17,7 @@ use minipaas::engine::fake::Behaviour;
 use minipaas::rollout::Phase;
 
 use script::Script;
-use world::{World, image_of};
+use world::{Daemon, World, image_of};
 
 /// How many seeds run by default.
 const SEEDS: u64 = 100;
@@ -178,6 +178,38 @@ fn an_engine_that_is_away_takes_nobody_out_of_rotation() {
         daemon.engine.reconnect();
         daemon.settle().await;
         daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn what_the_store_knows_is_listed_before_the_engine_answers() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        daemon
+            .deploy("shop", "[process.web]\nport = 80\n[process.worker]\ncommand = \"work\"\n")
+            .await
+            .unwrap();
+        daemon.engine.disconnect();
+    });
+    world.life(async |daemon| {
+        let listed = |daemon: &Daemon| {
+            let view = daemon.controller.view();
+            let instances = view.apps.iter().flat_map(|app| app.instances.clone()).collect::<Vec<_>>();
+            instances
+                .into_iter()
+                .map(|one| (one.slot.to_string(), one.state, one.id.is_some()))
+                .collect::<Vec<_>>()
+        };
+        daemon.until("the store is read", |daemon| !daemon.controller.view().apps.is_empty()).await;
+        let unknown = |slot: &str, is_known| (slot.to_owned(), "unknown", is_known);
+        assert_eq!(listed(daemon), [unknown("web.1", true), unknown("worker.1", false)]);
+        daemon.engine.reconnect();
+        daemon.settle().await;
+        assert!(
+            listed(daemon).iter().all(|(_, state, is_known)| *state == "ready" && *is_known),
+            "{:?}",
+            listed(daemon)
+        );
     });
 }
 

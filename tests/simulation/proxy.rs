@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minipaas::controller::{Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings};
+use minipaas::controller::{DeployError, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings};
 use minipaas::manifest::{Settings, setting};
 use minipaas::policy::Policy;
 
@@ -132,6 +132,36 @@ fn settings_are_shown_with_who_said_so() {
 }
 
 #[test]
+fn values_are_shown_as_they_were_written() {
+    World::new().life(async |daemon| {
+        let toml = "[proxy]\nbody_max = \"512K\"\ncompress = [\n  \"br\",\n]\nhsts = { max_age = \"1y\" }\n";
+        daemon.deploy("shop", toml).await.unwrap();
+        let settings = daemon.proxy("shop", set(None, ["rate_limit=10/1m", "timeout=90s"])).await.unwrap();
+        assert_eq!(
+            said(&settings),
+            [
+                "hsts = { max_age = \"1y\" } (Manifest)",
+                "rate_limit = \"10/1m\" (Command)",
+                "body_max = \"512K\" (Manifest)",
+                "compress = [\"br\"] (Manifest)",
+                "timeout = \"90s\" (Command)",
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_canonical_host_is_one_that_the_app_has() {
+    World::new().life(async |daemon| {
+        let canonical = "[proxy]\ncanonical_host = \"www.example.com\"\n";
+        let error = daemon.deploy("shop", canonical).await.unwrap_err();
+        assert!(matches!(error, DeployError::CanonicalHost(_)), "{error:?}");
+        let routed = format!("{canonical}[[route]]\nhost = \"www.example.com\"\n");
+        daemon.deploy("shop", &routed).await.unwrap();
+    });
+}
+
+#[test]
 fn what_does_not_fit_any_more_is_kept_and_told() {
     World::new().life(async |daemon| {
         daemon.deploy("shop", ADMIN).await.unwrap();
@@ -177,13 +207,23 @@ fn a_refused_setting_changes_nothing() {
         );
         let (said, _) = refused(set(None, ["connect_timeout=40s"])).await;
         assert!(said.starts_with("`connect_timeout` is 40s and can never pass"), "{said}");
+        let (said, hints) = refused(set(None, ["body_max=20X"])).await;
+        let rule = "`20X` is not a size; write a number with `K`, `M` or `G`, such as `256M`";
+        assert_eq!(said, format!("`body_max`: {rule}"));
+        assert_eq!(hints, ["such as `minipaas proxy set body_max=20M`"]);
+        let (said, hints) = refused(set(None, ["canonical_host=www.example.com"])).await;
+        assert!(
+            said.starts_with("`canonical_host` is `www.example.com`, which is no host of the app"),
+            "{said}"
+        );
+        assert_eq!(hints[1], "the app has `shop.localhost`");
         let (said, hints) = refused(set(Some("/admn"), ["retries=3"])).await;
         assert_eq!(said, "app `shop` has no route `shop.localhost/admn`");
         assert_eq!(hints, ["it has `shop.localhost/`, `shop.localhost/admin`"]);
         assert_eq!(refused(unset(None, "body_mx")).await.0, "`body_mx` is no key of [proxy]");
         assert_eq!(refused(user("ann", None)).await.0, "`basic_auth` has no user `ann`");
         let (said, _) = refused(user("a:b", Some(HASH))).await;
-        assert_eq!(said, "`a:b` is not a user's name; it has no colon");
+        assert_eq!(said, "`basic_auth`: `a:b` is not a user's name; it has no colon");
         daemon.proxy("shop", user("ann", Some(HASH))).await.unwrap();
         assert!(refused(user("ann", None)).await.0.starts_with("`ann` is the only user"));
         daemon.proxy("shop", user("bob", Some(HASH))).await.unwrap();

@@ -134,10 +134,11 @@ impl Script {
             }
             Act::Kill => {
                 let view = daemon.controller.view();
-                let all: Vec<_> = view.apps.iter().flat_map(|app| &app.instances).collect();
+                let instances = view.apps.iter().flat_map(|app| &app.instances);
+                let all: Vec<_> = instances.filter_map(|instance| instance.id.clone()).collect();
                 if !all.is_empty() {
                     let index = usize::try_from(self.dice.below(all.len() as u64)).unwrap();
-                    daemon.engine.kill(&all[index].id, 1);
+                    daemon.engine.kill(&all[index], 1);
                 }
             }
             Act::Fault(operation) => daemon.engine.fail_next(operation, Fault::Refused("no".to_owned())),

@@ -331,8 +331,8 @@ impl Daemon {
         let view = self.controller.view();
         let app = view.apps.iter().find(|known| known.name.as_str() == app).unwrap();
         let instance = app.instances.iter().find(|known| known.slot.to_string() == slot).unwrap();
-        self.engine.kill(&instance.id, 1);
-        let id = instance.id.clone();
+        let id = instance.id.clone().expect("the engine was asked");
+        self.engine.kill(&id, 1);
         self.until("the dead instance is out of rotation", |daemon| {
             let live = daemon.routes.load();
             !live
@@ -415,7 +415,8 @@ impl Daemon {
         let mut expected = BTreeMap::new();
         for app in &view.apps {
             for instance in &app.instances {
-                expected.insert(instance.id.clone(), (app.name.clone(), instance.state));
+                let Some(id) = instance.id.clone() else { continue };
+                expected.insert(id, (app.name.clone(), instance.state));
             }
         }
         let running: Vec<_> = self.containers().await;

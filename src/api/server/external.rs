@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::failure::Refusal;
 use super::{Api, app_name, wire};
-use crate::api::{App, UpstreamsRequest};
+use crate::api::{App, Failure, UpstreamsRequest};
 use crate::controller::{Command, Stopping, View};
-use crate::external::Wanted;
+use crate::external::{Address, Wanted};
 use crate::name::{AppName, PathPrefix};
 
 /// An answer waits so long for the first word of the upstreams.
@@ -23,7 +24,11 @@ pub(super) async fn put(
     Json(request): Json<UpstreamsRequest>,
 ) -> Result<Json<App>, Refusal> {
     let app = app_name(&name)?;
+    let is_forced = request.force;
     let wanted = wanted(request)?;
+    if !is_forced {
+        check_names(&api, &app, &wanted).await?;
+    }
     let (reply, changed) = oneshot::channel();
     api.controller.send(Command::Upstreams { app: app.clone(), wanted, reply }).await?;
     let changed = changed.await.map_err(|_| Stopping)?;
@@ -38,6 +43,27 @@ pub(super) async fn put(
     Ok(Json(wire::app(found, &api.facts)))
 }
 
+/// Refuses new names without an address while what the app leads to is ready: a name that is mistyped would take it away.
+async fn check_names(api: &Api, app: &AppName, wanted: &Wanted) -> Result<(), Refusal> {
+    let view = api.controller.view();
+    let Some(found) = view.apps.iter().find(|found| found.name == *app) else { return Ok(()) };
+    let Some(external) = &found.external else { return Ok(()) };
+    if !found.instances.iter().any(|instance| instance.state == "ready") {
+        return Ok(());
+    }
+    let is_new = |address: &&Address| external.upstreams.iter().all(|known| known.address != **address);
+    for address in wanted.upstreams.iter().filter(is_new) {
+        let Some(name) = address.name() else { continue };
+        if let Err(problem) = api.surroundings.look_up(name, address.port()).await {
+            let message = format!("`{app}` stays as it is: {problem}");
+            let failure = Failure::new("bad-request", message)
+                .hinted("`--force` takes it all the same; requests fail until the name has an address");
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, failure));
+        }
+    }
+    Ok(())
+}
+
 fn is_decided(view: &View, app: &AppName) -> bool {
     let found = view.apps.iter().find(|found| found.name == *app);
     let external = found.and_then(|found| found.external.as_ref());
@@ -48,7 +74,7 @@ fn wanted(request: UpstreamsRequest) -> Result<Wanted, Refusal> {
     fn parsed<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Refusal> {
         text.parse().map_err(|error: T::Err| Refusal::bad_request(error.to_string()))
     }
-    let UpstreamsRequest { upstreams, hosts, path, health, source } = request;
+    let UpstreamsRequest { upstreams, hosts, path, health, source, force: _ } = request;
     Ok(Wanted {
         upstreams: upstreams.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,
         hosts: hosts.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,

@@ -93,6 +93,11 @@ impl Refusal {
                     .hinted("name the address where the app itself listens");
                 Self::new(StatusCode::BAD_REQUEST, failure)
             }
+            UpstreamsError::CanonicalHost(error) => {
+                let failure =
+                    error.hints().into_iter().fold(Failure::new("manifest", message), Failure::hinted);
+                Self::new(StatusCode::BAD_REQUEST, failure)
+            }
             UpstreamsError::Conflict(conflict) => Self::new(StatusCode::CONFLICT, of_conflict(&conflict)),
             UpstreamsError::Store(source) => internal(&message, &source),
         }
@@ -106,6 +111,7 @@ impl Refusal {
             // What is wrong with a setting is wrong as it is in a manifest.
             ProxyError::NoRoute { .. }
             | ProxyError::Invalid(_)
+            | ProxyError::CanonicalHost(_)
             | ProxyError::NoKey { .. }
             | ProxyError::NoUser(_)
             | ProxyError::LastUser(_) => {
@@ -149,9 +155,12 @@ impl From<ImageError> for Refusal {
 impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
         let status = match &error {
-            DeployError::Manifest(_) | DeployError::CanaryWithVolume(_) => StatusCode::BAD_REQUEST,
+            DeployError::Manifest(_) | DeployError::CanonicalHost(_) | DeployError::CanaryWithVolume(_) => {
+                StatusCode::BAD_REQUEST
+            }
             DeployError::Conflict(_)
             | DeployError::PortConflict(_)
+            | DeployError::OwnPort(_)
             | DeployError::Port(_)
             | DeployError::External(_)
             | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
@@ -171,7 +180,12 @@ impl From<DeployError> for Failure {
             DeployError::Manifest(_) => Self::new("manifest", message),
             DeployError::CanaryWithVolume(_) => Self::new("manifest", message)
                 .hinted("take `canary` out of `[deploy]`, or keep the data in a service instead of a volume"),
+            DeployError::CanonicalHost(error) => {
+                error.hints().into_iter().fold(Self::new("manifest", message), Self::hinted)
+            }
             DeployError::Conflict(conflict) => of_conflict(&conflict),
+            DeployError::OwnPort(_) => Self::new("port", message)
+                .hinted("choose another port in its [[port]] table; http reaches an app by its host, with a [[route]]"),
             DeployError::PortConflict(conflict) => Self::new("conflict", message).hinted(format!(
                 "choose another port in its [[port]] table, or `minipaas down {}`",
                 conflict.owner

@@ -9,9 +9,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, Refusal, app_name};
-use crate::api::{Latency, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+use crate::api::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 use crate::clock;
-use crate::metrics::{BOUNDS, CONTENT_TYPE as OPEN_METRICS, RouteSample, STATUSES, Snapshot, UpstreamSample};
+use crate::metrics::{
+    BOUNDS, CONTENT_TYPE as OPEN_METRICS, Distribution, PortSample, RouteSample, STATUSES, Snapshot,
+    UpstreamSample,
+};
 use crate::traffic::Routes;
 
 /// Serves `/metrics` and nothing else until `shutdown`.
@@ -39,11 +42,12 @@ pub(super) async fn traffic(
         return Err(Refusal::no_app(app, &view));
     }
     let is_wanted = |name: &str| app.as_ref().is_none_or(|app| app.as_str() == name);
-    let Snapshot { routes, upstreams, .. } = api.routes.snapshot();
+    let Snapshot { routes, upstreams, ports, .. } = api.routes.snapshot();
     Ok(Json(Traffic {
         at: clock::now(),
         routes: routes.iter().filter(|found| is_wanted(&found.app)).map(route).collect(),
         upstreams: upstreams.iter().filter(|found| is_wanted(&found.app)).map(upstream).collect(),
+        ports: ports.iter().filter(|found| is_wanted(&found.app)).map(port).collect(),
     }))
 }
 
@@ -56,21 +60,38 @@ fn answer(snapshot: Snapshot) -> Response {
 }
 
 fn route(sample: &RouteSample) -> RouteTraffic {
-    let millis = |bound: &std::time::Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
     RouteTraffic {
         app: sample.app.to_string(),
         route: sample.route.to_string(),
         in_flight: sample.in_flight,
         requests: STATUSES.map(str::to_owned).into_iter().zip(sample.ended).collect(),
-        latency: Latency {
-            bounds: BOUNDS.iter().map(millis).collect(),
-            counts: sample.latency.buckets.to_vec(),
-            sum_micros: sample.latency.sum_micros,
-        },
+        latency: latency(&sample.latency),
         bytes_in: sample.bytes_in,
         bytes_out: sample.bytes_out,
         retries: sample.retries,
         held: sample.held,
+    }
+}
+
+fn port(sample: &PortSample) -> PortTraffic {
+    PortTraffic {
+        app: sample.app.to_string(),
+        port: sample.listen,
+        connections: sample.opened,
+        open: sample.open,
+        failed: sample.failed,
+        duration: latency(&sample.duration),
+        bytes_in: sample.bytes_in,
+        bytes_out: sample.bytes_out,
+    }
+}
+
+fn latency(distribution: &Distribution) -> Latency {
+    let millis = |bound: &std::time::Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    Latency {
+        bounds: BOUNDS.iter().map(millis).collect(),
+        counts: distribution.buckets.to_vec(),
+        sum_micros: distribution.sum_micros,
     }
 }
 

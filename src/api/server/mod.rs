@@ -34,6 +34,7 @@ use crate::builder::image::{Images, Recipe};
 use crate::certs::Certs;
 use crate::controller::{Command, Controller, Deploy, DeployUpdate};
 use crate::engine::Engine;
+use crate::external::Surroundings;
 use crate::logs;
 use crate::name::{AppName, ReleaseId};
 use crate::traffic::Routes;
@@ -58,6 +59,8 @@ pub struct Api {
     pub certs: Certs,
     /// Counts the traffic.
     pub routes: Routes,
+    /// Looks up where apps are to lead that are only routes.
+    pub surroundings: Surroundings,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }

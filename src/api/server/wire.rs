@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::Facts;
 use crate::api::{
     App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, EngineStatus, External, ExternalUpstream,
-    Instance, Maintenance, PlanReply, Progress, SourceTexts, Status, TrafficMode,
+    Instance, Maintenance, PlanReply, Port, Progress, SourceTexts, Status, TrafficMode,
 };
 use crate::controller::{
     AppView, CanaryChanged, DeployUpdate, ExternalView, InstanceView, Planned, UpstreamView, View,
 };
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
+use crate::plan::PlannedPort;
 use crate::release::Build;
 use crate::rollout::Update;
 use crate::route::{Mode, Share};
@@ -39,7 +40,8 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
     let is_external = app.external.is_some();
     let serves = |instance: &&InstanceView| match app.external {
         Some(_) => instance.state != "draining",
-        None => Some(instance.release) == app.release,
+        // What is unknown is as it was in the last table.
+        None => Some(instance.release) == app.release && instance.state != "unknown",
     };
     let serving: Vec<_> = app.instances.iter().filter(serves).collect();
     let ready = serving.iter().filter(|instance| instance.state == "ready").count();
@@ -55,6 +57,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
             _ => AppState::Degraded,
         },
         urls: urls(&app.routes, facts),
+        ports: ports(app),
         origin: app.origin.clone(),
         instances: app
             .instances
@@ -64,7 +67,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
                 // What runs elsewhere has no releases.
                 release: if is_external { "-".to_owned() } else { instance.release.to_string() },
                 addr: instance.addr.map(|addr| addr.to_string()),
-                id: instance.id.to_string(),
+                id: instance.id.as_ref().map(ToString::to_string).unwrap_or_default(),
                 state: instance.state.to_owned(),
                 since: instance.since,
                 detail: instance.detail.clone(),
@@ -76,10 +79,16 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
             phase: deploy.step.to_owned(),
         }),
         traffic: traffic(&app.mode),
-        canary: app.canary.as_ref().map(|found| canary(found.release, &found.share)),
+        canary: app.canary.as_ref().map(|found| canary(found.release, &found.share, found.until)),
         external: app.external.as_ref().map(external),
         proxy_by_command: app.proxy_by_command.clone(),
     }
+}
+
+fn ports(app: &AppView) -> Vec<Port> {
+    let port =
+        |port: &PlannedPort| Port { port: port.listen, process: port.process.to_string(), target: port.port };
+    app.ports.iter().map(port).collect()
 }
 
 fn external(external: &ExternalView) -> External {
@@ -113,16 +122,21 @@ pub(super) fn canary_changed(changed: &CanaryChanged) -> CanaryReply {
     CanaryReply {
         release: changed.release.to_string(),
         serving: changed.serving.map(|serving| serving.to_string()),
-        canary: changed.share.as_ref().map(|share| canary(changed.release, share)),
+        canary: changed.share.as_ref().map(|share| canary(changed.release, share, changed.until)),
     }
 }
 
-fn canary(release: ReleaseId, share: &Share) -> Canary {
+fn canary(release: ReleaseId, share: &Share, until: Option<u64>) -> Canary {
     Canary {
         release: release.to_string(),
         percent: share.percent,
         cookie: share.cookie.clone(),
         header: share.header.as_ref().map(|(name, _)| name.to_string()),
+        header_value: share
+            .header
+            .as_ref()
+            .and_then(|(_, value)| Some(value.as_ref()?.to_str().ok()?.to_owned())),
+        until,
     }
 }
 
@@ -162,9 +176,10 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
             Progress::Deployed {
                 release: deployed.release.to_string(),
                 urls: urls(known.map(|known| known.routes.as_slice()).unwrap_or_default(), facts),
+                ports: known.map(ports).unwrap_or_default(),
                 is_unchanged: deployed.is_unchanged,
                 traffic: known.map(|known| traffic(&known.mode)).unwrap_or_default(),
-                canary: beside.map(|beside| canary(beside.release, &beside.share)),
+                canary: beside.map(|beside| canary(beside.release, &beside.share, beside.until)),
                 proxy_by_command: known.map(|known| known.proxy_by_command.clone()).unwrap_or_default(),
             }
         }

@@ -28,6 +28,7 @@ pub(crate) async fn run(session: &Session, args: &CreateArgs) -> Result<(), Fail
         path: args.path.as_ref().map(|path| path.as_str().to_owned()),
         health: args.health.as_ref().map(ToString::to_string),
         source,
+        force: args.force,
     };
     let client = daemon::ensure(session).await?;
     let app = client.put_upstreams(&app, &request).await?;

@@ -51,6 +51,7 @@ fn print(out: Output, info: &InfoResult<'_>) -> OutputResult {
         }
     }
     app.urls.iter().for_each(|url| row("url", url.clone()));
+    app.ports.iter().for_each(|port| row("tcp port", port.to_string()));
     out.table(&about)?;
     out.line("")?;
     let upstreams = app.external.iter().flat_map(|external| &external.upstreams);

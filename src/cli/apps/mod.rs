@@ -33,8 +33,10 @@ async fn list(session: &Session) -> Result<(), Failure> {
 pub(crate) fn print(out: Output, apps: &[App]) -> OutputResult {
     let mut table = Table::new(["APP", "STATE", "RELEASE", "URL"]);
     for app in apps {
-        let url = app.urls.first().cloned().unwrap_or_else(|| "-".to_owned());
-        table.row([app.name.clone(), state(app), release(app), url]);
+        let ports: Vec<_> = app.ports.iter().map(|port| format!("tcp {}", port.port)).collect();
+        let places: Vec<_> = app.urls.iter().take(1).chain(&ports).cloned().collect();
+        let places = if places.is_empty() { "-".to_owned() } else { places.join(", ") };
+        table.row([app.name.clone(), state(app), release(app), places]);
     }
     out.table(&table)
 }

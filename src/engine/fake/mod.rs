@@ -12,6 +12,7 @@
 //! files, limits and what a command prints are beyond it.
 
 mod calls;
+mod container;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,9 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::super::{
-    BuildSpec, Container, ContainerEvent, ContainerSpec, ContainerState, EngineError, Health, Image, LogLine,
-    label,
+    BuildSpec, Container, ContainerEvent, ContainerSpec, ContainerState, EngineError, Image, LogLine, label,
 };
+use super::container::{Process, StoredContainer, line};
 use super::{Behaviour, Biography, Change, Fault, Operation, ProbeAnswer, unreachable};
 use crate::name::{AppName, BoxId, InstanceId};
 
@@ -47,30 +47,6 @@ pub(super) struct State {
 struct StoredImage {
     image: Image,
     labels: BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-pub(super) struct StoredContainer {
-    owner: BoxId,
-    id: String,
-    spec: ContainerSpec,
-    state: ContainerState,
-    is_removed: bool,
-    /// What its process does and since when, while it runs.
-    process: Option<Process>,
-    /// How often it was started.
-    runs: u32,
-    lines: Vec<LogLine>,
-    history: Vec<(std::time::Duration, Change)>,
-}
-
-#[derive(Debug)]
-struct Process {
-    behaviour: Behaviour,
-    started_at: Instant,
-    ip: Ipv4Addr,
-    /// Whether it is unready although it has started.
-    is_ailing: bool,
 }
 
 impl State {
@@ -368,8 +344,7 @@ impl State {
     }
 
     pub(super) fn listening_port(&self, id: &str) -> Option<u16> {
-        let container = self.get(id).ok()?;
-        container.process.as_ref()?.behaviour.listens_on.or(container.spec.port)
+        self.get(id).ok()?.listening_port()
     }
 
     pub(super) fn container(&self, owner: &BoxId, id: &str) -> Option<Container> {
@@ -394,38 +369,13 @@ impl State {
     }
 
     pub(super) fn answers(&self, addr: SocketAddr) -> Option<ProbeAnswer> {
-        let container =
-            self.containers.iter().find(|c| c.process.as_ref().is_some_and(|p| p.ip == addr.ip()))?;
-        let process = container.process.as_ref()?;
-        Some(if self.listening_port(&container.id) != Some(addr.port()) {
-            ProbeAnswer::Refused
-        } else if process.is_ready() {
-            ProbeAnswer::Ready
-        } else {
-            ProbeAnswer::NotReady
-        })
+        let mut containers = self.containers.iter();
+        containers.find(|c| c.process.as_ref().is_some_and(|p| p.ip == addr.ip()))?.answer(addr.port())
     }
 
     fn view(&self, container: &StoredContainer) -> Container {
-        let has_healthcheck = self.image(&container.spec.image).is_some_and(|image| image.has_healthcheck);
-        let process = container.process.as_ref();
-        Container {
-            id: container.id.clone(),
-            labels: container.spec.labels.clone(),
-            state: container.state,
-            addr: process.zip(container.spec.port).map(|(process, port)| (process.ip, port).into()),
-            more_addrs: process
-                .into_iter()
-                .flat_map(|process| {
-                    container.spec.more_ports.iter().map(|port| (*port, (process.ip, *port).into()))
-                })
-                .collect(),
-            health: match process {
-                Some(process) if has_healthcheck && process.is_ready() => Health::Healthy,
-                Some(_) if has_healthcheck => Health::Starting,
-                _ => Health::None,
-            },
-        }
+        let image = self.image(&container.spec.image);
+        container.view(image.is_some_and(|image| image.has_healthcheck))
     }
 
     fn get(&self, id: &str) -> Result<&StoredContainer, EngineError> {
@@ -435,17 +385,6 @@ impl State {
     fn get_mut(&mut self, id: &str) -> Result<&mut StoredContainer, EngineError> {
         self.containers.iter_mut().find(|c| !c.is_removed && c.id == id).ok_or_else(|| not_there(id))
     }
-}
-
-impl Process {
-    fn is_ready(&self) -> bool {
-        !self.is_ailing && self.behaviour.ready_after.is_some_and(|after| self.started_at.elapsed() >= after)
-    }
-}
-
-fn line(at: std::time::Duration, is_stderr: bool, text: &str) -> LogLine {
-    let at = u64::try_from(at.as_millis()).expect("a simulation is shorter than 500 million years");
-    LogLine { at, is_stderr, text: text.to_owned() }
 }
 
 fn image_id(reference: &str) -> String {

@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::proxy;
 use super::read::{Report, Table};
@@ -61,13 +62,14 @@ pub struct Ignored {
     pub problems: Vec<Problem>,
 }
 
-/// Which keys a manifest has in its `[proxy]` tables.
+/// Which keys a manifest has in its `[proxy]` tables, with their values as they are written there; without those that are more
+/// than a line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProxyKeys {
     /// In `[proxy]`.
-    pub app: BTreeSet<String>,
+    pub app: BTreeMap<String, Option<String>>,
     /// In each `[route.proxy]`, in the order of the routes.
-    pub routes: Vec<BTreeSet<String>>,
+    pub routes: Vec<BTreeMap<String, Option<String>>>,
 }
 
 // === impl Overrides ===
@@ -210,13 +212,20 @@ impl ProxyKeys {
     /// The keys in a valid manifest; those of one that is none are not all told.
     #[must_use]
     pub fn of(source: &Source) -> Self {
-        let Ok(document) = DeTable::parse(source.toml.as_deref().unwrap_or("")) else {
-            return Self::default();
+        let text = source.toml.as_deref().unwrap_or("");
+        let Ok(document) = DeTable::parse(text) else { return Self::default() };
+        // A table with a title of its own is not one value.
+        let written = |value: &Spanned<DeValue<'_>>| {
+            let written =
+                text.get(value.span()).filter(|written| is_value(written) && !written.contains('\n'));
+            written.map(str::to_owned)
         };
         let keys = |table: &DeTable<'_>| {
             let proxy = table.get("proxy").and_then(|value| value.get_ref().as_table());
-            let keys = proxy.into_iter().flat_map(|proxy| proxy.keys());
-            keys.map(|key| key.get_ref().to_string()).collect::<BTreeSet<_>>()
+            let entries = proxy.into_iter().flat_map(|proxy| proxy.iter());
+            entries
+                .map(|(key, value)| (key.get_ref().to_string(), written(value)))
+                .collect::<BTreeMap<_, _>>()
         };
         let root = document.get_ref();
         let routes = root.get("route").and_then(|value| value.get_ref().as_array());

@@ -1,5 +1,6 @@
 //! Settings as they are typed, and what holds of them over a manifest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,11 +145,15 @@ fn files_stay_as_long_as_a_value_names_them() {
 
 #[test]
 fn the_keys_of_a_manifest_are_told_by_table() {
-    let toml = "[proxy]\nretries = 1\n[[route]]\npath = \"/a\"\n[route.proxy]\nallow = []\n[[route]]\npath = \"/b\"\n";
+    let toml = "[proxy]\nretries = 1\ndeny = [\n]\n[proxy.cors]\n[[route]]\npath = \"/a\"\n[route.proxy]\nallow = []\n[[route]]\npath = \"/b\"\n";
     let keys = ProxyKeys::of(&Source { toml: Some(toml.to_owned()), ..Source::default() });
-    assert_eq!(keys.app.into_iter().collect::<Vec<_>>(), ["retries"]);
-    let routes: Vec<Vec<_>> = keys.routes.into_iter().map(|keys| keys.into_iter().collect()).collect();
-    assert_eq!(routes, [vec!["allow".to_owned()], Vec::new()]);
+    let written = |keys: BTreeMap<String, Option<String>>| {
+        keys.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect::<Vec<_>>()
+    };
+    let said = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(written(keys.app), [said("cors", ""), said("deny", ""), said("retries", "1")]);
+    let routes: Vec<_> = keys.routes.into_iter().map(written).collect();
+    assert_eq!(routes, [vec![said("allow", "[]")], Vec::new()]);
 }
 
 #[test]

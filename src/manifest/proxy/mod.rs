@@ -8,6 +8,7 @@
 
 mod access;
 mod content;
+mod example;
 mod redirect;
 mod show;
 #[cfg(test)]
@@ -20,7 +21,8 @@ use super::references::References;
 use crate::name::{Host, PathPrefix};
 use crate::policy::{Logging, Policy};
 
-pub use show::shown;
+pub use example::example;
+pub use show::{is_masked, shown};
 
 /// What the table says, and what `base` says where it is silent.
 pub(super) fn policy(

@@ -19,6 +19,15 @@ const MASK: &str = "***";
 /// Response headers that hold secrets by their nature.
 const RESPONSE_HEADERS_SECRET: [&str; 1] = ["set-cookie"];
 
+/// Keys whose values hold secrets, or the names of files.
+const MASKED: [&str; 4] = ["basic_auth", "request_headers", "response_headers", "error_pages"];
+
+/// Whether the value of this key is told as [`shown`] tells it alone, and never as it was written.
+#[must_use]
+pub fn is_masked(key: &str) -> bool {
+    MASKED.contains(&key)
+}
+
 /// Every key of `[proxy]` with its value as TOML, in the order of the reference.
 #[must_use]
 pub fn shown(policy: &Policy) -> Vec<(&'static str, String)> {

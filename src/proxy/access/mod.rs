@@ -1,4 +1,5 @@
 //! What is known of one request, from its first byte to its last, and what becomes of it: counts, and a line of the access log.
+//! Connections to TCP ports have lines, too (`stream`).
 //!
 //! [`Entry`] goes with the request, into the body of its response or the tunnel that it becomes. It counts and writes when it
 //! is dropped, so that a request whose client went away is told of like any other, as status 499.
@@ -17,6 +18,7 @@
 mod buffer;
 mod line;
 mod sink;
+mod stream;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -38,6 +40,7 @@ use crate::policy::Logging;
 use crate::traffic::{Found, Upstream};
 
 pub use sink::AccessLog;
+pub(super) use stream::{StreamEnd, StreamEntry};
 
 /// As nginx and HAProxy call a client that went away before it was answered.
 const CLIENT_GONE: u16 = 499;

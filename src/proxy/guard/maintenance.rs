@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::route::Maintenance;
 
@@ -31,21 +31,41 @@ pub(super) fn verdict(maintenance: &Maintenance, client: IpAddr, headers: &Heade
     }
 }
 
+/// Takes the cookie that passes out of what the app gets: its value is nobody's business but the proxy's. The others stay as
+/// they are.
+pub(super) fn remove_cookie(headers: &mut HeaderMap) {
+    if !headers.get_all(COOKIE).iter().flat_map(cookies).any(|cookie| value(cookie).is_some()) {
+        return;
+    }
+    let left = headers.get_all(COOKIE).iter().filter_map(|line| {
+        let others: Vec<_> = cookies(line).filter(|cookie| value(cookie).is_none()).collect();
+        let joined = HeaderValue::from_bytes(&others.join(&b"; "[..])).expect("parts of a value are a value");
+        (!joined.is_empty()).then_some(joined)
+    });
+    let left: Vec<_> = left.collect();
+    headers.remove(COOKIE);
+    for line in left {
+        headers.append(COOKIE, line);
+    }
+}
+
 fn has_cookie(headers: &HeaderMap, maintenance: &Maintenance) -> bool {
-    headers.get_all(COOKIE).iter().flat_map(|cookies| cookies.as_bytes().split(|b| *b == b';')).any(
-        |cookie| {
-            let named = cookie.trim_ascii().strip_prefix(Maintenance::COOKIE.as_bytes());
-            named
-                .and_then(|rest| rest.strip_prefix(b"="))
-                .is_some_and(|given| maintenance.is_passed_by(given))
-        },
-    )
+    let mut given = headers.get_all(COOKIE).iter().flat_map(cookies).filter_map(value);
+    given.any(|given| maintenance.is_passed_by(given))
+}
+
+/// The cookies of one header, with their names.
+fn cookies(header: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    header.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+}
+
+/// The value of the cookie, if it is the one that may pass.
+fn value(cookie: &[u8]) -> Option<&[u8]> {
+    cookie.strip_prefix(Maintenance::COOKIE.as_bytes())?.strip_prefix(b"=")
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -69,6 +89,24 @@ mod tests {
             let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(cookie))]);
             let given = verdict(&maintenance, client.parse().unwrap(), &headers, path);
             assert_eq!(given, expected, "{client} {cookie} {path}");
+        }
+    }
+
+    #[test]
+    fn the_app_gets_all_cookies_but_the_one_that_passes() {
+        for (given, expected) in [
+            (&["a=b; minipaas_bypass=x; c=d"][..], &["a=b; c=d"][..]),
+            (&["minipaas_bypass=x"], &[]),
+            (&["a=b", "minipaas_bypass=x", "c=d"], &["a=b", "c=d"]),
+            (&["a=b;c=d ; xminipaas_bypass=x"], &["a=b;c=d ; xminipaas_bypass=x"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in given {
+                headers.append(COOKIE, HeaderValue::from_static(line));
+            }
+            remove_cookie(&mut headers);
+            let left: Vec<_> = headers.get_all(COOKIE).iter().collect();
+            assert_eq!(left, expected, "{given:?}");
         }
     }
 }

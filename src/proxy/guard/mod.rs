@@ -40,7 +40,7 @@ use super::compress;
 use super::error::Error;
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::timed::Timed;
+use super::timed::{Late, Timed};
 use super::{limits, page};
 use crate::http1::{AnyBody, any};
 use crate::policy::{Encoding, Policy};
@@ -172,6 +172,9 @@ impl Visit {
 
     /// Changes the headers of the request that goes to the app.
     pub(super) fn edit(&self, headers: &mut HeaderMap) {
+        if self.maintenance.is_some() {
+            maintenance::remove_cookie(headers);
+        }
         edits::apply(&self.policy.request_headers, headers);
     }
 
@@ -261,7 +264,11 @@ async fn collected(body: AnyBody) -> Result<AnyBody, Error> {
         Ok(Collected::Whole(buffered)) => Ok(any(buffered)),
         // Too large to keep: the client gets what there is, and the rest as it comes.
         Ok(Collected::Begun(begun)) => Ok(any(begun)),
-        Err(buffer::Error::Body(error)) => Err(Error::Broken(error)),
+        Err(buffer::Error::Body(error)) => Err(match error.downcast_ref() {
+            Some(Late::Idle) => Error::Silent,
+            Some(Late::Whole) => Error::Expired,
+            None => Error::Broken(error),
+        }),
         Err(buffer::Error::Spool(error)) => Err(Error::Spool(error)),
     }
 }

@@ -13,21 +13,20 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::super::Proxy;
+use super::super::access::{StreamEnd, StreamEntry};
 use super::super::error::Error;
 use super::super::limits::PORT_CONNECTS_MAX;
 use super::super::listener::prepare;
 use super::super::proxy_protocol::{Addresses, encode};
 use super::relay::Relay;
+use crate::metrics::PortMetrics;
 use crate::name::{AppName, InstanceId};
 use crate::policy::ProxyVersion;
 use crate::route::{PortRoute, Upstream};
 use crate::traffic::{InFlight, Upgraded};
-
-/// Where the lines of the access log go that are not those of requests.
-const TARGET: &str = "minipaas::access";
 
 /// A connection that was accepted.
 pub(super) struct Connection {
@@ -51,6 +50,9 @@ struct Leg {
     send_proxy: Option<ProxyVersion>,
     drain: Duration,
 }
+
+/// A connection in its port's numbers; one that nothing was said of has failed.
+struct Counted(Option<Arc<PortMetrics>>);
 
 /// Why a connection that was carried ended.
 enum End {
@@ -84,13 +86,15 @@ impl Connection {
             return debug!(error = &error as &dyn std::error::Error, "no PROXY header");
         }
         let shutdown = self.shutdown.clone();
+        let app = self.proxy.0.routes.load().table().port(self.listen).map(|port| port.app.clone());
+        let metrics = app.as_ref().map(|app| self.proxy.0.routes.metrics().port(app, self.listen));
+        let mut counted = Counted::begin(metrics);
         let Some(leg) = shutdown.run_until_cancelled(self.leg()).await else { return };
         match leg {
-            Ok((leg, upstream)) => self.carry(leg, upstream).await,
+            Ok((leg, upstream)) => self.carry(leg, upstream, &mut counted).await,
             Err(error) => {
                 // What is closed in silence looks like an answer of nothing.
                 reset(&self.stream);
-                let app = self.proxy.0.routes.load().table().port(self.listen).map(|port| port.app.clone());
                 let app = app.as_ref().map(AppName::as_str);
                 warn!(
                     app,
@@ -99,18 +103,14 @@ impl Connection {
                     error = &error as &dyn std::error::Error,
                     "connection failed"
                 );
-                info!(
-                    target: TARGET,
-                    at = "error",
-                    code = error.code(),
-                    method = "TCP",
-                    port = self.listen,
-                    fwd = %self.client.ip().to_canonical(),
-                    app,
-                    service_ms = millis(self.since.elapsed()),
-                );
+                self.entry(app, StreamEnd::Failed(&error)).log(&self.proxy);
             }
         }
+    }
+
+    fn entry<'e>(&self, app: Option<&'e str>, end: StreamEnd<'e>) -> StreamEntry<'e> {
+        let client = self.client.ip().to_canonical();
+        StreamEntry { port: self.listen, client, app, since: self.since, end }
     }
 
     /// Reads the PROXY header where the port asks for it and the other end is trusted.
@@ -216,7 +216,7 @@ impl Connection {
     }
 
     /// Carries bytes until one of the many ends, and says which.
-    async fn carry(self, leg: Leg, upstream: TcpStream) {
+    async fn carry(self, leg: Leg, upstream: TcpStream, metrics: &mut Counted) {
         let inner = &*self.proxy.0;
         let connect = self.since.elapsed();
         let Leg { guard, upstream: to, app, drain, .. } = leg;
@@ -237,22 +237,11 @@ impl Connection {
             reset(&upstream);
             debug!(error = error as &dyn std::error::Error, "connection broke");
         }
-        let (bytes_up, bytes) = relay.carried();
-        drop(counted);
-        info!(
-            target: TARGET,
-            at = "info",
-            code = end.code(),
-            method = "TCP",
-            port = self.listen,
-            fwd = %self.client.ip().to_canonical(),
-            app = app.as_str(),
-            instance = to.instance.as_str(),
-            connect_ms = millis(connect),
-            service_ms = millis(self.since.elapsed().saturating_sub(connect)),
-            bytes_up,
-            bytes,
-        );
+        let (bytes_in, bytes) = relay.carried();
+        metrics.end(self.since.elapsed(), bytes_in, bytes);
+        let end =
+            StreamEnd::Carried { upstream: counted.upstream(), connect, code: end.code(), bytes_in, bytes };
+        self.entry(Some(app.as_str()), end).log(&self.proxy);
     }
 
     /// Resolves once the upstream's release was replaced and the connection had its time to end.
@@ -276,6 +265,25 @@ impl Connection {
     }
 }
 
+impl Counted {
+    fn begin(metrics: Option<Arc<PortMetrics>>) -> Self {
+        metrics.iter().for_each(|metrics| metrics.begin());
+        Self(metrics)
+    }
+
+    fn end(&mut self, duration: Duration, bytes_in: u64, bytes_out: u64) {
+        if let Some(metrics) = self.0.take() {
+            metrics.end(duration, bytes_in, bytes_out);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|metrics| metrics.fail());
+    }
+}
+
 impl End {
     /// A name for programs, of an end that was not the two sides' own.
     fn code(&self) -> Option<&'static str> {
@@ -293,8 +301,4 @@ impl End {
 fn reset(stream: &TcpStream) {
     // Only a socket that is closed already refuses.
     let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

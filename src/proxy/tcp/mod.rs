@@ -33,9 +33,17 @@ impl Proxy {
         let mut tables = self.0.routes.subscribe();
         let mut open: BTreeMap<u16, DropGuard> = BTreeMap::new();
         let mut refused = BTreeSet::new();
+        // Held, so that the numbers of a port that nobody uses for a while stay.
+        let mut counters = Vec::new();
         loop {
-            let wanted: BTreeSet<u16> =
-                tables.borrow_and_update().table().ports().iter().map(|port| port.listen).collect();
+            let wanted: BTreeSet<u16> = {
+                let live = tables.borrow_and_update();
+                let ports = live.table().ports();
+                let metrics = self.0.routes.metrics();
+                let now: Vec<_> = ports.iter().map(|port| metrics.port(&port.app, port.listen)).collect();
+                drop(std::mem::replace(&mut counters, now));
+                ports.iter().map(|port| port.listen).collect()
+            };
             open.retain(|listen, _| wanted.contains(listen));
             refused.retain(|listen| wanted.contains(listen));
             for listen in

@@ -4,125 +4,23 @@
 //! table is made with them: also the one of a start that has not seen the engine yet. What a plan says of its routes is the
 //! manifest's word alone; [`App::policy`] is what holds.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::app::App;
 use super::task::Task;
 use crate::manifest::{
-    Ignored, Manifest, Overrides, Problem, ProxyKeys, RouteName, Settings, is_value, quoted, shown,
+    Ignored, Manifest, Overrides, Problem, ProxyKeys, RouteName, Settings, example, is_masked, is_value,
+    quoted, shown,
 };
 use crate::name::{AppName, Host, PathPrefix};
-use crate::plan::{Plan, PlannedRoute};
+use crate::plan::{Plan, PlannedRoute, check_canonical_hosts};
 use crate::policy::Policy;
-use crate::store::{AppRecord, StoreError};
+use crate::store::AppRecord;
 
-/// What is to become of an app's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProxyChange {
-    /// The route that they are for, whose host may be the app's own; `None`: for all of the app's.
-    pub route: Option<(Option<Host>, PathPrefix)>,
-    /// What is to be done.
-    pub edit: ProxyEdit,
-}
-
-/// What is to be done with settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyEdit {
-    /// These are made, in the place of earlier ones of the same keys.
-    Set(Settings),
-    /// These are taken back.
-    Unset(Vec<String>),
-    /// All are taken back; for the app, those of its routes, too.
-    Reset,
-    /// `basic_auth` has this user with this hash, beside those that are in effect; or has this user no more.
-    User {
-        /// The user.
-        user: String,
-        /// The bcrypt hash of the password.
-        hash: Option<String>,
-    },
-}
-
-/// How an app's requests are treated, and who said so.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ProxySettings {
-    /// Every key, for routes of which nothing else is said.
-    pub app: Vec<Setting>,
-    /// What differs on a route.
-    pub routes: Vec<(RouteName, Vec<Setting>)>,
-    /// What was set and does not hold.
-    pub ignored: Vec<IgnoredSetting>,
-}
-
-/// A key of `[proxy]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The key.
-    pub key: &'static str,
-    /// Its value as TOML, without what is secret.
-    pub value: String,
-    /// Who said so.
-    pub from: Layer,
-}
-
-/// Who said something, the weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
-    /// Nobody.
-    Default,
-    /// The manifest of the release that serves.
-    Manifest,
-    /// A command.
-    Command,
-}
-
-/// A setting that was made by command and does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IgnoredSetting {
-    /// The route that it does not hold for; `None`: for the app.
-    pub route: Option<RouteName>,
-    /// The key.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why an app's settings are as they were.
-#[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
-    /// There is none of this name.
-    #[error("there is no app `{0}`")]
-    Unknown(AppName),
-    /// The app has no such route.
-    #[error("app `{app}` has no route `{}{}`", route.0, route.1)]
-    NoRoute {
-        /// The app.
-        app: AppName,
-        /// The one that was meant.
-        route: RouteName,
-        /// Those that it has.
-        known: Vec<RouteName>,
-    },
-    /// Values that break a rule, by themselves or together with what is set already.
-    #[error("{}", .0.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("\n       "))]
-    Invalid(Vec<Problem>),
-    /// There is nothing of this name to take back.
-    #[error("`{key}` is no key of [proxy]")]
-    NoKey {
-        /// What was meant to be one.
-        key: String,
-    },
-    /// There is no such user to take out.
-    #[error("`basic_auth` has no user `{0}`")]
-    NoUser(String),
-    /// Without this user there would be none, which lets everybody in.
-    #[error("`{0}` is the only user of `basic_auth`, and without one everybody would come in")]
-    LastUser(String),
-    /// The state could not be written.
-    #[error("the settings could not be stored")]
-    Store(#[from] StoreError),
-}
+pub use settings::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 
 /// What holds for the routes of a plan, made once for each plan and change.
 pub(super) struct Policies {
@@ -268,16 +166,31 @@ impl App {
         };
         let new: Vec<_> = self.evaluate(overrides).ignored.into_iter().filter(|one| !is_old(one)).collect();
         if new.is_empty() {
-            return Ok(());
+            return self.check_canonical_host(overrides);
         }
         let mut problems: Vec<Problem> = Vec::new();
-        for problem in new.into_iter().flat_map(|(_, ignored)| ignored.problems) {
+        for problem in new.into_iter().flat_map(|(_, ignored)| explained(ignored)) {
             // One that the app and each of its routes have is one.
             if !problems.iter().any(|known| known.message == problem.message) {
                 problems.push(problem);
             }
         }
         Err(ProxyError::Invalid(problems))
+    }
+
+    /// Refuses a canonical host that leads away from the app. One that was set before is in nobody's way.
+    fn check_canonical_host(&self, overrides: &Overrides) -> Result<(), ProxyError> {
+        let set = |of: &Overrides| {
+            let all = std::iter::once(&of.app).chain(of.routes.values());
+            all.filter_map(|settings| settings.values.get("canonical_host").cloned()).collect::<Vec<_>>()
+        };
+        let Some(plan) = self.serving.as_ref() else { return Ok(()) };
+        if set(overrides) == set(&self.record.proxy) {
+            return Ok(());
+        }
+        let policies = self.evaluate(overrides).routes;
+        let hosts: Vec<_> = plan.routes.iter().map(|route| &route.host).collect();
+        Ok(check_canonical_hosts(&hosts, policies.iter().map(|policy| &**policy))?)
     }
 
     /// `basic_auth` with one user more, another password, or one user less.
@@ -342,7 +255,7 @@ impl App {
         let own = Host::Exact(format!("{}.{domain}", self.record.name));
         // A table of the file belongs to the route of the same host and path.
         let rules = manifest.iter().flat_map(|manifest| &manifest.routes);
-        let said: Vec<(RouteName, &BTreeSet<String>)> = rules
+        let said: Vec<(RouteName, &BTreeMap<String, Option<String>>)> = rules
             .zip(&keys.routes)
             .map(|(rule, keys)| ((rule.host.clone().unwrap_or_else(|| own.clone()), rule.path.clone()), keys))
             .collect();
@@ -355,18 +268,32 @@ impl App {
                 overrides.routes.get(name).is_some_and(|own| own.values.contains_key(key))
             });
             let in_route = route
-                .is_some_and(|name| said.iter().any(|(known, keys)| known == name && keys.contains(key)));
+                .is_some_and(|name| said.iter().any(|(known, keys)| known == name && keys.contains_key(key)));
             if (of_app || of_route) && holds(route, key) {
                 Layer::Command
-            } else if in_route || keys.app.contains(key) {
+            } else if in_route || keys.app.contains_key(key) {
                 Layer::Manifest
             } else {
                 Layer::Default
             }
         };
+        // What may hold secrets, or names files, is never told as it was written.
+        let written = |route: Option<&RouteName>, key: &str, from: Layer| {
+            let of_route = |name: &RouteName| overrides.routes.get(name)?.values.get(key);
+            let in_route = |name: &RouteName| said.iter().find(|(known, _)| known == name)?.1.get(key);
+            match from {
+                _ if is_masked(key) => None,
+                Layer::Default => None,
+                Layer::Command => route.and_then(of_route).or_else(|| overrides.app.values.get(key)).cloned(),
+                Layer::Manifest => route.and_then(in_route).or_else(|| keys.app.get(key)).cloned().flatten(),
+            }
+        };
         let settings = |policy: &Policy, route: Option<&RouteName>| -> Vec<Setting> {
-            let each = shown(policy).into_iter();
-            each.map(|(key, value)| Setting { key, value, from: layer(route, key) }).collect()
+            let each = shown(policy).into_iter().map(|(key, value)| {
+                let from = layer(route, key);
+                Setting { key, value: written(route, key, from).unwrap_or(value), from }
+            });
+            each.collect()
         };
         let of_app = settings(&app, None);
         let planned = self.serving.iter().flat_map(|plan| &plan.routes).zip(&routes);
@@ -392,28 +319,19 @@ impl App {
     }
 }
 
-impl ProxyError {
-    /// What to write instead.
-    #[must_use]
-    pub fn hints(&self) -> Vec<String> {
-        match self {
-            Self::NoRoute { known, .. } if known.is_empty() => vec!["it has none yet".to_owned()],
-            Self::NoRoute { known, .. } => {
-                let known: Vec<_> = known.iter().map(|(host, path)| format!("`{host}{path}`")).collect();
-                vec![format!("it has {}", known.join(", "))]
-            }
-            Self::Invalid(problems) => problems.iter().filter_map(|problem| problem.hint.clone()).collect(),
-            Self::NoKey { .. } => vec!["`minipaas proxy` lists the keys".to_owned()],
-            Self::LastUser(_) => {
-                vec!["`minipaas proxy set basic_auth=false` does let everybody in".to_owned()]
-            }
-            Self::Unknown(_) | Self::NoUser(_) | Self::Store(_) => Vec::new(),
-        }
-    }
-}
-
 fn name_of(route: &PlannedRoute) -> RouteName {
     (route.host.clone(), route.path.clone())
+}
+
+/// The problems of a setting, each with its key, and an example where nothing else says what to write.
+fn explained(ignored: Ignored) -> impl Iterator<Item = Problem> {
+    let Ignored { key, problems } = ignored;
+    let example = example(&key).map(|example| format!("such as `minipaas proxy set {example}`"));
+    problems.into_iter().map(move |problem| {
+        let is_named = problem.message.contains(&format!("`{key}`"));
+        let message = if is_named { problem.message } else { format!("`{key}`: {}", problem.message) };
+        Problem { message, hint: problem.hint.or_else(|| example.clone()), ..problem }
+    })
 }
 
 fn problem(message: String) -> Problem {

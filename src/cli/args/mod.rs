@@ -1,26 +1,27 @@
 //! What can be typed, as types.
 //!
 //! Only syntax is here: which words there are, and that a name is a name. What a missing `--app` means, say, is decided by
-//! the commands. Before clap sees the arguments, `a:b` becomes `a b` ([`expand_colons`]), because Heroku's users type
-//! `config:set`.
+//! the commands. Before clap sees the arguments, `a:b` becomes `a b` (`colons`), because Heroku's users type `config:set`.
+//! What is typed about an app's traffic is in `traffic`.
 
-use std::ffi::{OsStr, OsString};
-use std::net::IpAddr;
+mod colons;
+mod traffic;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use ipnet::IpNet;
 
+use self::colons::expand_colons;
 use super::certs::CertsArgs;
 use crate::external::{Address, Health};
-use crate::manifest;
 use crate::name::{AppName, Host, PathPrefix};
-use crate::route::Mode;
 
-/// Global options whose value is the next word.
-const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
+pub(crate) use self::traffic::{
+    CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
+    ProxyArgs,
+};
 
 /// Apart from a command's own options, which are what its help is read for.
 const GLOBAL_HEADING: &str = "Options of every command";
@@ -141,6 +142,9 @@ pub(crate) enum AppsAction {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CreateArgs {
+    /// Have it lead to names without an address, too, though what it leads to now is ready
+    #[arg(long)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) app: AppArgs,
     /// A server that answers for it, such as `http://10.0.0.5:8080`; may be given more than once
@@ -189,114 +193,6 @@ pub(crate) struct LogsArgs {
     /// Only this process type or instance: `web`, `web.1`
     #[arg(short, long, value_name = "PROC")]
     pub(crate) process: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct MaintenanceArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<MaintenanceAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum MaintenanceAction {
-    /// Begin, or go on in another way
-    On(MaintenanceOnArgs),
-    /// End it
-    Off,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct MaintenanceOnArgs {
-    /// Let clients of this network pass, such as `10.0.0.0/8` or an address; may be given more than once
-    #[arg(long, value_name = "CIDR", value_parser = network)]
-    pub(crate) allow: Vec<IpNet>,
-    /// Let those pass who have a cookie, whose secret value is printed once
-    #[arg(long)]
-    pub(crate) cookie: bool,
-    /// Show this page instead of minipaas's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) page: Option<PathBuf>,
-    /// Ask clients to come back after this time, such as `5m`
-    #[arg(long, value_name = "TIME", value_parser = manifest::duration)]
-    pub(crate) retry_after: Option<Duration>,
-    /// Still answer this path with 200, for a load balancer that asks whether the box is well
-    #[arg(long, value_name = "PATH")]
-    pub(crate) health_path: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct PauseArgs {
-    #[command(flatten)]
-    pub(crate) app: AppArgs,
-    /// For so long at most; then a request is answered with 503. Up to `5m`
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = wait)]
-    pub(crate) wait: Duration,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct CanaryArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<CanaryAction>,
-    /// Give it so many of a hundred clients from now on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub(crate) percent: Option<u8>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CanaryAction {
-    /// Let it take over
-    Promote,
-    /// Take it away
-    Abort,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ProxyArgs {
-    #[command(subcommand)]
-    pub(crate) action: Option<ProxyAction>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ProxyAction {
-    /// Set keys of `[proxy]`, over what the manifest says
-    Set {
-        /// A key with its value as in the manifest, such as `body_max=20M` or 'allow=["10.0.0.0/8"]'
-        #[arg(required = true, value_name = "KEY=VALUE")]
-        settings: Vec<String>,
-        #[command(flatten)]
-        scope: ProxyScope,
-    },
-    /// Take keys back, so that the manifest's word holds again
-    Unset {
-        /// The key
-        #[arg(required = true, value_name = "KEY")]
-        keys: Vec<String>,
-        #[command(flatten)]
-        scope: ProxyScope,
-    },
-    /// Take back all that was set by command, for the app and its routes
-    Reset {
-        #[command(flatten)]
-        scope: ProxyScope,
-    },
-    /// Let a user in by a password, which is asked for, or read from standard input
-    Password {
-        /// The user
-        user: String,
-        /// Let the user in no more
-        #[arg(long)]
-        remove: bool,
-        #[command(flatten)]
-        scope: ProxyScope,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ProxyScope {
-    /// Only for this route, such as `shop.example.com/api`, or `/api` of the app's own host
-    #[arg(long, value_name = "HOST/PATH")]
-    pub(crate) route: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -400,25 +296,6 @@ pub(crate) struct StaticServerArgs {
     pub(crate) port: u16,
 }
 
-/// A network, or an address alone.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address
-        .or_else(|_| text.parse())
-        .map_err(|_| format!("`{text}` is no network; write one such as `10.0.0.0/8`, or an address"))
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    let wait = manifest::duration(text)?;
-    if wait > Mode::PAUSE_WAIT_MAX {
-        return Err(format!(
-            "`{text}` is longer than a request may wait, which is {}m",
-            Mode::PAUSE_WAIT_MAX.as_secs() / 60
-        ));
-    }
-    Ok(wait)
-}
-
 /// The arguments, with `a:b` as `a b` in the command's place.
 ///
 /// # Errors
@@ -428,60 +305,11 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Args, cl
     Args::try_parse_from(expand_colons(argv.into_iter().collect()))
 }
 
-/// Splits the first word that is no option, if it has colons.
-fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
-    let Some(at) = command_position(&argv) else { return argv };
-    let parts: Vec<OsString> = match argv[at].to_str() {
-        Some(word) if word.split(':').all(|part| !part.is_empty()) => {
-            word.split(':').map(OsString::from).collect()
-        }
-        _ => return argv,
-    };
-    argv.splice(at..=at, parts);
-    argv
-}
-
-fn command_position(argv: &[OsString]) -> Option<usize> {
-    let mut words = argv.iter().enumerate().skip(1);
-    while let Some((at, word)) = words.next() {
-        if OPTIONS_WITH_VALUE.iter().any(|option| word == OsStr::new(option)) {
-            words.next();
-        } else if word == "--" {
-            return None;
-        } else if !word.to_string_lossy().starts_with('-') {
-            return Some(at);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-
-    #[track_caller]
-    fn check_colons(typed: &str, expected: &str) {
-        let argv = format!("minipaas {typed}").split(' ').map(OsString::from).collect();
-        let expanded: Vec<String> =
-            expand_colons(argv).into_iter().skip(1).map(|word| word.into_string().expect("UTF-8")).collect();
-        assert_eq!(expanded.join(" "), expected);
-    }
-
-    #[test]
-    fn colons_are_spaces_in_the_commands_place_alone() {
-        check_colons("config:set A=b:c", "config set A=b:c");
-        check_colons("-a shop domains:add x", "-a shop domains add x");
-        check_colons("--app a:b ps", "--app a:b ps");
-        check_colons("--app=shop --json releases:info v3", "--app=shop --json releases info v3");
-        check_colons("up ./a:b", "up ./a:b");
-        check_colons("a:b:c", "a b c");
-        check_colons(":x", ":x");
-        check_colons("x:", "x:");
-        check_colons("-q", "-q");
-        check_colons("-- a:b", "-- a:b");
-    }
 
     #[test]
     fn definition_is_consistent() {

@@ -35,7 +35,7 @@
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
-//! does), [`random`], [`watch`] (changed files).
+//! does), [`random`], [`watch`] (changed files), [`web`] (requests of our own).
 //!
 //! # How a deploy happens
 //!
@@ -137,3 +137,4 @@ pub mod store;
 pub mod tls;
 pub mod traffic;
 pub mod watch;
+pub mod web;

@@ -30,13 +30,15 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] chooses and keeps certificates, is
-//! the local CA, and has the machine trust it.
+//! speaks with upstreams; [`tls`] chooses and keeps certificates, is the local CA, and has the machine trust it.
+//!
+//! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
+//! records that prove a name, at whoever serves its zone, and asks name servers what they say.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
-//! does), [`random`], [`seal`] (the box's key), [`watch`] (changed files).
+//! does), [`random`], [`seal`] (the box's key), [`watch`] (changed files), [`web`] (requests of our own).
 //!
 //! # How a deploy happens
 //!
@@ -115,6 +117,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod dns;
 pub mod engine;
 pub mod external;
 pub mod hex;
@@ -141,3 +144,4 @@ pub mod store;
 pub mod tls;
 pub mod traffic;
 pub mod watch;
+pub mod web;

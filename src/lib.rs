@@ -30,7 +30,8 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it; [`acme`] has public
+//! authorities issue certificates.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
@@ -104,6 +105,7 @@
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |
 
+pub mod acme;
 mod alarm;
 pub mod api;
 pub mod builder;

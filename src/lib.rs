@@ -109,6 +109,7 @@
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |
 
+pub mod acme;
 mod alarm;
 pub mod api;
 pub mod builder;

@@ -27,7 +27,7 @@ use super::tunnel::Tunnel;
 use super::{Proxy, inlet, target, websocket};
 use crate::http1::Switched;
 use crate::metrics::OpenConnection;
-use crate::tls::CA_PATH;
+use crate::tls::{CA_PATH, HTTP01_PATH};
 use crate::traffic::InFlight;
 
 /// The client's end of a connection, the same for all its requests.
@@ -150,6 +150,12 @@ impl Peer {
             && let Some(pem) = proxy.config.ca_pem.as_deref()
         {
             return Ok(page::certificate(pem).map(Outbound::Plain));
+        }
+        // Before the route, which may redirect, be down, or not be there yet. Tokens that are not ours are the app's.
+        if let Some(token) = uri.path().strip_prefix(HTTP01_PATH)
+            && let Some(authorization) = proxy.config.challenges.http(token)
+        {
+            return Ok(page::authorization(&authorization).map(Outbound::Plain));
         }
         let host_header = target::host_header(&uri, request.headers())?;
         let host = target::routed_host(&host_header)?;

@@ -74,6 +74,7 @@ use tracing::{info, warn};
 use self::clients::Clients;
 use self::guard::PasswordChecks;
 use self::request_id::RequestIds;
+use crate::tls::Challenges;
 use crate::traffic::{Drained, Routes};
 
 pub use self::access::AccessLog;
@@ -91,6 +92,8 @@ pub struct ProxyConfig {
     pub domain: String,
     /// The certificate of the local CA, served on every host at [`CA_PATH`](crate::tls::CA_PATH).
     pub ca_pem: Option<Arc<str>>,
+    /// What certificate authorities are answered, on every host. Default nothing.
+    pub challenges: Challenges,
     /// Connections of all listeners at the same time; further clients wait until one ends. Default 10,000.
     pub connections_max: usize,
     /// Requests that wait for held and paused routes at the same time; more are answered with 503. Default 1000.
@@ -160,6 +163,7 @@ impl ProxyConfig {
             http3: false,
             domain: domain.into(),
             ca_pem: None,
+            challenges: Challenges::default(),
             connections_max: limits::CONNECTIONS_MAX,
             held_requests_max: limits::HELD_REQUESTS_MAX,
             client_connections_max: limits::CLIENT_CONNECTIONS_MAX,

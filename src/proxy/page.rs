@@ -117,6 +117,13 @@ pub(super) fn certificate(pem: &str) -> Response<ResponseBody> {
     response
 }
 
+/// What a certificate authority wants to hear (RFC 8555, 8.3).
+pub(super) fn authorization(text: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::page(Bytes::copy_from_slice(text.as_bytes())));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
+}
+
 /// A line of text.
 pub(super) fn text(status: StatusCode, line: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::page(Bytes::from_static(line.as_bytes())));

@@ -5,12 +5,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
+
+use crate::clock::WallClock;
 
 use super::{
     Answer, Authority, ChallengeKind, Issued, Journal, OrderError, OrderErrorKind, OrderRequest, RenewalInfo,
@@ -24,6 +27,8 @@ pub struct FakeAuthority {
     name: String,
     root: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
+    clock: WallClock,
+    hanging: watch::Sender<usize>,
     state: Mutex<State>,
 }
 
@@ -68,7 +73,21 @@ impl FakeAuthority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).expect("the key is good").der().clone();
         let state = State { script: VecDeque::new(), seen: Vec::new(), renewal: None, lifetime: LIFETIME };
-        Self { name: name.to_owned(), root, issuer: Issuer::new(params, key), state: Mutex::new(state) }
+        Self {
+            name: name.to_owned(),
+            root,
+            issuer: Issuer::new(params, key),
+            clock: Arc::new(SystemTime::now),
+            hanging: watch::Sender::new(0),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Reads the time of its certificates from `clock` instead of from the system.
+    #[must_use]
+    pub fn with_clock(mut self, clock: WallClock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// What it does with the next order, and after that with further ones.
@@ -91,6 +110,26 @@ impl FakeAuthority {
         self.state().seen.clone()
     }
 
+    /// Waits until so many orders hang.
+    pub async fn until_hanging(&self, orders: usize) {
+        let hanging = self.hanging.subscribe().wait_for(|hanging| *hanging >= orders).await.map(|_| ());
+        hanging.expect("the sender is held by this very value");
+    }
+
+    /// A certificate for a name, and its key, both as PEM.
+    #[must_use]
+    pub fn pair(&self, name: &str) -> (String, String) {
+        let key_pem = super::new_key_pem();
+        let request = OrderRequest {
+            names: vec![name.to_owned()],
+            key_pem: key_pem.clone(),
+            kinds: Vec::new(),
+            resume: None,
+            replaces: None,
+        };
+        (self.sign(&request).expect("the name is a good one").chain_pem, key_pem.to_string())
+    }
+
     /// Its own certificate.
     #[must_use]
     pub fn root(&self) -> &CertificateDer<'static> {
@@ -104,7 +143,7 @@ impl FakeAuthority {
     fn sign(&self, request: &OrderRequest) -> Result<Issued, rcgen::Error> {
         let key = KeyPair::from_pem(&request.key_pem)?;
         let mut params = CertificateParams::new(&request.names[..])?;
-        let now = SystemTime::now();
+        let now = (self.clock)();
         params.distinguished_name = DistinguishedName::new();
         params.use_authority_key_identifier_extension = true;
         params.not_before = now.into();
@@ -151,7 +190,10 @@ impl Authority for FakeAuthority {
                 OrderError::new(OrderErrorKind::Order, format!("nothing is signed: {error}"))
             }),
             Scripted::Fail(error) => Err(error),
-            Scripted::Hang => std::future::pending().await,
+            Scripted::Hang => {
+                self.hanging.send_modify(|hanging| *hanging += 1);
+                std::future::pending().await
+            }
         }
     }
 

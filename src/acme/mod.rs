@@ -23,6 +23,7 @@ pub mod fake;
 mod key;
 mod order;
 mod post;
+mod records;
 mod renewal;
 mod wire;
 
@@ -39,6 +40,7 @@ pub use self::authority::{AcmeAuthority, AuthorityConfig, Eab};
 pub use self::error::{OrderError, OrderErrorKind, Verdict};
 pub use self::key::{new_key_pem, tls_alpn01_certificate};
 pub use self::post::{Post, TxtRecords};
+pub use self::records::ProviderRecords;
 
 /// Whoever issues certificates.
 #[async_trait]

@@ -17,6 +17,7 @@ use super::view::NameView;
 use super::wanted::{OnDemand, Want, Wanted, Wish};
 use super::{CertsError, Command, ORDERS_MAX, Parts};
 use crate::acme::{OrderError, RenewalInfo};
+use crate::name::is_public;
 use crate::tls::{CertificateId, Source, Summary};
 use crate::traffic::Live;
 
@@ -177,6 +178,9 @@ impl Task {
 
     /// Somebody asked for a host that has no certificate of its own.
     fn demand(&mut self, host: &str) {
+        if !is_public(host) {
+            return;
+        }
         let is_known = self.names.get(host).is_some_and(|name| name.want.is_some());
         let Some(on_demand) = self.wanted.demanded(host).filter(|_| !is_known) else { return };
         if !self.demands.admit(host) {

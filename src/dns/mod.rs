@@ -38,6 +38,29 @@ pub use self::lookup::{CaaRecord, Lookup, LookupError, wait_until_seen};
 pub const KINDS: &[&str] =
     &[cloudflare::KIND, digitalocean::KIND, hetzner::KIND, hook::KIND, rfc2136::KIND, route53::KIND];
 
+/// Everything that is read of credentials, by all kinds.
+pub const VARIABLES: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_HOSTED_ZONE_ID",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "CF_DNS_API_TOKEN",
+    "CLOUDFLARE_DNS_API_TOKEN",
+    "CLOUDFLARE_ENDPOINT",
+    "DIGITALOCEAN_ENDPOINT",
+    "DO_AUTH_TOKEN",
+    "HETZNER_API_TOKEN",
+    "HETZNER_ENDPOINT",
+    "HOOK_COMMAND",
+    "HOOK_TIMEOUT",
+    "RFC2136_NAMESERVER",
+    "RFC2136_TSIG_ALGORITHM",
+    "RFC2136_TSIG_KEY",
+    "RFC2136_TSIG_SECRET",
+    "ROUTE53_ENDPOINT",
+];
+
 mod limits {
     use std::time::Duration;
 

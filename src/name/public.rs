@@ -27,8 +27,6 @@ const OTHER_SUFFIXES: [&str; 3] = ["alt", "invalid", "onion"];
 #[must_use]
 pub fn is_public(host: &str) -> bool {
     let name = host.strip_prefix("*.").unwrap_or(host);
-    let is_below =
-        |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     // No top-level domain is a number, so that a name that ends in one is a broken address.
     let is_numeric = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
     name.parse::<IpAddr>().is_err()

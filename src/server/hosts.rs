@@ -7,18 +7,26 @@
 
 use std::net::IpAddr;
 
-use crate::tls::Serves;
+use crate::certs::Demand;
+use crate::tls::{Serves, Vault};
 use crate::traffic::Routes;
 
 /// What is served now.
 pub(super) struct Hosts {
     routes: Routes,
     domain: String,
+    /// Who is told of names that are ordered when they are asked for, and where those are that were.
+    demand: Option<(Vault, Demand)>,
 }
 
 impl Hosts {
     pub(super) fn new(routes: Routes, domain: &str) -> Self {
-        Self { routes, domain: domain.to_ascii_lowercase() }
+        Self { routes, domain: domain.to_ascii_lowercase(), demand: None }
+    }
+
+    /// Tells `demand` of served names on demand for which the vault has nothing.
+    pub(super) fn with_demand(self, vault: Vault, demand: Demand) -> Self {
+        Self { demand: Some((vault, demand)), ..self }
     }
 
     fn is_of_the_box(&self, host: &str) -> bool {
@@ -34,6 +42,13 @@ impl Hosts {
 impl Serves for Hosts {
     fn is_served(&self, host: &str) -> bool {
         let routes = self.routes.load();
+        if let Some((vault, demand)) = &self.demand
+            && let Some(found) = routes.find(host, "/")
+            && found.policy().ask.is_some()
+            && vault.best(host).is_none()
+        {
+            demand.ask_for(host);
+        }
         routes.table().serves(host) || routes.table().has_fallback() || self.is_of_the_box(host)
     }
 

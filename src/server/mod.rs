@@ -5,8 +5,11 @@
 //! close from the outside in: no new command, no new connection, what is in flight finishes within a grace, the store is
 //! closed. Containers keep running.
 
+mod certificates;
 mod hosts;
 mod listen;
+mod tls;
+mod traffic;
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,10 +23,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::hosts::Hosts;
+use self::certificates::Daemon;
+use self::tls::Tls;
 use crate::api::server::{Api, Facts};
 use crate::builder::image::Images;
-use crate::config::{AccessLogChoice, ServerConfig};
+use crate::certs::{self, Certs};
+use crate::config::ServerConfig;
 use crate::controller::{Controller, Parts, last_table};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
@@ -31,21 +36,21 @@ use crate::engine::{Engine, EngineError};
 use crate::external::{Surroundings, SystemResolver};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
-use crate::port::{ListenError, listen_at, receive_at};
+use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
-use crate::proxy::{AccessLog, Http3, Http3Error, Proxy, ProxyConfig, Trust};
+use crate::proxy::Http3Error;
 use crate::rollout::Deps;
-use crate::seal::{BoxKey, SealError};
+use crate::seal::SealError;
 use crate::store::{Store, StoreError};
-use crate::tls::{CaError, Challenges, LocalCa, Resolver, Vault, VaultError, server_config};
+use crate::tls::{CaError, VaultError};
 use crate::traffic::Routes;
+
+pub use self::certificates::CertificatesError;
 
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
 const HOME_MODE: u32 = 0o750;
-/// What seals every other secret of the box.
-const BOX_KEY_FILE: &str = "box.key";
 /// Only the owner and the group may talk to the daemon.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -61,9 +66,6 @@ pub enum ServerError {
     /// There is no local CA.
     #[error("cannot open the local CA")]
     Ca(#[from] CaError),
-    /// There is no key of the box.
-    #[error(transparent)]
-    Key(#[from] SealError),
     /// The kept certificates cannot be opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -93,6 +95,9 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
+    /// Nobody can be asked for certificates.
+    #[error("cannot order certificates")]
+    Certificates(#[from] CertificatesError),
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -122,27 +127,12 @@ pub async fn run(
     }
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
     let metrics = config.metrics.as_ref().map(|metrics| listen_at(&metrics.attempts())).transpose()?;
-    let log = access_log(&config.access_log, &routes)?;
-    let box_key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
-    let ca = LocalCa::open_or_create(&config.home.join("ca"), &box_key, &[&config.domain])?;
-    let ca = Arc::new(ca);
+    let log = traffic::access_log(&config.access_log, &routes)?;
     let plain = CancellationToken::new();
-    let key = BoxKey::open_or_create(&config.home.join("box.key"))?;
-    let resolver = Resolver::new(
-        Arc::clone(&ca),
-        Vault::open(&config.home.join("certs"), key)?,
-        Challenges::default(),
-        Arc::new(Hosts::new(routes.clone(), &config.domain)),
-    );
-    let proxy = serve_traffic(
-        &config,
-        &routes,
-        (&ca, resolver),
-        listeners.http.1,
-        listeners.https,
-        log.clone(),
-        &plain,
-    )?;
+    let (demand, demanded) = certs::demand();
+    let tls = Tls::open(&config, &routes, demand)?;
+    let proxy =
+        traffic::serve(&config, &routes, &tls, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
 
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
@@ -157,11 +147,21 @@ pub async fn run(
         domain: config.domain.clone(),
         http: listeners.http.0,
         https: proxy.https,
-        ca_pem: ca.certificate_pem().to_owned(),
+        ca_pem: tls.ca.certificate_pem().to_owned(),
     };
+    let parts = certificates::parts(&Daemon {
+        config: &config,
+        store: &store,
+        tls: &tls,
+        routes: &routes,
+        http_port: listeners.http.0.port(),
+        env: &env,
+    })?;
+    let certs = Certs::start(parts, demanded, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
     let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
-    let api = Api { controller, images, engine, routes: routes_of_api, surroundings, facts };
+    let api =
+        Api { controller, images, engine, certs: certs.clone(), routes: routes_of_api, surroundings, facts };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
@@ -184,62 +184,12 @@ pub async fn run(
     if let Some(log) = log {
         log.finish().await;
     }
+    certs.ended().await;
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
     served.abort();
     let _ = fs::remove_file(&socket);
     tracing::info!("stopped");
     Ok(())
-}
-
-struct Serving {
-    proxy: Proxy,
-    https: std::net::SocketAddr,
-}
-
-fn serve_traffic(
-    config: &ServerConfig,
-    routes: &Routes,
-    (ca, resolver): (&LocalCa, Resolver),
-    http: tokio::net::TcpListener,
-    (https, https_listener): (std::net::SocketAddr, tokio::net::TcpListener),
-    access_log: Option<AccessLog>,
-    shutdown: &CancellationToken,
-) -> Result<Serving, ServerError> {
-    let plain = ProxyConfig::new(config.domain.clone());
-    let proxy = Proxy::new(
-        routes.clone(),
-        ProxyConfig {
-            unlimited_clients: [plain.unlimited_clients.as_slice(), &config.trusted_proxies].concat(),
-            https_port: https.port(),
-            http3: config.http3,
-            ca_pem: Some(ca.certificate_pem().into()),
-            access_log,
-            trust: Trust {
-                proxies: config.trusted_proxies.clone(),
-                client_ip_header: config.client_ip_header.clone(),
-                proxy_protocol: config.proxy_protocol,
-            },
-            ..plain
-        },
-    );
-    tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
-    let tls = server_config(Arc::new(resolver));
-    if config.http3 {
-        let http3 = Http3::new(receive_at(https)?, &tls)?;
-        tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));
-    }
-    tokio::spawn(proxy.clone().serve_https(https_listener, tls, shutdown.clone()));
-    tokio::spawn(proxy.clone().serve_ports(shutdown.clone()));
-    Ok(Serving { proxy, https })
-}
-
-fn access_log(choice: &AccessLogChoice, routes: &Routes) -> Result<Option<AccessLog>, ServerError> {
-    let (log, path) = match choice {
-        AccessLogChoice::Off => return Ok(None),
-        AccessLogChoice::Stderr => (AccessLog::to_stderr(routes.metrics()), None),
-        AccessLogChoice::File(path) => (AccessLog::to_file(path, routes.metrics()), Some(path.clone())),
-    };
-    log.map(Some).map_err(|source| ServerError::AccessLog { path, source })
 }
 
 async fn start_controller(

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use zeroize::Zeroizing;
 
-use crate::acme::{AcmeAuthority, Authority, AuthorityConfig, ChallengeKind, Eab, Post};
+use super::tls::Tls;
+use crate::acme::{
+    AcmeAuthority, Authority, AuthorityConfig, ChallengeKind, Eab, Post, ProviderRecords, TxtRecords,
+};
 use crate::certs::{AppAsker, Means, Parts, Surroundings};
 use crate::config::{AcmeConfig, Directory, ServerConfig};
 use crate::dns::{self, DnsError, Lookup};
-use crate::seal::BoxKey;
 use crate::store::Store;
-use crate::tls::{Challenges, Vault};
 use crate::traffic::Routes;
 use crate::web::{self, WebError};
 
@@ -60,9 +60,7 @@ pub enum CertificatesError {
 pub(super) struct Daemon<'a> {
     pub(super) config: &'a ServerConfig,
     pub(super) store: &'a Store,
-    pub(super) key: &'a BoxKey,
-    pub(super) vault: &'a Vault,
-    pub(super) challenges: &'a Challenges,
+    pub(super) tls: &'a Tls,
     pub(super) routes: &'a Routes,
     /// The port where plain http is served.
     pub(super) http_port: u16,
@@ -81,22 +79,24 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
         None => None,
     };
     let has_dns = provider.is_some();
+    let records = provider
+        .map(|provider| -> Arc<dyn TxtRecords> { Arc::new(ProviderRecords::new(provider, lookup.clone())) });
     // What DNS records prove needs no door that is open to everybody.
     let kinds = match has_dns {
         true => vec![ChallengeKind::Dns01, ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
         false => vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
     };
     let surroundings = Surroundings {
-        lookup: lookup.clone(),
+        lookup,
         web: web.clone(),
-        challenges: daemon.challenges.clone(),
+        challenges: daemon.tls.challenges.clone(),
         is_public: acme.root.is_none(),
         is_at_port_80: daemon.http_port == HTTP01_PORT,
     };
     Ok(Parts {
         store: daemon.store.clone(),
-        vault: daemon.vault.clone(),
-        key: daemon.key.clone(),
+        vault: daemon.tls.vault.clone(),
+        key: daemon.tls.key.clone(),
         routes: daemon.routes.clone(),
         means: Means {
             domain: daemon.config.domain.clone(),
@@ -104,7 +104,7 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
             has_dns,
         },
         authorities: authorities(acme, &web)?,
-        responder: Arc::new(Post::new(daemon.challenges.clone(), provider, lookup)),
+        responder: Arc::new(Post::new(daemon.tls.challenges.clone(), records)),
         kinds,
         look: Arc::new(surroundings),
         asker: Arc::new(AppAsker { web, routes: daemon.routes.clone() }),
@@ -138,8 +138,7 @@ fn eabs(path: &Path) -> Result<BTreeMap<String, Eab>, CertificatesError> {
             else {
                 return Err("has a line that is not `AUTHORITY KEY-ID KEY`");
             };
-            let hmac_key = URL_SAFE_NO_PAD.decode(key.trim_end_matches('='));
-            let hmac_key = hmac_key.map_err(|_| "has a key that is not base64url")?.into();
+            let hmac_key = Zeroizing::new(key.trim_end_matches('=').to_owned());
             Ok((authority.to_owned(), Eab { key_id: key_id.to_owned(), hmac_key }))
         })
         .collect::<Result<_, &str>>()
@@ -175,8 +174,11 @@ fn credentials(
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<String, CertificatesError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| CertificatesError::Read { setting, path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| CertificatesError::Read {
+        setting,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn broken(setting: &'static str, path: &Path, problem: &str) -> CertificatesError {

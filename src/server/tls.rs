@@ -1,0 +1,41 @@
+//! What handshakes need, opened from the home.
+
+use std::sync::Arc;
+
+use super::ServerError;
+use super::hosts::Hosts;
+use crate::certs::Demand;
+use crate::config::ServerConfig;
+use crate::seal::BoxKey;
+use crate::tls::{Challenges, LocalCa, Resolver, Vault};
+use crate::traffic::Routes;
+
+/// What seals every other secret of the box.
+const BOX_KEY_FILE: &str = "box.key";
+/// Where the local CA is.
+const CA_DIRECTORY: &str = "ca";
+/// Where certificates are kept.
+const VAULT_DIRECTORY: &str = "certs";
+
+/// The box's secrets, and who chooses among its certificates.
+pub(super) struct Tls {
+    pub(super) key: BoxKey,
+    pub(super) ca: Arc<LocalCa>,
+    pub(super) vault: Vault,
+    pub(super) challenges: Challenges,
+    pub(super) resolver: Arc<Resolver>,
+}
+
+impl Tls {
+    /// Opens what is there, and makes what is not. Names on demand are told to `demand`.
+    pub(super) fn open(config: &ServerConfig, routes: &Routes, demand: Demand) -> Result<Self, ServerError> {
+        let key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+        let ca = LocalCa::open_or_create(&config.home.join(CA_DIRECTORY), &key, &[&config.domain])?;
+        let ca = Arc::new(ca);
+        let vault = Vault::open(&config.home.join(VAULT_DIRECTORY), key.clone())?;
+        let challenges = Challenges::default();
+        let hosts = Hosts::new(routes.clone(), &config.domain).with_demand(vault.clone(), demand);
+        let resolver = Resolver::new(Arc::clone(&ca), vault.clone(), challenges.clone(), Arc::new(hosts));
+        Ok(Self { key, ca, vault, challenges, resolver: Arc::new(resolver) })
+    }
+}

@@ -32,6 +32,9 @@
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
 //! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it.
 //!
+//! *Names*: [`dns`] has the TXT records that prove a name is ours, at whoever serves its zone, and asks name servers what
+//! they say.
+//!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
@@ -111,6 +114,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod dns;
 pub mod engine;
 pub mod external;
 pub mod hex;

@@ -7,6 +7,7 @@
 
 mod cli;
 mod deploy;
+mod dns;
 mod docker;
 mod fuzz;
 mod proxy;

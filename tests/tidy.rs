@@ -28,6 +28,9 @@ const IMPURE_CRATES: &[&str] = &["bollard", "hyper", "sled", "tokio"];
 /// A crate, and the places that alone may know it.
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("bollard", &["engine/docker/"]),
+    ("hickory_net", &["dns/"]),
+    ("hickory_proto", &["dns/"]),
+    ("hickory_resolver", &["dns/", "web/"]),
     ("notify", &["watch.rs"]),
     ("prometheus_client", &["metrics/text.rs"]),
     ("rcgen", &["tls/ca/"]),

@@ -35,6 +35,9 @@
 //! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
 //! records that prove a name, at whoever serves its zone, and asks name servers what they say.
 //!
+//! *Names*: [`dns`] has the TXT records that prove a name is ours, at whoever serves its zone, and asks name servers what
+//! they say.
+//!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who

@@ -1,17 +1,17 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::{NAME, ONE, open, try_open};
+use super::{NAME, ONE, install, open, try_open};
 use crate::support::eventually;
 
 /// A shell script, and the directory that it and what it writes are in.
 fn script(dir: &Path, body: &str) -> PathBuf {
     let path = dir.join("hook");
-    fs::write(&path, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let source = dir.join("hook.source");
+    fs::write(&source, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n{body}\n")).unwrap();
+    install(&source, &path);
     path
 }
 

@@ -11,6 +11,8 @@ mod named;
 mod rfc2136;
 mod route53;
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use minipaas::dns::{self, DnsError, Provider};
@@ -67,4 +69,11 @@ async fn check_denied(provider: &dyn Provider, secret: &str) -> String {
     assert!(error.is_denied() && error.is_lasting(), "{error:?}");
     assert!(!format!("{error} {error:?} {provider:?}").contains(secret), "{error:?}");
     error.to_string()
+}
+
+/// Copies a program to where it is run. By another process: a file that this one writes may be open in a child that another
+/// test starts at that moment, and cannot be run then (`ETXTBSY`).
+fn install(from: &Path, to: &Path) {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
+    assert!(status.success(), "{} cannot be copied", from.display());
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::free_port;
 
-/// Where packages put it.
+/// Where the package `bind9` puts it, which tests/prepare installs.
 const BINARY: &str = "/usr/sbin/named";
 /// The key `acme` may change TXT records of `example.test` and `deep.example.test`.
 pub const SECRET: &str = "1kCFBQzn2CTeOQIHJVZZpKEDh5YhyQ3cCGMzTjWtHn0=";
@@ -85,7 +86,7 @@ impl Named {
         );
         fs::write(dir.path().join("named.conf"), config).unwrap();
         let binary = dir.path().join("named");
-        fs::copy(BINARY, &binary).expect("tests/prepare installs bind9");
+        super::install(Path::new(BINARY), &binary);
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let mut command = Command::new(binary);
         command.args(["-g", "-n", "1", "-c"]).arg(dir.path().join("named.conf"));

@@ -94,7 +94,9 @@ mod tests {
 
     fn leaves() -> Leaves {
         let dir = tempfile::tempdir().unwrap();
-        Leaves::new(Arc::new(LocalCa::open_or_create(dir.path()).unwrap()))
+        Leaves::new(Arc::new(
+            LocalCa::open_or_create(dir.path(), &crate::seal::BoxKey::new(&[7; 32]), &[]).unwrap(),
+        ))
     }
 
     #[test]

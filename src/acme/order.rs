@@ -199,7 +199,8 @@ impl Run<'_> {
             let mut authorization = authorization?;
             let Some(kind) = self.choose(&authorization)? else { continue };
             let host = host_of(&authorization);
-            let challenge = authorization.challenge(kind.into()).expect("it was chosen among those that there are");
+            let challenge =
+                authorization.challenge(kind.into()).expect("it was chosen among those that there are");
             let answer = answer_to(&challenge, host, kind);
             given.push(answer.clone());
             let shown = self.responder.present(&answer).await;

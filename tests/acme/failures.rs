@@ -78,7 +78,13 @@ async fn records_that_are_not_seen_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_without_dns_is_refused_before_anybody_is_asked() {
     let world = World::new().await;
-    check_words(&world, &["*.example.com"], &[HTTP, TLS], expect!["no-dns: `*.example.com` is a wildcard, and a wildcard needs dns-01; set `acme_dns`"]).await;
+    check_words(
+        &world,
+        &["*.example.com"],
+        &[HTTP, TLS],
+        expect!["no-dns: `*.example.com` is a wildcard, and a wildcard needs dns-01; set `acme_dns`"],
+    )
+    .await;
     assert_eq!((world.notes.orders(), world.notes.account_url()), (0, None));
 }
 
@@ -117,7 +123,26 @@ async fn an_authority_that_is_down_or_is_none_is_told() {
     let wrong = world.authority_at(&format!("{}ectory", world.pebble.directory), |_| {});
     let untrusted =
         AcmeAuthority::new(AuthorityConfig::new("pebble", &world.pebble.directory), trusts_nobody);
-    for (authority, expected) in [(down, expect!["unreachable: cannot reach `127.0.0.1`: Connection refused (os error 111); it is tried again later, see whether this box has a way there"]), (wrong, expect!["protocol: `127.0.0.1` answered with 404 Not Found, which is not ACME; see whether `acme_directory` is right"]), (untrusted, expect!["unreachable: the certificate of `127.0.0.1` is not trusted: its issuer is not known here; name the root of its issuer in `acme_root`"])] {
+    for (authority, expected) in [
+        (
+            down,
+            expect![
+                "unreachable: cannot reach `127.0.0.1`: Connection refused (os error 111); it is tried again later, see whether this box has a way there"
+            ],
+        ),
+        (
+            wrong,
+            expect![
+                "protocol: `127.0.0.1` answered with 404 Not Found, which is not ACME; see whether `acme_directory` is right"
+            ],
+        ),
+        (
+            untrusted,
+            expect![
+                "unreachable: the certificate of `127.0.0.1` is not trusted: its issuer is not known here; name the root of its issuer in `acme_root`"
+            ],
+        ),
+    ] {
         let error = authority.issue(&request, &world.notes, &world.post()).await.unwrap_err();
         expected.assert_eq(&told(&error, &world));
     }

@@ -2,19 +2,26 @@
 //!
 //! The authority builds its addresses of what the request says, so they all lead here.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::backend::{AnyBody, Backend, Seen};
 use crate::support::pebble::Pebble;
 
 /// A way to the authority.
 pub(super) struct Gate {
-    backend: Backend,
+    addr: SocketAddr,
+    _backend: Backend,
+    _tls: AbortOnDropHandle<()>,
     inner: Arc<Inner>,
 }
 
@@ -51,11 +58,15 @@ impl Gate {
             let inner = Arc::clone(&answering);
             async move { inner.answer(seen).await }
         };
-        Self { backend: Backend::answering(answer).start().await, inner }
+        let backend = Backend::answering(answer).start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let tls = tokio::spawn(unwrap_tls(listener, TlsAcceptor::from(pebble.tls()), backend.addr));
+        Self { addr, _backend: backend, _tls: AbortOnDropHandle::new(tls), inner }
     }
 
     pub(super) fn directory(&self) -> String {
-        format!("http://{}/dir", self.backend.addr)
+        format!("https://{}/dir", self.addr)
     }
 
     /// What becomes of requests from now on.
@@ -96,10 +107,24 @@ impl Inner {
         *request.uri_mut() = format!("{authority}{}", seen.uri).parse().unwrap();
         *request.method_mut() = seen.method;
         *request.headers_mut() = seen.headers;
-        request.headers_mut().insert("x-forwarded-proto", "http".parse().unwrap());
         let mut response = self.pebble.web.send(request).await.unwrap();
         response.headers_mut().remove(header::TRANSFER_ENCODING);
         response
+    }
+}
+
+/// Hands what comes over TLS on without it.
+async fn unwrap_tls(listener: TcpListener, tls: TlsAcceptor, to: SocketAddr) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            // Who has heard enough hangs up.
+            if let Ok(mut stream) = tls.accept(stream).await {
+                let mut onward = TcpStream::connect(to).await.unwrap();
+                let _ = copy_bidirectional(&mut stream, &mut onward).await;
+            }
+        });
     }
 }
 

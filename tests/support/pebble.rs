@@ -4,12 +4,16 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use minipaas::web::{Client, Settings, WebError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::CertificateDer;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -150,6 +154,16 @@ impl Pebble {
     pub async fn issuing_root(&self) -> String {
         let response = self.get(&format!("https://{}/roots/0", self.management)).await.unwrap();
         String::from_utf8(response.into_body().into()).unwrap()
+    }
+
+    /// The TLS of its own https, for what stands before it.
+    pub fn tls(&self) -> Arc<ServerConfig> {
+        let file = |name: &str| self.folder.path().join(name);
+        let certificate = CertificateDer::from_pem_file(file("cert.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
     }
 
     /// What it has printed so far.

@@ -50,7 +50,7 @@ impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ca =
-            Arc::new(LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &[]).unwrap());
+            Arc::new(LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &["example.com"]).unwrap());
         let vault = Vault::open(&dir.path().join("certs"), BoxKey::new(&[1; 32])).unwrap();
         Self { _dir: dir, ca, vault, challenges: Challenges::default(), authority: Authority::new("R1") }
     }

@@ -33,12 +33,17 @@ use crate::port::{ListenError, listen_at, receive_at};
 use crate::probe::NetworkProber;
 use crate::proxy::{AccessLog, Http3, Http3Error, Proxy, ProxyConfig, Trust};
 use crate::rollout::Deps;
+use crate::seal::{BoxKey, SealError};
 use crate::store::{Store, StoreError};
-use crate::tls::{CaError, LeafResolver, LocalCa, server_config};
+use crate::tls::{CaError, LeafResolver, LocalCa, Tickets, server_config_with};
 use crate::traffic::Routes;
 
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
+/// In the home: what seals the secrets of the box.
+const BOX_KEY_FILE: &str = "box.key";
+/// In the home: what lets TLS clients come back cheaply after a restart.
+const TICKETS_FILE: &str = "tickets";
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
 const HOME_MODE: u32 = 0o750;
 /// Only the owner and the group may talk to the daemon.
@@ -53,6 +58,9 @@ pub enum ServerError {
     /// There is no local CA.
     #[error("cannot open the local CA")]
     Ca(#[from] CaError),
+    /// There is no key of the box.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -199,7 +207,9 @@ fn serve_traffic(
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
-    let tls = server_config(resolver);
+    let box_key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+    let tickets = Tickets::open(config.home.join(TICKETS_FILE), box_key);
+    let tls = server_config_with(resolver, Arc::new(tickets));
     if config.http3 {
         let http3 = Http3::new(receive_at(https)?, &tls)?;
         tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));

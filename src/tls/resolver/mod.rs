@@ -17,8 +17,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use rustls::ServerConfig;
-use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -26,9 +24,6 @@ use super::ca::{CaError, Leaf, LocalCa};
 
 /// Hosts whose certificate is kept, at about 1 KiB each.
 const HOSTS_MAX: usize = 10_000;
-
-/// The protocols offered, in the order in which the server prefers them.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 type IsServed = dyn Fn(&str) -> bool + Send + Sync;
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
@@ -156,26 +151,6 @@ impl Leaves {
         self.by_host.insert(host.to_owned(), Arc::clone(&leaf));
         leaf
     }
-}
-
-/// The server's TLS: 1.2 and 1.3, HTTP/2 and HTTP/1.1, and session tickets so that a client that comes back
-/// saves the signature. The keys of the tickets change every six hours and are never written down.
-///
-/// The crypto provider is given here and not installed for the process, so nothing depends on who is first.
-pub fn server_config(resolver: Arc<LeafResolver>) -> Arc<ServerConfig> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has cipher suites for TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
-    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
-    match ring::Ticketer::new() {
-        Ok(ticketer) => config.ticketer = ticketer,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn Error, "no TLS session tickets");
-        }
-    }
-    Arc::new(config)
 }
 
 /// `host` as routes and certificates write it.

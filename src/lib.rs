@@ -30,7 +30,8 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it.
+//! speaks with upstreams; [`tls`] is the local CA, its certificates, and the machine's trust in it;
+//! what a handshake offers, the tickets by which clients come back, and the certificates that they show.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
@@ -100,6 +101,7 @@
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
 //! | `ca/` | `ca.key` (0600) and `ca.crt`, made once | [`tls`] |
+//! | `tickets` | the keys of TLS session tickets (0600), sealed with `box.key` | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |

@@ -1,4 +1,5 @@
-//! What the proxy does with an app's requests beyond forwarding them: `[proxy]` and `[route.proxy]`, with every default.
+//! What the proxy does with an app's requests beyond forwarding them: `[proxy]`, `[tls]` and what routes say instead, with every
+//! default.
 //!
 //! A [`Policy`] is a pure value, complete and valid. The manifest makes it, a plan carries it to each route, the route table
 //! hands it to the data plane, and [`crate::proxy`] obeys it. Whatever must be remembered between requests (who used up their
@@ -6,6 +7,7 @@
 
 mod access;
 mod balance;
+mod client_ca;
 mod content;
 mod page;
 mod port;
@@ -21,6 +23,7 @@ use crate::name::{Host, PathPrefix};
 
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
+pub use client_ca::{ClientCa, ClientCaError};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
 pub use page::{PageKey, PageKeyError};
 pub use port::ProxyVersion;
@@ -41,6 +44,8 @@ pub struct Policy {
     pub access: Access,
     /// Who may come in with a password; empty: everybody, without.
     pub basic_auth: Vec<Credential>,
+    /// Whose certificate a client must show to come in; https alone. Default none.
+    pub client_ca: Option<Arc<ClientCa>>,
     /// How much one client may ask. Default unlimited.
     pub rate_limit: Option<RateLimit>,
     /// Which pages of other origins may call the app. Default: the app answers that itself.
@@ -140,6 +145,7 @@ impl Default for Policy {
             hsts: None,
             access: Access::default(),
             basic_auth: Vec::new(),
+            client_ca: None,
             rate_limit: None,
             cors: None,
             body_max: None,

@@ -36,6 +36,12 @@ pub(super) enum Error {
     Maintenance { retry_after: Option<Duration> },
     #[error("this address may not come in")]
     Denied,
+    #[error("a client certificate is needed")]
+    NoCertificate,
+    #[error("the client certificate is not of a CA that this route trusts")]
+    ForeignCertificate,
+    #[error("the connection was made for another host")]
+    Misdirected,
     #[error("too many requests from this address")]
     RateLimited { wait: Duration },
     #[error("a user and a password are needed")]
@@ -95,7 +101,8 @@ impl Error {
         match self {
             Self::BadHost | Self::BadBody | Self::Coding => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Denied | Self::NoCertificate | Self::ForeignCertificate => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -144,6 +151,9 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Maintenance { .. }
             | Self::Denied
+            | Self::NoCertificate
+            | Self::ForeignCertificate
+            | Self::Misdirected
             | Self::RateLimited { .. }
             | Self::Unauthorized => Side::Downstream,
             Self::NotReady
@@ -180,6 +190,9 @@ impl Error {
             Self::TooLarge { .. } => "body-too-large",
             Self::Maintenance { .. } => "maintenance",
             Self::Denied => "address-denied",
+            Self::NoCertificate => "client-certificate-required",
+            Self::ForeignCertificate => "client-certificate-refused",
+            Self::Misdirected => "misdirected",
             Self::RateLimited { .. } => "rate-limited",
             Self::Unauthorized => "unauthorized",
             Self::PasswordsBusy => "passwords-busy",
@@ -255,6 +268,12 @@ impl Error {
             Self::TooLarge { .. } => format!("`body_max` in the manifest of {app} sets the limit."),
             Self::Maintenance { .. } => "It will be back soon.".to_owned(),
             Self::Denied => format!("`allow` and `deny` in the manifest of {app} say which may."),
+            Self::NoCertificate | Self::ForeignCertificate => {
+                format!(
+                    "`client_ca` in the manifest of {app} says whose certificates are taken. Browsers ask for one anew after a restart."
+                )
+            }
+            Self::Misdirected => "Ask on a connection of its own, over HTTP/2 or HTTP/1.1.".to_owned(),
             Self::RateLimited { wait } => format!("Try again in {} s.", whole_seconds(*wait)),
             Self::Unauthorized => "Ask whoever runs the app for them.".to_owned(),
             Self::NotReady | Self::HoldExpired => {

@@ -7,6 +7,7 @@
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
+mod client_auth;
 mod mode;
 mod port;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 
+pub use client_auth::ClientAuth;
 pub use mode::{Canary, Maintenance, Mode, Share};
 pub use port::{PortConflict, PortRoute, find_port_conflict};
 
@@ -80,13 +82,15 @@ pub struct RouteTable {
     exact: HashMap<String, Vec<usize>>,
     wildcard: HashMap<String, Vec<usize>>,
     fallback: Vec<usize>,
+    has_client_auth: bool,
 }
 
 impl RouteTable {
     /// The table of these routes. Of two with the same host and path the first wins; [`find_conflict`] tells before.
     #[must_use]
     pub fn new(generation: u64, routes: Vec<Route>) -> Self {
-        let mut table = Self { generation, routes, ..Self::default() };
+        let has_client_auth = routes.iter().any(|route| route.policy.client_ca.is_some());
+        let mut table = Self { generation, routes, has_client_auth, ..Self::default() };
         for (index, route) in table.routes.iter().enumerate() {
             match &route.host {
                 Host::Exact(name) => table.exact.entry(name.clone()).or_default().push(index),
@@ -139,18 +143,18 @@ impl RouteTable {
     /// The route of a request and its place in [`Self::routes`]. `host` is lower case and has no port.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<(usize, &Route)> {
-        let first = |list: &Vec<usize>| {
-            list.iter()
-                .find(|index| self.routes[**index].path.matches(path))
-                .map(|index| (*index, &self.routes[*index]))
-        };
+        self.routes_of(host)
+            .iter()
+            .find(|index| self.routes[**index].path.matches(path))
+            .map(|index| (*index, &self.routes[*index]))
+    }
+
+    /// The routes of the most specific host that covers this one, the longest path first.
+    fn routes_of(&self, host: &str) -> &[usize] {
         if let Some(list) = self.exact.get(host) {
-            return first(list);
+            return list;
         }
-        if let Some(list) = above(host).and_then(|suffix| self.wildcard.get(suffix)) {
-            return first(list);
-        }
-        first(&self.fallback)
+        above(host).and_then(|suffix| self.wildcard.get(suffix)).unwrap_or(&self.fallback)
     }
 
     /// Whether any route names this host, by itself or by a wildcard.

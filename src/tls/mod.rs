@@ -22,5 +22,5 @@ pub use ca::{CaError, Leaf, LocalCa};
 pub use certificate::{CaCertificate, CertificateError};
 pub use challenges::{Challenges, HTTP01_PATH, Posted, TLS_ALPN01};
 pub use resolver::LeafResolver;
-pub use server::{server_config, server_config_with};
+pub use server::{ClientCertificate, Clients, ClientsError, server_config, server_config_with};
 pub use tickets::Tickets;

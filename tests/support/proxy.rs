@@ -49,13 +49,22 @@ impl TestProxy {
 
     /// Starts with an empty table, and with HTTP/3 if the configuration says that there is.
     pub async fn start(config: ProxyConfig) -> Self {
+        let (root, tls) = tls_config();
+        Self::start_with(config, root, tls).await
+    }
+
+    /// The same, with TLS as given; `root` is what its clients trust.
+    pub async fn start_with(
+        config: ProxyConfig,
+        root: CertificateDer<'static>,
+        tls: Arc<rustls::ServerConfig>,
+    ) -> Self {
         let routes = Routes::new();
         let has_http3 = config.http3;
         let proxy = Proxy::new(routes.clone(), config);
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (https, udp) = https_sockets(has_http3).await;
         let shutdown = CancellationToken::new();
-        let (root, tls) = tls_config();
         let started = Self {
             proxy: proxy.clone(),
             routes,

@@ -35,7 +35,6 @@ use time::OffsetDateTime;
 
 use super::certificate::{CaCertificate, CertificateError, id_of_public_key};
 use super::file;
-use super::server::signing_key;
 
 const CERTIFICATE_FILE: &str = "ca.crt";
 const KEY_FILE: &str = "ca.key";
@@ -301,7 +300,8 @@ impl LocalCa {
     fn ready(certificate: CaCertificate, issuer: Issuer<'static, KeyPair>) -> Result<Self, CaError> {
         let leaf_key = KeyPair::generate().map_err(CaError::Key)?;
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialized_der()));
-        let leaf_signer = signing_key(&der).expect("a P-256 key that was just made can be read");
+        let leaf_signer =
+            ring::sign::any_ecdsa_type(&der).expect("ring reads the P-256 key that it has just made");
         Ok(Self { certificate, issuer, leaf_key, leaf_signer })
     }
 }

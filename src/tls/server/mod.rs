@@ -5,8 +5,11 @@
 //! signature. `provider` says who computes. `acme-tls/1` is spoken with authorities that check a name (RFC 8737), and leads to
 //! no HTTP: the resolver has a certificate for it only while an order waits, and the proxy closes what negotiated it.
 //!
+//! [`Clients`] asks for client certificates, of hosts that want them.
+//!
 //! It does not choose certificates, and accepts no connections.
 
+mod clients;
 mod provider;
 
 use std::sync::Arc;
@@ -17,7 +20,8 @@ use rustls::server::ResolvesServerCert;
 use super::challenges::TLS_ALPN01;
 use super::tickets::Tickets;
 
-pub(crate) use provider::{provider, signing_key};
+pub use clients::{ClientCertificate, Clients, ClientsError};
+use provider::provider;
 
 /// The protocols offered, in the order in which the server prefers them.
 const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", TLS_ALPN01];

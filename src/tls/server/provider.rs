@@ -1,81 +1,64 @@
 //! Who computes: the cryptography under every handshake of the box.
 //!
 //! ring does all of it everywhere. Where the CPU has what graviola needs (AVX2, ADX, BMI2 and their like on x86-64; AES and SHA-2
-//! on aarch64), graviola does the dear half of a full handshake instead: the key exchange, and the signature of an ECDSA key. Its
-//! curves are the formally verified assembly of s2n-bignum, built without an assembler. What follows a handshake, and everything
-//! that HTTP/3 does to packets, stays ring's, and so do RSA keys and the signatures of others that we check.
+//! on 64-bit ARM), graviola exchanges keys over X25519 instead, which is the dear half of a full handshake: its curve is the formally
+//! verified assembly of s2n-bignum, built without an assembler, at less than half of ring's cost. With it there is
+//! X25519MLKEM768 as well, which browsers offer first: what is recorded today cannot be read by a quantum computer later. ring has
+//! no ML-KEM.
 //!
-//! With graviola there is X25519MLKEM768 as well, which browsers offer first: what is recorded today cannot be read by a quantum
-//! computer later. ring has no ML-KEM.
+//! Signatures stay ring's: with P-256 graviola is hardly faster, and its tables make the binary larger. So do all other groups,
+//! what follows a handshake, and whatever HTTP/3 does to packets.
 
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::sign::SigningKey;
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     let mut provider = ring::default_provider();
-    if let Some(groups) = fast::groups() {
-        provider.kx_groups = groups;
-    }
+    let fast = fast::groups();
+    provider.kx_groups.retain(|group| fast.iter().all(|fast| fast.name() != group.name()));
+    provider.kx_groups.splice(0..0, fast);
     Arc::new(provider)
 });
 
 /// The provider of the box's servers. Nothing is installed for the process, so nothing depends on who is first.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
-}
-
-/// What signs handshakes with this private key.
-///
-/// # Errors
-///
-/// When it is no key, or one of a kind that TLS has no signatures for.
-pub(crate) fn signing_key(key: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-    if let Some(signing) = fast::signing_key(key) {
-        return Ok(signing);
-    }
-    ring::sign::any_supported_type(key)
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod fast {
-    use std::sync::Arc;
-
-    use rustls::SignatureAlgorithm;
     use rustls::crypto::SupportedKxGroup;
-    use rustls::pki_types::PrivateKeyDer;
-    use rustls::sign::SigningKey;
+    use rustls_graviola::kx::{X25519, X25519MLKEM768};
 
-    /// Key exchanges in the order in which the server prefers them; `None` where the CPU lacks something.
-    pub(super) fn groups() -> Option<Vec<&'static dyn SupportedKxGroup>> {
-        graviola::util::is_cpu_supported().then(|| rustls_graviola::kx::ALL_KX_GROUPS.to_vec())
-    }
-
-    /// `None` unless it is an ECDSA key, and the CPU has what it takes.
-    pub(super) fn signing_key(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
-        if !graviola::util::is_cpu_supported() {
-            return None;
-        }
-        let loaded = rustls_graviola::default_provider().key_provider.load_private_key(key.clone_key());
-        loaded.ok().filter(|key| key.algorithm() == SignatureAlgorithm::ECDSA)
+    /// Key exchanges in the order in which the server prefers them; none where the CPU lacks something.
+    pub(super) fn groups() -> Vec<&'static dyn SupportedKxGroup> {
+        if graviola::util::is_cpu_supported() { vec![X25519MLKEM768, &X25519] } else { Vec::new() }
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod fast {
-    use std::sync::Arc;
-
     use rustls::crypto::SupportedKxGroup;
-    use rustls::pki_types::PrivateKeyDer;
-    use rustls::sign::SigningKey;
 
-    pub(super) fn groups() -> Option<Vec<&'static dyn SupportedKxGroup>> {
-        None
+    pub(super) fn groups() -> Vec<&'static dyn SupportedKxGroup> {
+        Vec::new()
     }
+}
 
-    pub(super) fn signing_key(_: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
-        None
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn each_group_is_there_once_whatever_the_cpu_has() {
+        let names: Vec<_> = provider().kx_groups.iter().map(|group| group.name()).collect();
+        let everywhere = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1];
+        match names.as_slice() {
+            [NamedGroup::X25519MLKEM768, rest @ ..] => assert_eq!(rest, everywhere),
+            names => assert_eq!(names, everywhere),
+        }
     }
 }

@@ -109,6 +109,7 @@ max_age = "1h"
             deny: vec!["10.0.0.1/32".parse().unwrap()],
         },
         basic_auth: vec![Credential { user: "ann".to_owned(), hash: HASH.to_owned() }],
+        client_ca: None,
         rate_limit: Some(RateLimit { requests: 100, per: seconds(60), burst: 20 }),
         cors: Some(Cors {
             origins: vec!["https://app.example.com".to_owned(), "http://localhost:3000".to_owned()],

@@ -28,6 +28,8 @@ use crate::route::ClientAuth;
 
 /// What is kept at most, of each kind; when there is more all of it is made again as it is needed.
 const KEPT_MAX: usize = 1_000;
+/// CAs that are remembered with a connection.
+const KNOWN_MAX: usize = 16;
 /// A subject beyond this is not passed on: the app's server would refuse the request.
 const SUBJECT_BYTES_MAX: usize = 1_024;
 
@@ -104,6 +106,9 @@ impl Clients {
                 false
             }
         };
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
         known.push((Arc::clone(ca), has_signed));
         has_signed
     }

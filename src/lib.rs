@@ -30,13 +30,11 @@
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] chooses and keeps certificates, is the local CA, and has the machine trust it.
+//! speaks with upstreams; [`tls`] is handshakes: which certificate each gets, the tickets by which clients come back, the
+//! certificates that they show, those that the box keeps, and the local CA and the machine's trust in it.
 //!
 //! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
 //! records that prove a name, at whoever serves its zone, and asks name servers what they say.
-//!
-//! *Names*: [`dns`] has the TXT records that prove a name is ours, at whoever serves its zone, and asks name servers what
-//! they say.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
@@ -108,6 +106,7 @@
 //! | `box.key` | seals keys and secrets at rest (0600), made once; a copy of the rest without it reveals none | [`seal`] |
 //! | `ca/` | `ca.key` (0600, sealed) and `ca.crt`, made once | [`tls`] |
 //! | `certs/` | certificates, with their keys sealed, and an index of them | [`tls`] |
+//! | `tickets` | the keys of TLS session tickets (0600), sealed | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |

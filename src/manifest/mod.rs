@@ -21,6 +21,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;

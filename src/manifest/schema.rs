@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::read::{Entry, Report, Table};
 use super::references::References;
 use super::{
-    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy,
+    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy, tls,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
@@ -57,6 +57,9 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
     // Before the routes: what it says holds for each of them.
     if let Some(table) = root.take("proxy").and_then(|entry| entry.table(report, "[proxy]")) {
         manifest.proxy = Arc::new(proxy::policy(table, &manifest.proxy, references, report));
+    }
+    if let Some(table) = root.take("tls").and_then(|entry| entry.table(report, "[tls]")) {
+        tls::of_routes(table, Arc::make_mut(&mut manifest.proxy), references, report);
     }
     if let Some(entry) = root.take("route") {
         for (at, table) in entry.tables(report, "[[route]]") {
@@ -114,7 +117,7 @@ pub(super) fn check_routes_alone(text: &str, problems: &mut Vec<Problem>) {
     let mut report = Report::new(MANIFEST_FILE, text, problems);
     for key in document.get_ref().keys().filter(|key| RUNNING_TABLES.contains(&&**key.get_ref())) {
         let message = format!(
-            "`{}` means nothing to an app that is only a route; keep [proxy] and [[route]]",
+            "`{}` means nothing to an app that is only a route; keep [proxy], [tls] and [[route]]",
             key.get_ref()
         );
         report.problem(&key.span(), message, None);
@@ -212,10 +215,13 @@ fn route(
         table.take("path").and_then(|entry| entry.parsed(report, "a path such as `\"/api\"`", str::parse));
     let process = references.process(&mut table, at, "a route", report);
     let strip_prefix = table.take("strip_prefix").and_then(|entry| entry.boolean(report)).unwrap_or(false);
-    let policy = match table.take("proxy").and_then(|entry| entry.table(report, "[route.proxy]")) {
+    let mut policy = match table.take("proxy").and_then(|entry| entry.table(report, "[route.proxy]")) {
         Some(table) => Arc::new(proxy::policy(table, app, references, report)),
         None => Arc::clone(app),
     };
+    if let Some(table) = table.take("tls").and_then(|entry| entry.table(report, "[route.tls]")) {
+        tls::of_routes(table, Arc::make_mut(&mut policy), references, report);
+    }
     table.finish(report);
     RouteRule { host, path: path.unwrap_or_else(PathPrefix::root), process, strip_prefix, policy }
 }

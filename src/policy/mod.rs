@@ -1,4 +1,5 @@
-//! What the proxy does with an app's requests beyond forwarding them: `[proxy]` and `[route.proxy]`, with every default.
+//! What the proxy does with an app's requests beyond forwarding them: `[proxy]`, `[tls]` and what routes say instead, with every
+//! default.
 //!
 //! A [`Policy`] is a pure value, complete and valid. The manifest makes it, a plan carries it to each route, the route table
 //! hands it to the data plane, and [`crate::proxy`] obeys it. Whatever must be remembered between requests (who used up their
@@ -7,6 +8,7 @@
 mod access;
 mod balance;
 mod certificate;
+mod client_ca;
 mod content;
 mod page;
 mod port;
@@ -23,6 +25,7 @@ use crate::name::{Host, PathPrefix};
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
 pub use certificate::{Ask, Issuer};
+pub use client_ca::{ClientCa, ClientCaError};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
 pub use page::{PageKey, PageKeyError};
 pub use port::ProxyVersion;
@@ -47,6 +50,8 @@ pub struct Policy {
     pub issuer: Option<Issuer>,
     /// Who says whether a name may be ordered that nobody has listed. Default nobody, and none is.
     pub ask: Option<Ask>,
+    /// Whose certificate a client must show to come in; https alone. Default none.
+    pub client_ca: Option<Arc<ClientCa>>,
     /// How much one client may ask. Default unlimited.
     pub rate_limit: Option<RateLimit>,
     /// Which pages of other origins may call the app. Default: the app answers that itself.
@@ -148,6 +153,7 @@ impl Default for Policy {
             basic_auth: Vec::new(),
             issuer: None,
             ask: None,
+            client_ca: None,
             rate_limit: None,
             cors: None,
             body_max: None,

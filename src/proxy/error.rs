@@ -36,6 +36,12 @@ pub(super) enum Error {
     Maintenance { retry_after: Option<Duration> },
     #[error("this address may not come in")]
     Denied,
+    #[error("a client certificate is needed")]
+    NoCertificate,
+    #[error("the client certificate is not of a CA that this route trusts")]
+    ForeignCertificate,
+    #[error("the connection was made for another host")]
+    Misdirected,
     #[error("too many requests from this address")]
     RateLimited { wait: Duration },
     #[error("a user and a password are needed")]
@@ -95,7 +101,8 @@ impl Error {
         match self {
             Self::BadHost | Self::BadBody | Self::Coding => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Denied | Self::NoCertificate | Self::ForeignCertificate => StatusCode::FORBIDDEN,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -144,6 +151,9 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Maintenance { .. }
             | Self::Denied
+            | Self::NoCertificate
+            | Self::ForeignCertificate
+            | Self::Misdirected
             | Self::RateLimited { .. }
             | Self::Unauthorized => Side::Downstream,
             Self::NotReady
@@ -180,6 +190,9 @@ impl Error {
             Self::TooLarge { .. } => "body-too-large",
             Self::Maintenance { .. } => "maintenance",
             Self::Denied => "address-denied",
+            Self::NoCertificate => "client-certificate-required",
+            Self::ForeignCertificate => "client-certificate-refused",
+            Self::Misdirected => "misdirected",
             Self::RateLimited { .. } => "rate-limited",
             Self::Unauthorized => "unauthorized",
             Self::PasswordsBusy => "passwords-busy",
@@ -251,6 +264,10 @@ impl Error {
             Self::TooLarge { .. } => "Send less at once.",
             Self::Maintenance { .. } => "It will be back soon.",
             Self::Denied => "Ask whoever runs the app to let it in.",
+            Self::NoCertificate | Self::ForeignCertificate => {
+                "Ask whoever runs the app for one. Browsers ask for one anew after a restart."
+            }
+            Self::Misdirected => "Ask on a connection of its own, over HTTP/2 or HTTP/1.1.",
             Self::RateLimited { wait } => return format!("Try again in {} s.", whole_seconds(*wait)),
             Self::Unauthorized => "Ask whoever runs the app for them.",
             Self::PauseExpired => "Try again later.",

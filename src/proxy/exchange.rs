@@ -1,6 +1,6 @@
 //! One request, from its head to the head of its response: who answers it, and how it is told apart on the way.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALT_SVC, CONNECTION, CONTENT_LENGTH};
@@ -12,6 +12,7 @@ use tracing::{Instrument, debug_span, warn};
 
 use super::access::Entry;
 use super::answer::Reply;
+use super::asked::Asked;
 use super::body::ResponseBody;
 use super::claim::{Address, Claim};
 use super::client::{self, Client};
@@ -24,7 +25,7 @@ use super::onward::{Onward, Upgrade};
 use super::outbound::Outbound;
 use super::page::{self, Format, Setting};
 use super::tunnel::Tunnel;
-use super::{Proxy, inlet, target, websocket};
+use super::{Proxy, asked, inlet, target, websocket};
 use crate::http1::Switched;
 use crate::metrics::OpenConnection;
 use crate::tls::{CA_PATH, HTTP01_PATH};
@@ -38,6 +39,8 @@ pub(super) struct Peer {
     /// Whether the other end is a proxy that is believed what it says of its clients.
     pub is_trusted: bool,
     pub is_tls: bool,
+    /// The handshake in which the client was asked for a certificate, if it was.
+    pub asked: OnceLock<Box<Asked>>,
     /// Counts the connection as open.
     pub _open: OpenConnection,
     /// Cancelled when the connection is to end.
@@ -110,6 +113,8 @@ impl Peer {
             && self.is_tls
             && !self.is_trusted
             && version < Version::HTTP_3
+            // Over HTTP/3 nobody is asked for a certificate.
+            && self.asked.get().is_none()
         {
             response.headers_mut().insert(ALT_SVC, alt_svc.clone());
         }
@@ -179,6 +184,10 @@ impl Peer {
             let location = target::over_https(&host, port, &uri)?;
             return Ok(page::redirect(StatusCode::PERMANENT_REDIRECT, location).map(Outbound::Plain));
         }
+        let certificate = match &found.route.policy.client_ca {
+            Some(ca) => Some(Asked::certificate(self, ca, &host)?),
+            None => None,
+        };
         if let Some(visit) = visit {
             // Boxed here and below, so that a request without a policy does not carry room for one.
             let admitted = Box::pin(visit.in_time(visit.admit(&mut request, &uri, &host, &proxy.passwords)));
@@ -208,6 +217,9 @@ impl Peer {
         let upgrade = Upgrade::wanted(&mut request, is_extended);
         let onward = Onward::new(&claim, upgrade.as_ref(), is_grpc, &host_header);
         let (mut head, body) = onward.rewritten(request, client, entry);
+        if let Some(certificate) = certificate {
+            asked::tell(certificate, &mut head.headers);
+        }
         let sent = match visit {
             None => self.proxy.forward(claim, to, &head, body, entry).await,
             Some(visit) => {

@@ -7,19 +7,21 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
 use http::Request;
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
 
+use super::asked::Asked;
 use super::client::Client;
 use super::clients::Place;
 use super::exchange::Peer;
@@ -28,6 +30,7 @@ use super::proxy_protocol::Addresses;
 use super::{Proxy, http2, limits, preface, proxy_protocol};
 use crate::http1::server::{self, Closing, Limits};
 use crate::metrics::OpenConnection;
+use crate::tls::{ClientCertificate, Clients, TLS_ALPN01};
 
 /// How ALPN names HTTP/2 (RFC 9113, 3.2).
 const ALPN_H2: &[u8] = b"h2";
@@ -45,6 +48,14 @@ struct Accepted {
     shutdown: CancellationToken,
     permit: OwnedSemaphorePermit,
     place: Place,
+}
+
+/// How the handshakes of a listener go.
+#[derive(Debug)]
+struct Tls {
+    config: Arc<rustls::ServerConfig>,
+    /// Those of hosts that ask for certificates.
+    clients: Arc<Clients>,
 }
 
 /// Tells why connections cannot be accepted, and not at every attempt.
@@ -69,10 +80,11 @@ impl Proxy {
         tls: Arc<rustls::ServerConfig>,
         shutdown: CancellationToken,
     ) {
-        self.serve(listener, Some(TlsAcceptor::from(tls)), shutdown).await;
+        let clients = Arc::new(Clients::new(Arc::clone(&tls)));
+        self.serve(listener, Some(Arc::new(Tls { config: tls, clients })), shutdown).await;
     }
 
-    async fn serve(self, listener: TcpListener, tls: Option<TlsAcceptor>, shutdown: CancellationToken) {
+    async fn serve(self, listener: TcpListener, tls: Option<Arc<Tls>>, shutdown: CancellationToken) {
         let port = match &tls {
             Some(_) => self.0.config.https_port,
             None => listener.local_addr().map_or(80, |addr| addr.port()),
@@ -146,7 +158,7 @@ impl Proxy {
 
 impl Accepted {
     /// Reads the PROXY header first, and goes on as if the client that it names had connected.
-    async fn run_behind(mut self, tls: Option<TlsAcceptor>) {
+    async fn run_behind(mut self, tls: Option<Arc<Tls>>) {
         match self.proxy.read_header(&mut self.stream).await {
             Ok(Some(Addresses { from, to })) => {
                 (self.addr, self.port) = (from, to.port());
@@ -158,11 +170,12 @@ impl Accepted {
         self.run(tls).await;
     }
 
-    async fn run(self, tls: Option<TlsAcceptor>) {
+    async fn run(self, tls: Option<Arc<Tls>>) {
         let peer = Peer {
             client: Client::direct(self.addr, self.port, tls.is_some()),
             is_trusted: self.is_trusted,
             is_tls: tls.is_some(),
+            asked: OnceLock::new(),
             proxy: self.proxy,
             _open: self.open,
             shutdown: self.shutdown,
@@ -173,13 +186,13 @@ impl Accepted {
     }
 }
 
-async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
+async fn run(stream: TcpStream, tls: Option<Arc<Tls>>, peer: Arc<Peer>) {
     let Some(tls) = tls else { return run_plain(stream, peer).await };
     let stream = Impatient::new(stream, peer.proxy.0.config.timeouts.write);
     let cut = peer.proxy.0.cut.clone();
-    let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
+    let handshake = timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.shake(stream, &peer));
     let metrics = peer.proxy.0.routes.metrics();
-    let stream = match cut.run_until_cancelled(handshake).await {
+    let mut stream = match cut.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
         Some(Ok(Err(error))) => {
             metrics.handshakes_failed().inc();
@@ -192,10 +205,11 @@ async fn run(stream: TcpStream, tls: Option<TlsAcceptor>, peer: Arc<Peer>) {
         None => return,
     };
     metrics.handshakes().inc();
-    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-        Box::pin(http2::run(stream, peer)).await;
-    } else {
-        run_http1(BytesMut::new(), split(stream), peer).await;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN_H2) => Box::pin(http2::run(stream, peer)).await,
+        // The handshake was all that the authority wanted to see (RFC 8737, 3).
+        Some(TLS_ALPN01) => drop(stream.shutdown().await),
+        _ => run_http1(BytesMut::new(), split(stream), peer).await,
     }
 }
 
@@ -268,6 +282,43 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepintvl(stream, interval)?;
     sockopt::set_tcp_keepcnt(stream, probes)?;
     Ok(())
+}
+
+// === impl Tls ===
+
+impl Tls {
+    /// Does the handshake; notes with the peer what it was asked for.
+    async fn shake(
+        &self,
+        stream: Impatient<TcpStream>,
+        peer: &Peer,
+    ) -> io::Result<TlsStream<Impatient<TcpStream>>> {
+        if peer.proxy.0.routes.load().table().has_client_auth() {
+            // Boxed, as few boxes have such routes.
+            return Box::pin(self.shake_asking(stream, peer)).await;
+        }
+        TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await
+    }
+
+    /// Reads first what host the client names.
+    async fn shake_asking(
+        &self,
+        stream: Impatient<TcpStream>,
+        peer: &Peer,
+    ) -> io::Result<TlsStream<Impatient<TcpStream>>> {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let named = start.client_hello().server_name().map(str::to_ascii_lowercase);
+        let host = named.as_deref().map(|name| name.strip_suffix('.').unwrap_or(name));
+        let asked = host.and_then(|host| Some((host, peer.proxy.0.routes.load().table().client_auth(host)?)));
+        let Some((host, auth)) = asked else { return start.into_stream(Arc::clone(&self.config)).await };
+        let config = self.clients.config(&auth).map_err(io::Error::other)?;
+        let stream = start.into_stream(config).await?;
+        let certificate = ClientCertificate::shown(stream.get_ref().1.peer_certificates());
+        let (host, clients) = (host.to_owned(), Arc::clone(&self.clients));
+        let asked = peer.asked.set(Box::new(Asked { host, certificate, clients }));
+        asked.expect("a connection has one handshake");
+        Ok(stream)
+    }
 }
 
 // === impl Complaints ===

@@ -11,6 +11,8 @@
 //!
 //! `http3` does what `listener` does, over QUIC; `inbound` is the body of a request, of whatever version.
 //!
+//! `asked` knows the certificate that a client has shown, where its route wants one.
+//!
 //! `client` knows who asks: the other end of the connection, or whom a trusted proxy there speaks for.
 //!
 //! `tcp` serves the ports that lead to apps without HTTP.
@@ -26,6 +28,7 @@
 
 mod access;
 mod answer;
+mod asked;
 mod body;
 mod buffer;
 mod claim;

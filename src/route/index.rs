@@ -139,9 +139,14 @@ impl Step {
         Self { route: place(index), is_root: route.path.as_str() == "/" }
     }
 
+    /// Where the route is in the table.
+    pub(super) fn index(self) -> usize {
+        self.route as usize
+    }
+
     /// Where the route is in the table, if the path is below its own.
     pub(super) fn matching(self, routes: &[Route], path: &str) -> Option<usize> {
-        let index = self.route as usize;
+        let index = self.index();
         (self.is_root || routes[index].path.matches(path)).then_some(index)
     }
 }

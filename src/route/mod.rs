@@ -7,6 +7,7 @@
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
 
+mod client_auth;
 mod index;
 mod mode;
 mod port;
@@ -20,6 +21,7 @@ use self::index::{HostIndex, Step};
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 
+pub use client_auth::ClientAuth;
 pub use mode::{Canary, Maintenance, Mode, Share};
 pub use port::{PortConflict, PortRoute, find_port_conflict};
 
@@ -87,6 +89,7 @@ pub struct RouteTable {
     /// By what follows the star and its dot.
     wildcard: HostIndex,
     fallback: Vec<Step>,
+    has_client_auth: bool,
 }
 
 impl RouteTable {
@@ -111,7 +114,8 @@ impl RouteTable {
         exact.sort_by_key(|(name, _)| *name);
         wildcard.sort_by_key(|(suffix, _)| *suffix);
         let (exact, wildcard) = (HostIndex::new(&exact), HostIndex::new(&wildcard));
-        Self { generation, routes, ports: Vec::new(), exact, wildcard, fallback }
+        let has_client_auth = routes.iter().any(|route| route.policy.client_ca.is_some());
+        Self { generation, routes, ports: Vec::new(), exact, wildcard, fallback, has_client_auth }
     }
 
     /// The same table, with these TCP ports. Of two that are the same the first wins.
@@ -166,6 +170,18 @@ impl RouteTable {
     #[must_use]
     pub fn serves(&self, host: &str) -> bool {
         self.exact.contains(host) || above(host).is_some_and(|suffix| self.wildcard.contains(suffix))
+    }
+
+    /// The routes of the most specific host that covers this one, the longest path first.
+    fn routes_of(&self, host: &str) -> Vec<&Route> {
+        let steps: Vec<_> = match self.exact.get(host) {
+            Some(steps) => steps.collect(),
+            None => match above(host).and_then(|suffix| self.wildcard.get(suffix)) {
+                Some(steps) => steps.collect(),
+                None => self.fallback.clone(),
+            },
+        };
+        steps.into_iter().map(|step| &self.routes[step.index()]).collect()
     }
 
     fn first(&self, mut steps: impl Iterator<Item = Step>, path: &str) -> Option<(usize, &Route)> {

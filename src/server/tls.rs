@@ -7,7 +7,7 @@ use super::hosts::Hosts;
 use crate::certs::Demand;
 use crate::config::ServerConfig;
 use crate::seal::BoxKey;
-use crate::tls::{Challenges, LocalCa, Resolver, Vault};
+use crate::tls::{Challenges, LocalCa, Resolver, Tickets, Vault};
 use crate::traffic::Routes;
 
 /// What seals every other secret of the box.
@@ -16,6 +16,8 @@ const BOX_KEY_FILE: &str = "box.key";
 const CA_DIRECTORY: &str = "ca";
 /// Where certificates are kept.
 const VAULT_DIRECTORY: &str = "certs";
+/// What lets clients come back cheaply after a restart.
+const TICKETS_FILE: &str = "tickets";
 
 /// The box's secrets, and who chooses among its certificates.
 pub(super) struct Tls {
@@ -24,6 +26,7 @@ pub(super) struct Tls {
     pub(super) vault: Vault,
     pub(super) challenges: Challenges,
     pub(super) resolver: Arc<Resolver>,
+    pub(super) tickets: Arc<Tickets>,
 }
 
 impl Tls {
@@ -36,6 +39,7 @@ impl Tls {
         let challenges = Challenges::default();
         let hosts = Hosts::new(routes.clone(), &config.domain).with_demand(vault.clone(), demand);
         let resolver = Resolver::new(Arc::clone(&ca), vault.clone(), challenges.clone(), Arc::new(hosts));
-        Ok(Self { key, ca, vault, challenges, resolver: Arc::new(resolver) })
+        let tickets = Tickets::open(config.home.join(TICKETS_FILE), key.clone());
+        Ok(Self { key, ca, vault, challenges, resolver: Arc::new(resolver), tickets: Arc::new(tickets) })
     }
 }

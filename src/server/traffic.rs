@@ -11,7 +11,7 @@ use super::tls::Tls;
 use crate::config::{AccessLogChoice, ServerConfig};
 use crate::port::receive_at;
 use crate::proxy::{AccessLog, Http3, Proxy, ProxyConfig, Trust};
-use crate::tls::server_config;
+use crate::tls::server_config_with;
 use crate::traffic::Routes;
 
 /// The proxy, and where its https is.
@@ -49,7 +49,7 @@ pub(super) fn serve(
         },
     );
     tokio::spawn(proxy.clone().serve_http(http, shutdown.clone()));
-    let server_config = server_config(Arc::clone(&tls.resolver));
+    let server_config = server_config_with(Arc::clone(&tls.resolver), Arc::clone(&tls.tickets));
     if config.http3 {
         let http3 = Http3::new(receive_at(https)?, &server_config)?;
         tokio::spawn(proxy.clone().serve_http3(http3, shutdown.clone()));

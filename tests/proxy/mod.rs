@@ -33,6 +33,8 @@ mod routing;
 mod smuggling;
 mod tcp;
 mod tls;
+mod tls_clients;
+mod tls_sessions;
 mod trailers;
 mod upgrade;
 mod upstream_h2;

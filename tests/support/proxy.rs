@@ -50,10 +50,19 @@ impl TestProxy {
     /// Starts with an empty table, and with HTTP/3 if the configuration says that there is.
     pub async fn start(config: ProxyConfig) -> Self {
         let (root, tls) = tls_config();
+        Self::start_with(config, root, tls).await
+    }
+
+    /// The same, with TLS as given; `root` is what its clients trust.
+    pub async fn start_with(
+        config: ProxyConfig,
+        root: CertificateDer<'static>,
+        tls: Arc<rustls::ServerConfig>,
+    ) -> Self {
         Self::start_with_tls(config, root, |_| tls).await
     }
 
-    /// As [`TestProxy::start`], with the TLS that is made for its routes, which clients trust by `root`.
+    /// As [`TestProxy::start_with`], with the TLS that is made for its routes.
     pub async fn start_with_tls(
         config: ProxyConfig,
         root: CertificateDer<'static>,

@@ -89,6 +89,16 @@ struct Connection<R> {
     closing: Closing,
 }
 
+/// What comes next on a connection.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, once for each request")]
+enum Next {
+    Request(Head),
+    /// The client has left.
+    Gone,
+    /// The client may go on and we do not: it was silent for too long, or the connection is to end.
+    Enough,
+}
+
 impl Closing {
     /// Asks. The connection hears of it when its task is woken next: whoever asks polls it.
     pub fn ask(&self) {
@@ -129,8 +139,13 @@ where
     let mut sender = Sender::<B>::new();
     loop {
         let Head { mut request, expected, wishes } = match connection.head().await {
-            Ok(Some(head)) => head,
-            Ok(None) => return Ok(()),
+            Ok(Next::Request(head)) => head,
+            Ok(Next::Gone) => return Ok(()),
+            Ok(Next::Enough) => {
+                // A client that is still there can tell this end from one that somebody between us has made (RFC 8446, 6.1).
+                write.shutdown().await?;
+                return Ok(());
+            }
             Err(refusal) => {
                 encode::refusal(refusal.status, &mut sender.out);
                 write.write_all(&sender.out).await?;
@@ -175,15 +190,14 @@ where
 }
 
 impl<R: AsyncRead + Unpin> Connection<R> {
-    /// The next request; `None` when there is none any more.
-    async fn head(&mut self) -> Result<Option<Head>, Refusal> {
+    async fn head(&mut self) -> Result<Next, Refusal> {
         let deadline = Instant::now() + self.limits.head_time_max;
         let mut blank_lines = 0;
         // What was sent ahead is looked at at once; of what comes in pieces only whole lines are worth it.
         let mut has_news = true;
         poll_fn(|cx| {
             let Some(Reader { read, input }) = self.reader.as_deref_mut() else {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Ok(Next::Gone));
             };
             loop {
                 blank_lines += head::skip_blank(input);
@@ -194,7 +208,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
                     && !input.is_empty()
                     && let Some(head) = head::parse(input, self.limits.head_bytes_max)?
                 {
-                    return Poll::Ready(Ok(Some(head)));
+                    return Poll::Ready(Ok(Next::Request(head)));
                 }
                 let known = input.len();
                 if known >= self.limits.head_bytes_max {
@@ -203,7 +217,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
                 input.reserve(READ_BYTES);
                 match poll_read_buf(Pin::new(&mut *read), cx, input) {
                     // A client that leaves in the middle of a head has nobody to be told.
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(None)),
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(Next::Gone)),
                     Poll::Ready(Ok(_)) => has_news = known == 0 || input[known..].contains(&b'\n'),
                     Poll::Pending => break,
                 }
@@ -211,11 +225,11 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             has_news = false;
             if input.is_empty() {
                 if self.closing.is_asked() {
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(Ok(Next::Enough));
                 }
                 *input = BytesMut::new();
             }
-            self.alarm.poll(deadline, cx).map(|()| Ok(None))
+            self.alarm.poll(deadline, cx).map(|()| Ok(Next::Enough))
         })
         .await
     }

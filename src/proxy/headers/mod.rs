@@ -109,7 +109,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a header belongs to one connection (RFC 9110, 7.6.1).
+/// Whether a header belongs to one connection (RFC 9110, 7.6.1), or tells of a client's certificate: that is ours alone to say,
+/// and said later, on routes that want one.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -121,6 +122,10 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
+            | "client-cert"
+            | "client-cert-chain"
+            | "x-client-cert-fingerprint"
+            | "x-client-cert-subject"
     )
 }
 

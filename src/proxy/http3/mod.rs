@@ -23,7 +23,7 @@ mod transport;
 
 use std::io;
 use std::net::UdpSocket;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use h3::server::{Connection, RequestResolver};
@@ -232,6 +232,7 @@ impl Accepted {
             client: Client::direct(addr, proxy.0.config.https_port, true),
             is_trusted: proxy.0.config.trust.covers(addr.ip().to_canonical()),
             is_tls: true,
+            asked: OnceLock::new(),
             proxy,
             _open: open,
             shutdown,

@@ -18,19 +18,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::crypto::ring;
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SignatureScheme};
 
 use self::leaves::Leaves;
 use super::ca::LocalCa;
 use super::chain::KeyKind;
 use super::challenges::{Challenges, TLS_ALPN01};
 use super::vault::Vault;
-
-/// The protocols offered, in the order in which the server prefers them.
-const ALPN: [&[u8]; 3] = [b"h2", b"http/1.1", TLS_ALPN01];
 
 /// What is asked about the routes, in every handshake; it must not block.
 pub trait Serves: Send + Sync {
@@ -142,26 +138,6 @@ impl Purpose {
             (true, true) => Self::Mixed,
         }
     }
-}
-
-/// The server's TLS: 1.2 and 1.3, HTTP/2 and HTTP/1.1, and session tickets so that a client that comes back
-/// saves the signature. The keys of the tickets change every six hours and are never written down.
-///
-/// The crypto provider is given here and not installed for the process, so nothing depends on who is first.
-pub fn server_config(resolver: Arc<impl ResolvesServerCert + 'static>) -> Arc<ServerConfig> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has cipher suites for TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(resolver);
-    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
-    match ring::Ticketer::new() {
-        Ok(ticketer) => config.ticketer = ticketer,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn Error, "no TLS session tickets");
-        }
-    }
-    Arc::new(config)
 }
 
 /// Whether a client that accepts these signatures can check those of such a key.

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -49,8 +50,10 @@ impl Serves for Names {
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ca =
-            Arc::new(LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &["example.com"]).unwrap());
+        let ca = Arc::new(
+            LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &["example.com"])
+                .unwrap(),
+        );
         let vault = Vault::open(&dir.path().join("certs"), BoxKey::new(&[1; 32])).unwrap();
         Self { _dir: dir, ca, vault, challenges: Challenges::default(), authority: Authority::new("R1") }
     }

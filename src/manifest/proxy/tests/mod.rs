@@ -111,6 +111,7 @@ max_age = "1h"
         basic_auth: vec![Credential { user: "ann".to_owned(), hash: HASH.to_owned() }],
         issuer: None,
         ask: None,
+        client_ca: None,
         rate_limit: Some(RateLimit { requests: 100, per: seconds(60), burst: 20 }),
         cors: Some(Cors {
             origins: vec!["https://app.example.com".to_owned(), "http://localhost:3000".to_owned()],

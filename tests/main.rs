@@ -5,6 +5,7 @@
     reason = "a test that panics has failed; and a test binary has nobody that its items could be public for"
 )]
 
+mod acme;
 mod cli;
 mod deploy;
 mod docker;

@@ -29,8 +29,9 @@ pub fn tls_alpn01_certificate(host: &str, digest: &[u8; 32]) -> Result<Arc<Certi
     params.custom_extensions.push(CustomExtension::new_acme_identifier(digest));
     let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let chain = vec![certificate.der().clone()];
-    Ok(Arc::new(CertifiedKey::from_der(chain, key, &ring::default_provider())?))
+    // Not `CertifiedKey::from_der`, which reads the certificate and does not know its extension.
+    let signer = ring::sign::any_ecdsa_type(&key)?;
+    Ok(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signer)))
 }
 
 /// The request for a certificate for these names, signed with its key; in DER.

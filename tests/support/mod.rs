@@ -8,6 +8,7 @@ pub(crate) mod docker;
 pub(crate) mod frames;
 pub(crate) mod http3;
 pub(crate) mod image;
+pub(crate) mod pebble;
 pub(crate) mod proxy;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

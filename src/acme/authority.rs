@@ -222,3 +222,26 @@ fn check(request: &OrderRequest) -> Result<(), OrderError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_left_that_can_come_out_better() {
+        use ChallengeKind::{Dns01, Http01, TlsAlpn01};
+
+        let left = |problem: &str, host: &str| {
+            let said = Verdict {
+                host: "blog.example.com".to_owned(),
+                kind: Http01,
+                problem: problem.to_owned(),
+                detail: String::new(),
+            };
+            [Http01, TlsAlpn01, Dns01].map(|kind| is_left(std::slice::from_ref(&said), host, kind))
+        };
+        assert_eq!(left("connection", "blog.example.com"), [false, true, true]);
+        assert_eq!(left("dns", "blog.example.com"), [false, false, true]);
+        assert_eq!(left("dns", "shop.example.com"), [true, true, true]);
+    }
+}

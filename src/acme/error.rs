@@ -322,7 +322,7 @@ mod tests {
 
     use super::*;
 
-    fn check(problem: &str, expected: Expect) {
+    fn check(problem: &str, expected: &Expect) {
         let problem: Problem = serde_json::from_str(problem).unwrap();
         let error = OrderError::of_problem(&problem);
         expected.assert_eq(&format!("{}: {error}", error.kind.as_str()));
@@ -332,16 +332,23 @@ mod tests {
     fn problems_are_told_in_plain_words() {
         check(
             r#"{"type":"urn:ietf:params:acme:error:caa","detail":"CAA record for example.com prevents issuance"}"#,
-            expect![],
+            &expect![
+                "caa: a CAA record forbids this authority to issue: CAA record for example.com prevents issuance; name it in a CAA record of the domain, or use another authority"
+            ],
         );
         check(
             r#"{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"Error creating new order","subproblems":[{
                 "type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"Domain name does not end with a valid public suffix (TLD).",
                 "identifier":{"type":"dns","value":"box.lan"}}]}"#,
-            expect![],
+            &expect![
+                "refused: it does not issue for such names: Error creating new order; Domain name does not end with a valid public suffix (TLD); use a name that is public, or another authority"
+            ],
         );
-        check(r#"{"type":"urn:ietf:params:acme:error:serverInternal"}"#, expect![]);
-        check(r#"{"type":"about:blank","detail":"no."}"#, expect![]);
+        check(
+            r#"{"type":"urn:ietf:params:acme:error:serverInternal"}"#,
+            &expect!["unreachable: it is in trouble itself: serverInternal; wait"],
+        );
+        check(r#"{"type":"about:blank","detail":"no."}"#, &expect!["protocol: it refuses the request: no"]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Run<'_> {
                                 format!("no request can be signed: {error}"),
                             )
                         })?;
-                    repeated!(order.finalize_csr(&request).await)?;
+                    repeated!(order.finalize_csr(&request).await).map_err(of_finalizing)?;
                     continue;
                 }
                 OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing => {}
@@ -355,6 +355,13 @@ fn of_account(error: Error) -> Halt {
     let is_forgotten = refusal(&error).is_some_and(|refusal| refusal.is("accountDoesNotExist"));
     let error = OrderError::from(error);
     if is_forgotten { Halt::Forgotten(error) } else { Halt::Failed(error) }
+}
+
+/// The account is good if it came this far: what is not authorized is to have these names in this order.
+fn of_finalizing(error: Error) -> Halt {
+    let is_of_order = refusal(&error).is_some_and(|refusal| refusal.is("unauthorized"));
+    let error = OrderError::from(error);
+    Halt::Failed(if is_of_order { OrderError { kind: OrderErrorKind::Order, ..error } } else { error })
 }
 
 // === impl ChallengeKind ===

@@ -225,8 +225,8 @@ mod tests {
         let error = External::new(Wanted { source: process, ..wanted(&["http://a"]) }, None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "minipaas.toml:3: `process` means nothing to an app that is only a route; keep [proxy] and [[route]]\n       \
-             minipaas.toml:5: `env` means nothing to an app that is only a route; keep [proxy] and [[route]]"
+            "minipaas.toml:3: `process` means nothing to an app that is only a route; keep [proxy], [tls] and [[route]]\n       \
+             minipaas.toml:5: `env` means nothing to an app that is only a route; keep [proxy], [tls] and [[route]]"
         );
     }
 }

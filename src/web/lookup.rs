@@ -17,7 +17,7 @@ pub(super) enum Lookup {
     /// As everything on this machine does, `/etc/hosts` included.
     System(GaiResolver),
     /// At these servers.
-    Servers(TokioResolver),
+    Servers(Box<TokioResolver>),
     /// The servers cannot be asked.
     Broken(String),
 }
@@ -37,7 +37,8 @@ impl Lookup {
         let servers = nameservers.iter().map(server).collect();
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build();
-        resolver.map_or_else(|error| Self::Broken(error.to_string()), Self::Servers)
+        resolver
+            .map_or_else(|error| Self::Broken(error.to_string()), |servers| Self::Servers(Box::new(servers)))
     }
 }
 

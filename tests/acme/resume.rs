@@ -28,8 +28,9 @@ async fn an_order_goes_on_wherever_it_was_cut_short() {
         });
         let name = format!("cut-{cut}.example.com");
         let request = request(&[&name], &[[HTTP, TLS, DNS][cut % 3]]);
+        // It answers on: an order that the authority finds unanswered is invalid, and made anew, as below.
+        let post = world.post();
         let first = {
-            let post = world.post();
             let issue = authority.issue(&request, &notes, &post);
             tokio::select! {
                 issued = issue => Some(issued.unwrap()),

@@ -50,6 +50,8 @@ pub use wanted::{Means, OnDemand, Want, Wanted, Wish};
 
 /// Orders that run at the same time.
 const ORDERS_MAX: usize = 10;
+/// Questions when to renew that are open at the same time.
+const CHECKS_MAX: usize = 4;
 /// Names that were asked for in handshakes and not looked at yet; more are dropped, and asked for again.
 const DEMANDS_MAX: usize = 64;
 

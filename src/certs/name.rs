@@ -11,6 +11,8 @@ use crate::tls::Summary;
 
 /// How long the certificate of a name is kept that nobody wants: an app that comes back needs no new order.
 const UNWANTED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// When an authority has no word on renewing, or none that can be had, it is asked again after this long.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 /// An authority that would have every certificate renewed at once is asked no faster than this.
 const RENEWED_AGAIN_MIN: Duration = Duration::from_secs(60 * 60);
 
@@ -85,7 +87,9 @@ impl Name {
         if let Some(at) = retry {
             return Due::Order(at);
         }
-        let check_at = self.renewal(summary).map_or(SystemTime::UNIX_EPOCH, |renewal| time(renewal.check_at));
+        // The first question is spread as well: many certificates may be as old as each other.
+        let first = summary.added + CHECK_INTERVAL.mul_f64(self.share);
+        let check_at = self.renewal(summary).map_or(first, |renewal| time(renewal.check_at));
         let renew_at = self.renew_at(summary);
         if check_at < renew_at { Due::Check(check_at) } else { Due::Order(renew_at) }
     }

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
-use super::name::{Due, Facts, Name, Work};
+use super::name::{CHECK_INTERVAL, Due, Facts, Name, Work};
 use super::order::{Attempt, Failure, blocking, leaf};
 use super::record::{NameRecord, Problem, Renewal, millis};
 use super::schedule::{self, Pace};
 use super::view::NameView;
 use super::wanted::{OnDemand, Want, Wanted, Wish};
-use super::{CertsError, Command, ORDERS_MAX, Parts};
+use super::{CHECKS_MAX, CertsError, Command, ORDERS_MAX, Parts};
 use crate::acme::{OrderError, RenewalInfo};
 use crate::name::is_public;
 use crate::tls::{CertificateId, Source, Summary};
@@ -23,8 +23,6 @@ use crate::traffic::Live;
 
 /// The clock may jump, and a machine may sleep: what is due is looked at again at least this often.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
-/// When an authority has no word on renewing, or none that can be had, it is asked again after this long.
-const RENEWAL_CHECK_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 pub(super) struct Task {
     parts: Arc<Parts>,
     wanted: Wanted,
@@ -38,6 +36,7 @@ pub(super) struct Task {
     demands: Demands,
     jobs: JoinSet<Done>,
     orders: usize,
+    checks: usize,
     view: watch::Sender<Arc<[NameView]>>,
 }
 
@@ -66,6 +65,7 @@ impl Task {
             demands: Demands::default(),
             jobs: JoinSet::new(),
             orders: 0,
+            checks: 0,
             view,
         };
         for record in records {
@@ -132,8 +132,8 @@ impl Task {
                 changed.push(name.record.clone());
             }
         }
-        for record in changed {
-            self.save(&record).await;
+        if !changed.is_empty() {
+            warn_if_err("all", self.parts.store.save_certificate_names(&changed).await);
         }
     }
 
@@ -221,7 +221,10 @@ impl Task {
                 self.orders -= 1;
                 self.ordered(&name, result).await;
             }
-            Done::Checked(name, id, info) => self.checked(&name, id, info).await,
+            Done::Checked(name, id, info) => {
+                self.checks -= 1;
+                self.checked(&name, id, info).await;
+            }
         }
     }
 
@@ -289,7 +292,7 @@ impl Task {
             None
         });
         let known = name.record.renewal.take().filter(|renewal| renewal.certificate == id);
-        let interval = info.as_ref().map_or(RENEWAL_CHECK_INTERVAL, |info| info.check_again);
+        let interval = info.as_ref().map_or(CHECK_INTERVAL, |info| info.check_again);
         let window = info.as_ref().map(|info| millis(info.window.start)..millis(info.window.end));
         name.record.renewal = Some(Renewal {
             certificate: id,
@@ -310,7 +313,7 @@ impl Task {
         for (text, due) in due {
             match due {
                 Due::Order(at) if at <= now && self.orders < ORDERS_MAX => self.order(&text),
-                Due::Check(at) if at <= now => self.check(&text),
+                Due::Check(at) if at <= now && self.checks < CHECKS_MAX => self.check(&text),
                 Due::Drop(at) if at <= now => self.drop_name(&text).await,
                 _ => {}
             }
@@ -345,6 +348,7 @@ impl Task {
             .find(|authority| summary.source.authority() == Some(authority.name()));
         let Some(authority) = authority.cloned() else { return };
         name.work = Some(Work::Check);
+        self.checks += 1;
         let (vault, text) = (self.parts.vault.clone(), text.to_owned());
         self.jobs.spawn(async move {
             let id = summary.id;
@@ -371,12 +375,13 @@ impl Task {
     /// How long nothing is due.
     fn wait(&self) -> Duration {
         let now = self.now();
-        let has_room = self.orders < ORDERS_MAX;
+        let (may_order, may_check) = (self.orders < ORDERS_MAX, self.checks < CHECKS_MAX);
         let facts = self.facts();
         let due = self.names.values().filter_map(|name| match name.due(&facts) {
-            Due::Order(at) if has_room || at > now => Some(at),
-            Due::Check(at) | Due::Drop(at) => Some(at),
-            Due::Order(_) | Due::Never => None,
+            Due::Order(at) if may_order || at > now => Some(at),
+            Due::Check(at) if may_check || at > now => Some(at),
+            Due::Drop(at) => Some(at),
+            Due::Order(_) | Due::Check(_) | Due::Never => None,
         });
         let wait = due.min().map_or(LOOK_INTERVAL_MAX, |at| at.duration_since(now).unwrap_or_default());
         wait.min(LOOK_INTERVAL_MAX)

@@ -74,8 +74,19 @@ impl Store {
     ///
     /// When it cannot be written; then it is as it was.
     pub async fn save_certificate_name(&self, name: &NameRecord) -> Result<(), StoreError> {
+        self.save_certificate_names(std::slice::from_ref(name)).await
+    }
+
+    /// Keeps what is to be remembered of several names, of all or of none.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; then they are as they were.
+    pub async fn save_certificate_names(&self, names: &[NameRecord]) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        batch.insert(format!("certificate/{}", name.name).as_bytes(), encode(&from_name(name)));
+        for name in names {
+            batch.insert(format!("certificate/{}", name.name).as_bytes(), encode(&from_name(name)));
+        }
         self.apply(batch).await
     }
 

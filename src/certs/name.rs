@@ -11,8 +11,6 @@ use crate::tls::Summary;
 
 /// How long the certificate of a name is kept that nobody wants: an app that comes back needs no new order.
 const UNWANTED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// An authority that would have every certificate renewed at once is asked no faster than this.
-const RENEWED_AGAIN_MIN: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of a name.
 #[derive(Debug)]
@@ -75,7 +73,9 @@ impl Name {
         if facts.has_own(&self.record.name) {
             return Due::Never;
         }
-        let retry = self.record.next_try.map(time);
+        // What is further away was said by a clock that was wrong.
+        let is_near = |at: &SystemTime| *at <= facts.now + schedule::WAIT_MAX;
+        let retry = self.record.next_try.map(time).filter(is_near);
         // One of an authority that is not asked any more, as of its staging, is as good as none.
         let Some(summary) = self.certificate.as_deref().filter(|summary| facts.is_of_known(summary)) else {
             return Due::Order(retry.unwrap_or(SystemTime::UNIX_EPOCH));
@@ -83,7 +83,8 @@ impl Name {
         if let Some(at) = retry {
             return Due::Order(at);
         }
-        let check_at = self.renewal(summary).map_or(SystemTime::UNIX_EPOCH, |renewal| time(renewal.check_at));
+        let check_at = self.renewal(summary).map(|renewal| time(renewal.check_at)).filter(is_near);
+        let check_at = check_at.unwrap_or(SystemTime::UNIX_EPOCH);
         let renew_at = self.renew_at(summary);
         if check_at < renew_at { Due::Check(check_at) } else { Due::Order(renew_at) }
     }
@@ -132,11 +133,16 @@ impl Name {
     fn renew_at(&self, summary: &Summary) -> SystemTime {
         let ours = schedule::renew_at(summary.not_before, summary.not_after, self.share);
         let window = self.renewal(summary).map(|renewal| &renewal.window).filter(|window| !window.is_empty());
-        let Some(window) = window else { return ours };
-        let theirs = schedule::within(time(window.start), time(window.end), self.share);
-        // No authority's word has a certificate run out, or be renewed again and again.
-        let left = summary.not_after.duration_since(ours).unwrap_or_default();
-        theirs.max(summary.not_before + RENEWED_AGAIN_MIN).min(summary.not_after - left / 2)
+        let at = window.map_or(ours, |window| {
+            let theirs = schedule::within(time(window.start), time(window.end), self.share);
+            // No authority's word has a certificate run out.
+            let left = summary.not_after.duration_since(ours).unwrap_or_default();
+            theirs.min(summary.not_after - left / 2)
+        });
+        // Nor be renewed again and again; its start says nothing of when it came, as authorities date it back.
+        let came = self.record.issued.map_or(summary.added, time);
+        let left = summary.not_after.duration_since(came).unwrap_or_default();
+        at.max(came + schedule::rest(left))
     }
 }
 

@@ -38,8 +38,8 @@
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
-//! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], [`port`] (listening on one, and who
-//! does), [`random`], [`seal`] (the box's key), [`watch`] (changed files), [`web`] (requests of our own).
+//! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], `plain` (words of strangers, for terminals),
+//! [`port`] (listening on one, and who does), [`random`], [`seal`] (the box's key), [`watch`] (changed files), [`web`] (requests of our own).
 //!
 //! # How a deploy happens
 //!
@@ -131,6 +131,7 @@ pub mod logs;
 pub mod manifest;
 pub mod metrics;
 pub mod name;
+mod plain;
 pub mod plan;
 pub mod policy;
 pub mod port;

@@ -60,6 +60,8 @@ struct State {
     seen: Vec<Seen>,
     renewal: Option<RenewalInfo>,
     lifetime: Duration,
+    backdating: Duration,
+    also_for: Option<String>,
 }
 
 // === impl FakeAuthority ===
@@ -72,7 +74,14 @@ impl FakeAuthority {
         let mut params = CertificateParams::new(Vec::new()).expect("no name is a wrong one");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).expect("the key is good").der().clone();
-        let state = State { script: VecDeque::new(), seen: Vec::new(), renewal: None, lifetime: LIFETIME };
+        let state = State {
+            script: VecDeque::new(),
+            seen: Vec::new(),
+            renewal: None,
+            lifetime: LIFETIME,
+            backdating: Duration::ZERO,
+            also_for: None,
+        };
         Self {
             name: name.to_owned(),
             root,
@@ -98,6 +107,16 @@ impl FakeAuthority {
     /// How long certificates last from now on, counted from when they are issued.
     pub fn set_lifetime(&self, lifetime: Duration) {
         self.state().lifetime = lifetime;
+    }
+
+    /// How long before they are issued certificates become valid from now on, an hour at Let's Encrypt. Default not at all.
+    pub fn set_backdating(&self, backdating: Duration) {
+        self.state().backdating = backdating;
+    }
+
+    /// A name that its certificates from now on are for as well, though nobody ordered that.
+    pub fn set_also_for(&self, name: Option<&str>) {
+        self.state().also_for = name.map(str::to_owned);
     }
 
     /// What it says of every certificate from now on.
@@ -142,12 +161,13 @@ impl FakeAuthority {
 
     fn sign(&self, request: &OrderRequest) -> Result<Issued, rcgen::Error> {
         let key = KeyPair::from_pem(&request.key_pem)?;
-        let mut params = CertificateParams::new(&request.names[..])?;
+        let state = self.state();
+        let mut params = CertificateParams::new([&request.names[..], state.also_for.as_slice()].concat())?;
         let now = (self.clock)();
         params.distinguished_name = DistinguishedName::new();
         params.use_authority_key_identifier_extension = true;
-        params.not_before = now.into();
-        params.not_after = (now + self.state().lifetime).into();
+        params.not_before = (now - state.backdating).into();
+        params.not_after = (now + state.lifetime).into();
         Ok(Issued { chain_pem: params.signed_by(&key, &self.issuer)?.pem() })
     }
 }

@@ -80,7 +80,10 @@ impl Run<'_> {
             }
         }
         match result {
-            Err(Halt::Failed(error)) if is_resumed && error.kind == OrderErrorKind::Order => {
+            // Also one that it cannot speak of any more: else it would be taken up again for ever.
+            Err(Halt::Failed(error))
+                if is_resumed && matches!(error.kind, OrderErrorKind::Order | OrderErrorKind::Protocol) =>
+            {
                 Err(Halt::Gone(error.message))
             }
             result => result,
@@ -222,6 +225,13 @@ impl Run<'_> {
     /// How to prove a name; not at all, if that was done.
     fn choose(&self, authorization: &AuthorizationState) -> Result<Option<ChallengeKind>, Halt> {
         let identifier = authorization.identifier();
+        let host = host_of(authorization);
+        let is_it = |name: &String| name.strip_prefix("*.").unwrap_or(name).eq_ignore_ascii_case(&host);
+        if !self.request.names.iter().any(is_it) {
+            // Whoever answers would post something for a name, or change its DNS, that nobody has ordered.
+            let message = format!("it wants `{host}` to be proved, which was not ordered");
+            return Err(OrderError::new(OrderErrorKind::Protocol, message).into());
+        }
         match authorization.status {
             AuthorizationStatus::Pending => {}
             AuthorizationStatus::Valid => return Ok(None),
@@ -231,7 +241,6 @@ impl Run<'_> {
                 return Err(OrderError::new(OrderErrorKind::Order, message).into());
             }
         }
-        let host = host_of(authorization);
         let offers = |kind: ChallengeKind| {
             authorization.challenges.iter().find(|challenge| challenge.r#type == kind.into())
         };

@@ -3,7 +3,7 @@
 //! Anybody can ask for any name. So nobody is ordered for who is not vouched for; an answer is remembered for a while, and only
 //! so many names a minute are asked about at all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct AppAsker {
 pub(super) struct Demands {
     /// When names were asked about within the last minute.
     asked: VecDeque<Instant>,
+    /// Names that are being asked about.
+    open: HashSet<String>,
     /// Names that were refused, and when.
     nos: HashMap<String, Instant>,
 }
@@ -82,18 +84,24 @@ fn with_domain(url: &str, host: &str) -> String {
 // === impl Demands ===
 
 impl Demands {
-    /// Whether this name may be asked about now; counts it if so.
+    /// Whether this name may be asked about now; counts it if so, until [`Self::answered`].
     pub(super) fn admit(&mut self, host: &str) -> bool {
         let now = Instant::now();
         self.nos.retain(|_, at| now - *at < NO_KEPT);
         while self.asked.front().is_some_and(|at| now - *at >= MINUTE) {
             self.asked.pop_front();
         }
-        if self.nos.contains_key(host) || self.asked.len() >= ASKED_MAX {
+        if self.nos.contains_key(host) || self.open.contains(host) || self.asked.len() >= ASKED_MAX {
             return false;
         }
         self.asked.push_back(now);
+        self.open.insert(host.to_owned());
         true
+    }
+
+    /// Says that a name is not being asked about any more.
+    pub(super) fn answered(&mut self, host: &str) {
+        self.open.remove(host);
     }
 
     /// Remembers that a name was refused.
@@ -112,6 +120,9 @@ mod tests {
     async fn who_was_refused_is_not_asked_about_for_a_while_and_only_so_many_are() {
         let mut demands = Demands::default();
         assert!(demands.admit("a.example.com"));
+        // A browser opens six connections at once; they are one question.
+        assert!((0..6).all(|_| !demands.admit("a.example.com")));
+        demands.answered("a.example.com");
         demands.refuse("a.example.com");
         assert!(!demands.admit("a.example.com"));
         let admitted = (0..100).filter(|n| demands.admit(&format!("{n}.example.com"))).count();
@@ -119,6 +130,7 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         assert!(demands.admit("b.example.com"));
         assert!(!demands.admit("a.example.com"));
+        demands.answered("b.example.com");
         tokio::time::advance(NO_KEPT).await;
         assert!(demands.admit("a.example.com"));
     }

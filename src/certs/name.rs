@@ -13,8 +13,6 @@ use crate::tls::Summary;
 const UNWANTED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// When an authority has no word on renewing, or none that can be had, it is asked again after this long.
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
-/// An authority that would have every certificate renewed at once is asked no faster than this.
-const RENEWED_AGAIN_MIN: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of a name.
 #[derive(Debug)]
@@ -79,7 +77,10 @@ impl Name {
         if facts.has_own(&self.record.name) {
             return Due::Never;
         }
-        let retry = self.record.next_try.filter(|_| self.record.tried_with == facts.settings).map(time);
+        // What is further away was said by a clock that was wrong.
+        let is_near = |at: &SystemTime| *at <= facts.now + schedule::WAIT_MAX;
+        let retry = self.record.next_try.filter(|_| self.record.tried_with == facts.settings);
+        let retry = retry.map(time).filter(is_near);
         // One of an authority that is not asked any more, as of its staging, is as good as none.
         let Some(summary) = self.certificate.as_deref().filter(|summary| facts.is_of_known(summary)) else {
             return Due::Order(retry.unwrap_or(SystemTime::UNIX_EPOCH));
@@ -90,6 +91,7 @@ impl Name {
         // The first question is spread as well: many certificates may be as old as each other.
         let first = summary.added + CHECK_INTERVAL.mul_f64(self.share);
         let check_at = self.renewal(summary).map_or(first, |renewal| time(renewal.check_at));
+        let check_at = if is_near(&check_at) { check_at } else { SystemTime::UNIX_EPOCH };
         let renew_at = self.renew_at(summary);
         if check_at < renew_at { Due::Check(check_at) } else { Due::Order(renew_at) }
     }
@@ -138,11 +140,16 @@ impl Name {
     fn renew_at(&self, summary: &Summary) -> SystemTime {
         let ours = schedule::renew_at(summary.not_before, summary.not_after, self.share);
         let window = self.renewal(summary).map(|renewal| &renewal.window).filter(|window| !window.is_empty());
-        let Some(window) = window else { return ours };
-        let theirs = schedule::within(time(window.start), time(window.end), self.share);
-        // No authority's word has a certificate run out, or be renewed again and again.
-        let left = summary.not_after.duration_since(ours).unwrap_or_default();
-        theirs.max(summary.not_before + RENEWED_AGAIN_MIN).min(summary.not_after - left / 2)
+        let at = window.map_or(ours, |window| {
+            let theirs = schedule::within(time(window.start), time(window.end), self.share);
+            // No authority's word has a certificate run out.
+            let left = summary.not_after.duration_since(ours).unwrap_or_default();
+            theirs.min(summary.not_after - left / 2)
+        });
+        // Nor be renewed again and again; its start says nothing of when it came, as authorities date it back.
+        let came = self.record.issued.map_or(summary.added, time);
+        let left = summary.not_after.duration_since(came).unwrap_or_default();
+        at.max(came + schedule::rest(left))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use rustls::pki_types::CertificateDer;
@@ -16,6 +16,9 @@ use crate::acme::{
 };
 use crate::store::StoreError;
 use crate::tls::{CertificateId, Chain, Source, Vault};
+
+/// Certificates are taken that become valid within this.
+const EARLY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is to be ordered.
 #[derive(Debug, Clone)]
@@ -122,18 +125,37 @@ impl Attempt {
         };
         let issued = authority.issue(&request, &notebook, parts.responder.as_ref()).await;
         let issued = issued.map_err(|error| Failure::of_authority(authority.name(), &error))?;
-        let chain = Chain::from_pem(&issued.chain_pem, &key_pem)
-            .map_err(|error| (Failure::of(&error).at(authority.name()), true))?;
-        if !chain.covers(
-            self.name.strip_prefix("*.").map_or(self.name.clone(), |rest| format!("a.{rest}")).as_str(),
-        ) {
-            let message = format!("the certificate is not for `{}`", self.name);
-            return Err((Failure::local("unusable", message).at(authority.name()), true));
-        }
+        let chain = match self.chain(&issued.chain_pem, &key_pem, (parts.clock)()) {
+            Ok(chain) => chain,
+            Err(failure) => {
+                // That order would give the same again.
+                parts.store.remove_certificate_order(&self.name).await.map_err(|error| ours(error.into()))?;
+                return Err((failure.at(authority.name()), true));
+            }
+        };
         let vault = parts.vault.clone();
         let source = Source::Acme { authority: authority.name().to_owned() };
         let kept = blocking(move || vault.put(&chain, source)).await;
         kept.map_err(|error| ours(Failure::of(&error)))
+    }
+
+    /// What an authority has given, if it is what was ordered and can be served at `now`.
+    fn chain(&self, pem: &str, key_pem: &str, now: SystemTime) -> Result<Chain, Failure> {
+        let unusable = |error: &dyn Error| Failure { kind: "unusable", ..Failure::of(error) };
+        let chain = Chain::from_pem(pem, key_pem).map_err(|error| unusable(&error))?;
+        // A clock that is late, or an authority's that is early, is no reason to be without a certificate.
+        let is_early = chain.not_before().duration_since(now).is_ok_and(|early| early <= EARLY_MAX);
+        let now = if is_early { chain.not_before() } else { now };
+        chain.check(now).map_err(|error| unusable(&error))?;
+        if chain.names() != [self.name.as_str()] {
+            let message = format!(
+                "the certificate is for `{}`, and not for `{}` alone",
+                chain.names().join("`, `"),
+                self.name
+            );
+            return Err(Failure { kind: "unusable", message, pace: Pace::Asked, retry_after: None });
+        }
+        Ok(chain)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct NameRecord {
     pub tried_with: String,
     /// Why the last one failed.
     pub problem: Option<Problem>,
+    /// When the last certificate was issued.
+    pub issued: Option<Millis>,
     /// What the authority last said about renewing.
     pub renewal: Option<Renewal>,
     /// When it was first seen that nobody wants it; `None` while somebody does.
@@ -78,8 +80,8 @@ impl NameRecord {
     }
 
     /// After an order that worked.
-    pub fn succeed(&mut self) {
-        (self.failures, self.next_try, self.problem) = (0, None, None);
+    pub fn succeed(&mut self, now: Millis) {
+        (self.failures, self.next_try, self.problem, self.issued) = (0, None, None, Some(now));
     }
 }
 

@@ -13,6 +13,11 @@ const RETRY_MIN: Duration = Duration::from_secs(60);
 const RETRY_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 /// While what is missing is not the authority's to say, as a DNS record: looking is cheap.
 const LOOK_MAX: Duration = Duration::from_secs(10 * 60);
+/// Nothing is put off for longer, whoever asks for it and whatever the clock said when it was: the longest that Let's Encrypt has
+/// anybody wait is a week.
+pub const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A certificate that has just come is not replaced within this, so that no authority has orders made in a circle.
+const REST: Duration = Duration::from_secs(60 * 60);
 /// Of the time between two tries so much is a name's own share.
 const SPREAD: f64 = 0.1;
 /// Of a certificate's life so much is left when it is renewed (RFC 9773, 4.2 leaves it to clients without ARI).
@@ -44,6 +49,13 @@ pub fn renew_at(not_before: SystemTime, not_after: SystemTime, share: f64) -> Sy
     let life = not_after.duration_since(not_before).unwrap_or_default();
     let left = life / RENEW_LEFT;
     not_after - left + left.mul_f64(SPREAD * share)
+}
+
+/// How long a certificate rests that has so much time left when it comes. One that is nearly over rests less, so that its successor
+/// is there before its end.
+#[must_use]
+pub fn rest(left: Duration) -> Duration {
+    REST.min(left / 2)
 }
 
 /// When to renew within the window that the authority names (RFC 9773, 4.2): a moment of it that is always the same one.
@@ -83,6 +95,13 @@ mod tests {
         assert_eq!(at(0.0), 60 * HOUR);
         assert_eq!(at(1.0), 63 * HOUR);
         assert_eq!(within(start + HOUR, start + 3 * HOUR, 0.5), start + 2 * HOUR);
+    }
+
+    #[test]
+    fn what_has_come_rests_an_hour_or_half_of_what_is_left() {
+        assert_eq!(rest(90 * HOUR), HOUR);
+        assert_eq!(rest(HOUR), HOUR / 2);
+        assert_eq!(rest(Duration::ZERO), Duration::ZERO);
     }
 
     #[test]

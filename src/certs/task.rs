@@ -18,11 +18,21 @@ use super::wanted::{OnDemand, Want, Wanted, Wish};
 use super::{CHECKS_MAX, CertsError, Command, ORDERS_MAX, Parts};
 use crate::acme::{OrderError, RenewalInfo};
 use crate::name::is_public;
+use crate::plain::plain;
 use crate::tls::{CertificateId, Source, Summary};
 use crate::traffic::Live;
 
 /// The clock may jump, and a machine may sleep: what is due is looked at again at least this often.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(60 * 60);
+/// Names without a certificate that were ordered on demand: there are more names than memory, and an app may agree to all.
+const DEMANDED_OPEN_MAX: usize = 1_000;
+/// After so many failures in a row, within the hour, such a name is forgotten if it does not lead here.
+const DEMANDED_FAILURES_MAX: u32 = 8;
+/// Of the reason of a failure, which may quote whoever was asked.
+const REASON_CHARS_MAX: usize = 2_000;
+/// The kind of failure when an app does not know a name any more.
+const NOT_VOUCHED: &str = "not-vouched";
+
 pub(super) struct Task {
     parts: Arc<Parts>,
     wanted: Wanted,
@@ -96,7 +106,11 @@ impl Task {
                     Some(command) => self.obey(command).await,
                     None => break,
                 },
-                Some(host) = demands.recv() => self.demand(&host),
+                Some(host) = demands.recv() => {
+                    self.demand(&host);
+                    // Nothing is due by it. Anybody can send many, and all that follows looks at every name.
+                    continue;
+                }
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
                     self.finish(done.expect("jobs neither panic nor are aborted")).await;
                 }
@@ -193,6 +207,16 @@ impl Task {
         if !self.demands.admit(host) {
             return;
         }
+        let is_open = |name: &&Name| name.record.is_demanded && name.certificate.is_none();
+        if self.names.values().filter(is_open).count() >= DEMANDED_OPEN_MAX {
+            self.demands.answered(host);
+            tracing::warn!(
+                host,
+                max = DEMANDED_OPEN_MAX,
+                "not asked about, too many names have no certificate yet"
+            );
+            return;
+        }
         let (parts, on_demand, host) = (Arc::clone(&self.parts), on_demand.clone(), host.to_owned());
         self.jobs.spawn(async move {
             let answer = parts.asker.ask(&on_demand, &host).await;
@@ -201,6 +225,9 @@ impl Task {
     }
 
     async fn finish(&mut self, done: Done) {
+        if let Done::Asked(host, _) = &done {
+            self.demands.answered(host);
+        }
         match done {
             Done::Asked(host, Ok(true)) => {
                 tracing::info!(host, "to be ordered, the app knows it");
@@ -235,7 +262,7 @@ impl Task {
         let before = name.certificate.take();
         match result {
             Ok(id) => {
-                name.record.succeed();
+                name.record.succeed(millis(now));
                 let found = self.parts.vault.summary(id).map(Arc::new);
                 if let Some(summary) = &found {
                     let until = jiff::Timestamp::try_from(summary.not_after)
@@ -251,10 +278,11 @@ impl Task {
                 }
             }
             Err(failure) => {
+                let failure = Failure { message: plain(&failure.message, REASON_CHARS_MAX), ..failure };
                 name.certificate = before;
                 name.record.failures = name.record.failures.saturating_add(1);
                 let wait = schedule::retry_after(name.record.failures, failure.pace, name.share);
-                let wait = wait.max(failure.retry_after.unwrap_or_default());
+                let wait = wait.max(failure.retry_after.unwrap_or_default()).min(schedule::WAIT_MAX);
                 tracing::warn!(
                     name = text,
                     reason = failure.message,
@@ -268,6 +296,16 @@ impl Task {
                     message: failure.message,
                     at: millis(now),
                 });
+                let is_idle = failure.pace == Pace::Looked || failure.kind == NOT_VOUCHED;
+                if name.record.is_demanded
+                    && name.certificate.is_none()
+                    && is_idle
+                    && name.record.failures >= DEMANDED_FAILURES_MAX
+                {
+                    // Whoever comes by again has it asked about again.
+                    self.demands.refuse(text);
+                    return self.drop_name(text).await;
+                }
             }
         }
         let record = name.record.clone();
@@ -457,7 +495,7 @@ async fn vouched(parts: &Parts, on_demand: Option<OnDemand>, name: &str) -> Resu
         Ok(false) => format!("app `{}` does not want a certificate for `{name}`", on_demand.app),
         Err(error) => format!("app `{}` could not be asked about `{name}`: {error}", on_demand.app),
     };
-    Err(Failure { pace: Pace::Asked, ..Failure::local("not-vouched", reason) })
+    Err(Failure { pace: Pace::Asked, ..Failure::local(NOT_VOUCHED, reason) })
 }
 
 fn warn_if_err<E: std::error::Error + 'static>(name: &str, result: Result<(), E>) {

@@ -267,6 +267,108 @@ async fn the_authority_may_say_when_to_renew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_authority_that_would_have_all_renewed_at_once_is_asked_once_an_hour() {
+    let a_box = TestBox::new();
+    let now = (a_box.clock)();
+    // As Let's Encrypt dates them; so their start says nothing of when they came.
+    a_box.authority().set_backdating(DAY / 24);
+    let window = now - 2 * DAY..now - DAY;
+    a_box.authority().set_renewal(Some(RenewalInfo { window, explanation: None, check_again: DAY / 4 }));
+    let daemon = a_box.start(&[NAME]).await;
+    let first = daemon.until_state(NAME, State::Valid).await;
+    daemon.until(NAME, |view| view.certificate.as_ref().is_some_and(|now| now.id != id(&first))).await;
+    let hours = (a_box.clock)().duration_since(now).unwrap().as_secs_f64() / (DAY.as_secs_f64() / 24.0);
+    assert!((0.99..=1.1).contains(&hours), "{hours}");
+    assert_eq!(a_box.authority().seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_is_over_when_it_comes_is_a_failure_and_no_reason_to_ask_at_once() {
+    let a_box = TestBox::new();
+    a_box.authority().set_lifetime(Duration::ZERO);
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until_state(NAME, State::Failed).await;
+    let problem = view.problem.unwrap();
+    assert_eq!(problem.kind, "unusable");
+    assert!(problem.message.contains("expired"), "{}", problem.message);
+    assert!(view.next.unwrap() - problem.at >= 60_000);
+    assert!(daemon.vault.list().is_empty());
+
+    // The order that gave it is not taken up again, as it would give the same.
+    a_box.authority().set_lifetime(90 * DAY);
+    daemon.until_state(NAME, State::Valid).await;
+    assert_eq!(a_box.authority().seen()[1].resume, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_for_names_that_nobody_ordered_is_not_taken() {
+    let a_box = TestBox::new();
+    a_box.authority().set_also_for(Some("bank.example.com"));
+    let daemon = a_box.start(&[NAME]).await;
+    let problem = daemon.until_state(NAME, State::Failed).await.problem.unwrap();
+    assert_eq!(
+        problem.message,
+        "first: the certificate is for `shop.example.com`, `bank.example.com`, and not for `shop.example.com` alone"
+    );
+    assert!(daemon.vault.find("bank.example.com").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_asks_for_ages_gets_a_week() {
+    let a_box = TestBox::new();
+    let never = OrderError {
+        retry_after: Some(Duration::MAX),
+        ..OrderError::new(OrderErrorKind::RateLimited, "enough")
+    };
+    a_box.authority().script([Scripted::Fail(never)]);
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until_state(NAME, State::Failed).await;
+    assert_eq!(view.next.unwrap() - view.problem.unwrap().at, 7 * 24 * 60 * 60 * 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_has_put_off_that_was_years_ahead_is_done_when_it_is_right_again() {
+    let mut a_box = TestBox::new();
+    let right = Arc::clone(&a_box.clock);
+    let ahead = Arc::clone(&right);
+    a_box.clock = Arc::new(move || ahead() + 3650 * DAY);
+    let daemon = a_box.start(&[NAME]).await;
+    // The authority's clock is right, so what it gives has expired here.
+    assert_eq!(daemon.until_state(NAME, State::Failed).await.problem.unwrap().kind, "unusable");
+    daemon.kill().await;
+    a_box.clock = right;
+    let since = Instant::now();
+    a_box.start(&[NAME]).await.until_state(NAME, State::Valid).await;
+    assert!(since.elapsed() < DAY / 24, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_strangers_say_does_not_reach_the_terminal_as_it_is() {
+    let a_box = TestBox::new();
+    let said = format!("\x1b[2J\x1b]0;owned\x07no\nwarning: \u{202e}all is well{}", "!".repeat(1 << 20));
+    a_box.authority().script([Scripted::Fail(OrderError::new(OrderErrorKind::Refused, said))]);
+    let daemon = a_box.start(&[NAME]).await;
+    let message = daemon.until_state(NAME, State::Failed).await.problem.unwrap().message;
+    assert!(message.starts_with("first:  [2J ]0;owned no warning:  all is well!!"), "{}", &message[..80]);
+    assert!(message.len() < 5_000, "{}", message.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_nobody_needs_is_forgotten_though_the_app_says_yes_to_all() {
+    let a_box = TestBox::new();
+    a_box.vouched.lock().unwrap().push("elsewhere.example.org".to_owned());
+    let daemon = a_box.start(&[]).await;
+    daemon.routes.publish(on_demand());
+    daemon.demand.ask_for("elsewhere.example.org");
+    daemon.until_state("elsewhere.example.org", State::Failed).await;
+    let mut view = daemon.certs.watch();
+    view.wait_for(|all| !all.iter().any(|view| view.name == "elsewhere.example.org")).await.unwrap();
+    daemon.kill().await;
+    let store = Store::open(a_box.dir.path()).unwrap();
+    assert!(store.certificate_names().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_no_route_has_is_kept_a_week_and_then_forgotten() {
     let a_box = TestBox::new();
     let daemon = a_box.start(&[NAME]).await;

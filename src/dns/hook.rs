@@ -3,8 +3,9 @@
 //! `HOOK_COMMAND` is called as `COMMAND add NAME VALUE` and `COMMAND remove NAME VALUE`; name and value are also in
 //! `MINIPAAS_DNS_NAME` and `MINIPAAS_DNS_VALUE`. Its exit code 0 says that it is done. It has a process group of its own, which is killed
 //! when its time is up, and as well when nobody waits for it any more. What it prints on standard output goes nowhere; the end of
-//! its standard error is the reason of a failure. No shell is involved.
+//! its standard error is the reason of a failure. No shell is involved. It has the daemon's environment, without the credentials.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 
 use super::credentials::Credentials;
 use super::record::Record;
-use super::{DnsError, Provider};
+use super::{DnsError, Provider, VARIABLES};
 
 pub(super) const KIND: &str = "hook";
 /// For one call.
@@ -62,7 +63,11 @@ impl Hook {
             source,
         };
         let failed = |reason| DnsError::Failed { provider: KIND, doing: doing.to_owned(), reason };
-        let mut child = Command::new(&self.command)
+        let mut command = Command::new(&self.command);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_withheld(name)) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args([action, record.name(), record.value()])
             .env("MINIPAAS_DNS_NAME", record.name())
             .env("MINIPAAS_DNS_VALUE", record.value())
@@ -127,6 +132,14 @@ impl Drop for Group {
     }
 }
 
+/// What of the environment is the daemon's alone: the credentials that it reads there, and the ways to whoever started it.
+fn is_withheld(variable: &OsStr) -> bool {
+    let is_credential = |name: &str| VARIABLES.contains(&name) && !name.starts_with("HOOK_");
+    let is_of_daemon =
+        |name: &str| matches!(name, "CREDENTIALS_DIRECTORY" | "NOTIFY_SOCKET") || name.starts_with("LISTEN_");
+    variable.to_str().is_some_and(|name| is_credential(name) || is_of_daemon(name))
+}
+
 /// Waits for the end of the program, reading meanwhile, as it would wait for a full pipe.
 async fn wait(
     child: &mut tokio::process::Child,
@@ -156,4 +169,19 @@ fn said(tail: &[u8]) -> String {
     let text = String::from_utf8_lossy(tail);
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() { String::new() } else { format!(": {}", lines.join(" | ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_does_not_inherit_the_credentials_of_the_daemon() {
+        for name in ["AWS_SECRET_ACCESS_KEY", "RFC2136_TSIG_SECRET", "CREDENTIALS_DIRECTORY", "LISTEN_FDS"] {
+            assert!(is_withheld(OsStr::new(name)), "{name}");
+        }
+        for name in ["PATH", "HOME", "HOOK_TIMEOUT", "HOOK_TOKEN", "MY_PROVIDER_TOKEN"] {
+            assert!(!is_withheld(OsStr::new(name)), "{name}");
+        }
+    }
 }

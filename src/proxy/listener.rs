@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::BytesMut;
 use http::Request;
 use rustix::net::sockopt;
+use rustls::server::ClientHello;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -309,6 +310,8 @@ impl Tls {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let named = start.client_hello().server_name().map(str::to_ascii_lowercase);
         let host = named.as_deref().map(|name| name.strip_suffix('.').unwrap_or(name));
+        // An authority that checks a name shows no certificate, and no request follows its handshake.
+        let host = host.filter(|_| !is_challenge(&start.client_hello()));
         let asked = host.and_then(|host| Some((host, peer.proxy.0.routes.load().table().client_auth(host)?)));
         let Some((host, auth)) = asked else { return start.into_stream(Arc::clone(&self.config)).await };
         let config = self.clients.config(&auth).map_err(io::Error::other)?;
@@ -319,6 +322,12 @@ impl Tls {
         asked.expect("a connection has one handshake");
         Ok(stream)
     }
+}
+
+/// Whether a client offers `acme-tls/1` alone.
+fn is_challenge(hello: &ClientHello<'_>) -> bool {
+    let mut offered = hello.alpn().into_iter().flatten().peekable();
+    offered.peek().is_some() && offered.all(|protocol| protocol == TLS_ALPN01)
 }
 
 // === impl Complaints ===

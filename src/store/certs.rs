@@ -20,6 +20,8 @@ struct NameForm {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     tried_with: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     renewal: Option<RenewalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unwanted_since: Option<u64>,
@@ -190,6 +192,7 @@ fn from_name(name: &NameRecord) -> NameForm {
             check_at: renewal.check_at,
             explanation: renewal.explanation.clone(),
         }),
+        issued: name.issued,
         unwanted_since: name.unwanted_since,
         is_demanded: name.is_demanded,
     }
@@ -211,6 +214,7 @@ fn name(key: &str, bytes: &[u8]) -> Result<NameRecord, StoreError> {
         next_try: form.next_try,
         tried_with: form.tried_with,
         problem: form.problem.map(|form| Problem { kind: form.kind, message: form.message, at: form.at }),
+        issued: form.issued,
         renewal: renewal.transpose()?,
         unwanted_since: form.unwanted_since,
         is_demanded: form.is_demanded,

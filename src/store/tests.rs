@@ -211,6 +211,7 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
         next_try: Some(17),
         tried_with: "pebble".to_owned(),
         problem: Some(Problem { kind: "caa".to_owned(), message: "no".to_owned(), at: 16 }),
+        issued: Some(14),
         renewal: Some(Renewal {
             certificate: "0123456789abcdef".parse().unwrap(),
             window: 18..19,

@@ -24,9 +24,15 @@ pub(super) fn replace(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()>
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     // A strict umask may have taken away bits that others need, as for a certificate that all may read.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let written = file
+        .set_permissions(Permissions::from_mode(mode))
+        .and_then(|()| file.write_all(contents))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // Where there is no room it would take what there is.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     File::open(directory)?.sync_all()
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod challenges;
 mod failures;
 mod gate;
+mod hostile;
 mod nonces;
 mod notes;
 mod renewal;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use minipaas::policy::{ClientCa, Policy};
 use minipaas::proxy::ProxyConfig;
+use minipaas::tls::server_config;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -118,6 +120,29 @@ async fn ask(proxy: &TestProxy, config: &Arc<ClientConfig>, path: &str) -> io::R
     let mut answer = String::new();
     soon(stream.read_to_string(&mut answer)).await?;
     Ok(answer.split_whitespace().nth(1).unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn an_authority_that_checks_a_name_needs_no_certificate_and_gets_nothing_else() {
+    let (ca, app) = (Ca::new("clients"), Backend::replying("app").start().await);
+    let made = rcgen::generate_simple_self_signed([BLOG.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let signing = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let root = made.cert.der().clone();
+    let certified = CertifiedKey::new(vec![root.clone()], signing);
+    let tls = server_config(Arc::new(SingleCertAndKey::from(certified)));
+    let proxy = TestProxy::start_with(ProxyConfig::new("localhost"), root, tls).await;
+    let mut route = proxy.route(BLOG, &[&app]);
+    route.policy = closed(&ca);
+    proxy.publish([route]);
+    for version in BOTH {
+        let mut stream = connect(&proxy, &config(&proxy, None, "acme-tls/1", &[version])).await.unwrap();
+        let _ = stream.write_all(format!("GET / HTTP/1.1\r\nHost: {BLOG}\r\n\r\n").as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        assert_eq!(answer, b"");
+    }
+    assert!(app.seen().is_empty());
 }
 
 #[tokio::test]

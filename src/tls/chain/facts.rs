@@ -14,6 +14,10 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::{ChainError, parse};
+use crate::plain::plain;
+
+/// Of what a certificate calls somebody; X.520 has 64 for a name, and 64 for an organization.
+const NAME_CHARS_MAX: usize = 200;
 
 /// How the key of a certificate signs. Clients say which kinds they can check; the order is that of our preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -145,11 +149,12 @@ pub(super) fn subject(certificate: &X509Certificate<'_>) -> String {
 pub(super) fn for_people(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().find_map(|attribute| attribute.as_str().ok());
     let organization = name.iter_organization().find_map(|attribute| attribute.as_str().ok());
-    match (common, organization) {
+    let text = match (common, organization) {
         (Some(common), Some(organization)) => format!("{common} ({organization})"),
         (Some(name), None) | (None, Some(name)) => name.to_owned(),
         (None, None) => name.to_string(),
-    }
+    };
+    plain(&text, NAME_CHARS_MAX)
 }
 
 /// Those that a handshake can ask for. Names in the subject alone count for no client any more.

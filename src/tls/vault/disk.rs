@@ -26,6 +26,9 @@ const FILE_MODE: u32 = 0o600;
 /// Lines of the index that say nothing any more, beyond one for each certificate: then it is written anew.
 const STALE_LINES_MAX: usize = 256;
 
+/// In an index that could not be written anew: so many that the next change tries it again.
+const LINES_UNKNOWN: usize = usize::MAX / 2;
+
 /// The directory, to read from; any number of threads may.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -79,8 +82,15 @@ impl Directory {
         let summaries: Vec<_> = indexed.into_values().collect();
         let is_current = is_complete && lines > 0 && lines <= summaries.len() + STALE_LINES_MAX;
         let path = self.path.join(INDEX_FILE);
-        let journal =
-            if is_current { Journal::open(path, lines)? } else { Journal::write(path, summaries.iter())? };
+        if is_current {
+            return Ok((summaries, Journal::open(path, lines)?));
+        }
+        let journal = Journal::write(path.clone(), summaries.iter()).or_else(|error| {
+            // As on a full disk. What is there goes on: it is right as far as it goes, or is not believed for its first line or its
+            // damage, whatever follows.
+            tracing::warn!(error = &error as &dyn std::error::Error, "index of certificates not written");
+            Journal::open(path, LINES_UNKNOWN)
+        })?;
         Ok((summaries, journal))
     }
 
@@ -130,8 +140,14 @@ impl Directory {
             if let Some(id) = id_of(name) {
                 ids.insert(id);
             } else if name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).is_some_and(is_ours) {
-                fs::remove_file(self.path.join(name)).map_err(failed)?;
-                tracing::info!(name, "removed what a write that was cut short had left");
+                match fs::remove_file(self.path.join(name)) {
+                    Ok(()) => tracing::info!(name, "removed what a write that was cut short had left"),
+                    Err(error) => tracing::warn!(
+                        name,
+                        error = &error as &dyn std::error::Error,
+                        "what a write that was cut short had left cannot be removed"
+                    ),
+                }
             }
         }
         Ok(ids)
@@ -227,7 +243,7 @@ impl Journal {
     }
 
     fn open(path: PathBuf, lines: usize) -> Result<Self, VaultError> {
-        let file = OpenOptions::new().append(true).mode(FILE_MODE).open(&path);
+        let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(&path);
         let file = file.map_err(|source| VaultError::Path { action: "open", path: path.clone(), source })?;
         Ok(Self { path, file, lines })
     }

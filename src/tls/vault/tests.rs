@@ -377,6 +377,31 @@ fn the_index_does_not_grow_without_end() {
 }
 
 #[test]
+fn an_index_that_cannot_be_written_keeps_nothing_from_being_served() {
+    let fixture = Fixture::new();
+    let (a, b) = (fixture.chain(&["a.example.com"]), fixture.chain(&["b.example.com"]));
+    fixture.open().put(&a, acme()).unwrap();
+    // A full disk in the middle of a line, and still full at the next start.
+    fs::write(fixture.index(), "{\"index\":{\"ver").unwrap();
+    let in_the_way = fixture.certs().join(".index.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    let vault = fixture.open();
+    assert!(serves(&vault, "a.example.com", &a));
+    vault.put(&b, acme()).unwrap();
+    for vault in [vault, fixture.open()] {
+        assert!(serves(&vault, "a.example.com", &a) && serves(&vault, "b.example.com", &b));
+    }
+    // With room again the next change mends it, without a restart.
+    let vault = fixture.open();
+    fs::remove_dir(&in_the_way).unwrap();
+    let c = fixture.chain(&["c.example.com"]);
+    vault.put(&c, acme()).unwrap();
+    let vault = fixture.open();
+    assert_eq!(reads(&vault), 1, "the index alone");
+    assert!(serves(&vault, "c.example.com", &c));
+}
+
+#[test]
 fn handshakes_meanwhile_have_the_old_certificate_or_the_new() {
     let fixture = Fixture::new();
     let vault = fixture.open();

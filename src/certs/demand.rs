@@ -3,7 +3,7 @@
 //! Anybody can ask for any name. So nobody is ordered for who is not vouched for; an answer is remembered for a while, and only
 //! so many names a minute are asked about at all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const ASKED_MAX: usize = 20;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a no is remembered.
 const NO_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long it is remembered that nobody answered: an app that restarts is back soon.
+const SILENCE_KEPT: Duration = Duration::from_secs(30);
 /// Of those so many.
 const NOS_MAX: usize = 1000;
 
@@ -46,8 +48,10 @@ pub struct AppAsker {
 pub(super) struct Demands {
     /// When names were asked about within the last minute.
     asked: VecDeque<Instant>,
-    /// Names that were refused, and when.
+    /// Names that are not to be asked about, and until when.
     nos: HashMap<String, Instant>,
+    /// Names that somebody is being asked about.
+    pending: HashSet<String>,
 }
 
 // === impl AppAsker ===
@@ -85,21 +89,28 @@ impl Demands {
     /// Whether this name may be asked about now; counts it if so.
     pub(super) fn admit(&mut self, host: &str) -> bool {
         let now = Instant::now();
-        self.nos.retain(|_, at| now - *at < NO_KEPT);
+        self.nos.retain(|_, until| now < *until);
         while self.asked.front().is_some_and(|at| now - *at >= MINUTE) {
             self.asked.pop_front();
         }
-        if self.nos.contains_key(host) || self.asked.len() >= ASKED_MAX {
+        if self.nos.contains_key(host) || self.pending.contains(host) || self.asked.len() >= ASKED_MAX {
             return false;
         }
         self.asked.push_back(now);
+        self.pending.insert(host.to_owned());
         true
     }
 
-    /// Remembers that a name was refused.
-    pub(super) fn refuse(&mut self, host: &str) {
+    /// Whoever was asked about a name has answered, or not.
+    pub(super) fn answered(&mut self, host: &str, answer: &Result<bool, String>) {
+        self.pending.remove(host);
+        let kept = match answer {
+            Ok(true) => return,
+            Ok(false) => NO_KEPT,
+            Err(_) => SILENCE_KEPT,
+        };
         if self.nos.len() < NOS_MAX {
-            self.nos.insert(host.to_owned(), Instant::now());
+            self.nos.insert(host.to_owned(), Instant::now() + kept);
         }
     }
 }
@@ -112,7 +123,8 @@ mod tests {
     async fn who_was_refused_is_not_asked_about_for_a_while_and_only_so_many_are() {
         let mut demands = Demands::default();
         assert!(demands.admit("a.example.com"));
-        demands.refuse("a.example.com");
+        assert!(!demands.admit("a.example.com"), "it is being asked about");
+        demands.answered("a.example.com", &Ok(false));
         assert!(!demands.admit("a.example.com"));
         let admitted = (0..100).filter(|n| demands.admit(&format!("{n}.example.com"))).count();
         assert_eq!(admitted, ASKED_MAX - 1);
@@ -121,6 +133,10 @@ mod tests {
         assert!(!demands.admit("a.example.com"));
         tokio::time::advance(NO_KEPT).await;
         assert!(demands.admit("a.example.com"));
+        demands.answered("a.example.com", &Err("app `blog` has no ready instance".to_owned()));
+        assert!(!demands.admit("a.example.com"));
+        tokio::time::advance(SILENCE_KEPT).await;
+        assert!(demands.admit("a.example.com"), "silence is no answer");
     }
 
     #[test]

@@ -5,12 +5,17 @@
 
 mod accounts;
 mod challenges;
+mod commands;
 mod failures;
 mod gate;
 mod nonces;
 mod notes;
+mod on_demand;
+mod own;
+mod reasons;
 mod renewal;
 mod resume;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

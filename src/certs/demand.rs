@@ -22,6 +22,8 @@ const ASKED_MAX: usize = 20;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a no is remembered.
 const NO_KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long it is remembered that nobody answered: an app that restarts is back soon.
+const SILENCE_KEPT: Duration = Duration::from_secs(30);
 /// Of those so many.
 const NOS_MAX: usize = 1000;
 
@@ -46,10 +48,10 @@ pub struct AppAsker {
 pub(super) struct Demands {
     /// When names were asked about within the last minute.
     asked: VecDeque<Instant>,
-    /// Names that are being asked about.
-    open: HashSet<String>,
-    /// Names that were refused, and when.
+    /// Names that are not to be asked about, and until when.
     nos: HashMap<String, Instant>,
+    /// Names that somebody is being asked about.
+    pending: HashSet<String>,
 }
 
 // === impl AppAsker ===
@@ -87,27 +89,28 @@ impl Demands {
     /// Whether this name may be asked about now; counts it if so, until [`Self::answered`].
     pub(super) fn admit(&mut self, host: &str) -> bool {
         let now = Instant::now();
-        self.nos.retain(|_, at| now - *at < NO_KEPT);
+        self.nos.retain(|_, until| now < *until);
         while self.asked.front().is_some_and(|at| now - *at >= MINUTE) {
             self.asked.pop_front();
         }
-        if self.nos.contains_key(host) || self.open.contains(host) || self.asked.len() >= ASKED_MAX {
+        if self.nos.contains_key(host) || self.pending.contains(host) || self.asked.len() >= ASKED_MAX {
             return false;
         }
         self.asked.push_back(now);
-        self.open.insert(host.to_owned());
+        self.pending.insert(host.to_owned());
         true
     }
 
-    /// Says that a name is not being asked about any more.
-    pub(super) fn answered(&mut self, host: &str) {
-        self.open.remove(host);
-    }
-
-    /// Remembers that a name was refused.
-    pub(super) fn refuse(&mut self, host: &str) {
+    /// Whoever was asked about a name has answered, or not.
+    pub(super) fn answered(&mut self, host: &str, answer: &Result<bool, String>) {
+        self.pending.remove(host);
+        let kept = match answer {
+            Ok(true) => return,
+            Ok(false) => NO_KEPT,
+            Err(_) => SILENCE_KEPT,
+        };
         if self.nos.len() < NOS_MAX {
-            self.nos.insert(host.to_owned(), Instant::now());
+            self.nos.insert(host.to_owned(), Instant::now() + kept);
         }
     }
 }
@@ -120,19 +123,21 @@ mod tests {
     async fn who_was_refused_is_not_asked_about_for_a_while_and_only_so_many_are() {
         let mut demands = Demands::default();
         assert!(demands.admit("a.example.com"));
-        // A browser opens six connections at once; they are one question.
-        assert!((0..6).all(|_| !demands.admit("a.example.com")));
-        demands.answered("a.example.com");
-        demands.refuse("a.example.com");
+        assert!(!demands.admit("a.example.com"), "it is being asked about");
+        demands.answered("a.example.com", &Ok(false));
         assert!(!demands.admit("a.example.com"));
         let admitted = (0..100).filter(|n| demands.admit(&format!("{n}.example.com"))).count();
         assert_eq!(admitted, ASKED_MAX - 1);
         tokio::time::advance(MINUTE).await;
         assert!(demands.admit("b.example.com"));
         assert!(!demands.admit("a.example.com"));
-        demands.answered("b.example.com");
+        demands.answered("b.example.com", &Ok(true));
         tokio::time::advance(NO_KEPT).await;
         assert!(demands.admit("a.example.com"));
+        demands.answered("a.example.com", &Err("app `blog` has no ready instance".to_owned()));
+        assert!(!demands.admit("a.example.com"));
+        tokio::time::advance(SILENCE_KEPT).await;
+        assert!(demands.admit("a.example.com"), "silence is no answer");
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub struct Parts {
     pub responder: Arc<dyn Responder>,
     /// The kinds of challenges that it answers, the most wanted first.
     pub kinds: Vec<ChallengeKind>,
+    /// Why DNS records cannot be made though they are to prove names; then nothing is ordered, until the daemon starts anew.
+    pub no_provider: Option<String>,
     /// Whether a name leads here.
     pub look: Arc<dyn Look>,
     /// Whether a name may be ordered that nobody has listed.

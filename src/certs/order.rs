@@ -19,6 +19,9 @@ use crate::tls::{CertificateId, Chain, Source, Vault};
 
 /// Certificates are taken that become valid within this.
 const EARLY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The kinds of failures that settings alone can mend, which are read when the daemon starts.
+pub(super) const NEEDS_DNS: &str = "needs-dns";
+pub(super) const NO_PROVIDER: &str = "dns-settings";
 
 /// What is to be ordered.
 #[derive(Debug, Clone)]
@@ -52,10 +55,13 @@ struct Notebook<'a> {
 
 impl Attempt {
     pub(super) async fn run(self, parts: &Parts) -> Result<CertificateId, Failure> {
+        if let Some(reason) = &parts.no_provider {
+            return Err(Failure::local(NO_PROVIDER, reason.clone()));
+        }
         let is_wildcard = self.name.starts_with("*.");
         if is_wildcard && !parts.kinds.contains(&ChallengeKind::Dns01) {
             return Err(Failure::local(
-                "needs-dns",
+                NEEDS_DNS,
                 format!(
                     "`{}` is a wildcard, which authorities give for DNS records alone; set `acme_dns`, or let the app be asked \
                      about each name with `on_demand` in `[tls]`",

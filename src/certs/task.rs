@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
 use super::name::{CHECK_INTERVAL, Due, Facts, Name, Work};
-use super::order::{Attempt, Failure, blocking, leaf};
+use super::order::{Attempt, Failure, NEEDS_DNS, NO_PROVIDER, blocking, leaf};
 use super::record::{NameRecord, Problem, Renewal, millis};
 use super::schedule::{self, Pace};
 use super::view::NameView;
@@ -78,7 +78,13 @@ impl Task {
             checks: 0,
             view,
         };
-        for record in records {
+        for mut record in records {
+            // The settings may be others by now, and no authority was asked.
+            let is_of_settings =
+                |problem: &Problem| [NEEDS_DNS, NO_PROVIDER].contains(&problem.kind.as_str());
+            if record.problem.as_ref().is_some_and(is_of_settings) {
+                record.next_try = None;
+            }
             task.add_name(record);
         }
         task.read_vault();
@@ -180,8 +186,13 @@ impl Task {
                 .values()
                 .filter_map(|name| name.certificate.as_ref())
                 .any(|summary| is_it(&summary));
+            let is_local = self.wanted.local.contains_key(which);
             let which = which.to_owned();
-            return Err(if is_ours { CertsError::NotOwn(which) } else { CertsError::Unknown(which) });
+            return Err(if is_ours || is_local {
+                CertsError::NotOwn(which)
+            } else {
+                CertsError::Unknown(which)
+            });
         };
         let (vault, id) = (self.parts.vault.clone(), found.id);
         Ok(blocking(move || vault.remove(id)).await?)
@@ -209,7 +220,7 @@ impl Task {
         }
         let is_open = |name: &&Name| name.record.is_demanded && name.certificate.is_none();
         if self.names.values().filter(is_open).count() >= DEMANDED_OPEN_MAX {
-            self.demands.answered(host);
+            self.demands.answered(host, &Ok(true));
             tracing::warn!(
                 host,
                 max = DEMANDED_OPEN_MAX,
@@ -225,11 +236,9 @@ impl Task {
     }
 
     async fn finish(&mut self, done: Done) {
-        if let Done::Asked(host, _) = &done {
-            self.demands.answered(host);
-        }
         match done {
-            Done::Asked(host, Ok(true)) => {
+            Done::Asked(host, answer) if answer == Ok(true) => {
+                self.demands.answered(&host, &answer);
                 tracing::info!(host, "to be ordered, the app knows it");
                 let record = NameRecord { is_demanded: true, ..NameRecord::new(&host) };
                 let want = demanded(&record, &self.wanted);
@@ -240,9 +249,9 @@ impl Task {
                 self.save(&record).await;
             }
             Done::Asked(host, answer) => {
+                self.demands.answered(&host, &answer);
                 let reason = answer.err().unwrap_or_else(|| "it said no".to_owned());
                 tracing::info!(host, reason, "not ordered, nobody vouches for it");
-                self.demands.refuse(&host);
             }
             Done::Ordered(name, result) => {
                 self.orders -= 1;
@@ -303,7 +312,7 @@ impl Task {
                     && name.record.failures >= DEMANDED_FAILURES_MAX
                 {
                     // Whoever comes by again has it asked about again.
-                    self.demands.refuse(text);
+                    self.demands.answered(text, &Ok(false));
                     return self.drop_name(text).await;
                 }
             }
@@ -434,7 +443,15 @@ impl Task {
             match (&summary.source, summary.names.as_slice()) {
                 (Source::Own, _) => own.push(summary),
                 (Source::Acme { .. }, [name]) => {
-                    let is_newer = newest.get(name).is_none_or(|other| other.not_after < summary.not_after);
+                    // One of an authority that is still asked before one that is to be replaced, however long that lasts.
+                    let rank = |summary: &Summary| {
+                        let authority = summary.source.authority();
+                        (
+                            self.authorities.iter().any(|known| Some(known.as_str()) == authority),
+                            summary.not_after,
+                        )
+                    };
+                    let is_newer = newest.get(name).is_none_or(|other| rank(other) < rank(&summary));
                     if is_newer {
                         newest.insert(name.clone(), summary);
                     }

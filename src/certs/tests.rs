@@ -101,6 +101,7 @@ impl TestBox {
             authorities: self.authorities.iter().map(|one| Arc::clone(one) as Arc<dyn Authority>).collect(),
             responder: Arc::new(Silent),
             kinds,
+            no_provider: None,
             look: Arc::clone(&knows) as Arc<dyn Look>,
             asker: knows,
             clock: Arc::clone(&self.clock),

@@ -15,6 +15,9 @@ use crate::name::AppName;
 /// A chain of certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Names that are less alike are no slips of the keyboard.
+const LIKENESS_MIN: f64 = 0.8;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct CertsArgs {
     #[command(subcommand)]
@@ -63,15 +66,16 @@ pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failu
             added(session, &client.add_certificate(&request).await?)
         }
         Some(CertsAction::Remove { which }) => {
+            let all = client.certificates().await?;
+            all.iter().find(|found| is_meant(found, which)).ok_or_else(|| unknown(which, &all))?;
             client.remove_certificate(which).await?;
             session.out.notice(format_args!("`{which}` is not used any more"));
             Ok(())
         }
         Some(CertsAction::Renew { name }) => {
+            let name = &to_renew(&client.certificates().await?, name)?;
             client.renew_certificate(name).await?;
-            session.out.notice(format_args!(
-                "`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"
-            ));
+            session.out.notice(format_args!("`{name}` is being ordered; `minipaas certs` tells how it goes"));
             Ok(())
         }
     }
@@ -172,21 +176,41 @@ fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
         if added.hosts.is_empty() {
             out.warning("no route has such a host yet");
         }
+        if let Some(warning) = &added.warning {
+            out.warning(warning);
+        }
     }
     Ok(())
 }
 
+/// The name of the certificate that is ordered for what somebody calls `name`.
+fn to_renew(all: &[Certificate], name: &str) -> Result<String, Failure> {
+    let meant: Vec<_> = all.iter().filter(|found| is_meant(found, name)).collect();
+    // One that was added may stand beside it.
+    let found = meant.iter().find(|found| found.signer == "acme").or(meant.first());
+    Ok(found.ok_or_else(|| unknown(name, all))?.name.clone())
+}
+
 fn is_meant(found: &Certificate, text: &str) -> bool {
-    let id = found.certificate.as_ref().map(|facts| facts.id.as_str());
-    found.name == text || id == Some(text) || found.hosts.iter().any(|host| host == text)
+    let is_of = |facts: &CertificateFacts| facts.id == text || facts.names.iter().any(|name| name == text);
+    found.name == text
+        || found.hosts.iter().any(|host| host == text)
+        || found.certificate.as_ref().is_some_and(is_of)
 }
 
 fn unknown(name: &str, all: &[Certificate]) -> Failure {
-    let failure = Failure::failed(format!("nothing has a certificate for `{name}`"));
-    let names = all.iter().map(|found| found.name.as_str());
-    match names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
+    let failure = Failure::failed(format!("no app has a host `{name}`, and no certificate is called so"));
+    if all.is_empty() {
+        return failure.hint("there is no route yet; `minipaas up` makes one");
+    }
+    let names = all.iter().flat_map(|found| std::iter::once(&found.name).chain(&found.hosts));
+    let likeness = |known: &String| strsim::jaro(known, name);
+    match names
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|near| likeness(near) > LIKENESS_MIN)
+    {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`? `minipaas certs` lists all")),
-        None => failure.hint("there is no route yet; `minipaas up` makes one"),
+        None => failure.hint("`minipaas certs` lists all"),
     }
 }
 

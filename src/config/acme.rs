@@ -36,7 +36,7 @@ pub struct AcmeConfig {
 /// One certificate authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
-    /// Its name for people: `letsencrypt`, or the URL's host.
+    /// Its name for people, and another one for each URL: `letsencrypt`, or the URL without its scheme and `/directory`.
     pub name: String,
     /// The URL of its ACME directory.
     pub url: String,
@@ -92,7 +92,11 @@ fn directory(text: &str) -> Option<Directory> {
     let uri: http::Uri = text.parse().ok()?;
     let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
     let host = uri.host().filter(|host| is_web && !host.is_empty())?;
-    Some(Directory { name: host.to_owned(), url: text.to_owned() })
+    // One server may have several directories, each with accounts and certificates of its own.
+    let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+    let place = format!("{host}{port}{}", uri.path().trim_end_matches('/'));
+    let name = place.strip_suffix("/directory").unwrap_or(&place);
+    Some(Directory { name: name.to_owned(), url: text.to_owned() })
 }
 
 fn named((name, url): (&str, &str)) -> Directory {

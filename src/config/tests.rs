@@ -223,7 +223,10 @@ fn certificate_authorities_have_names_or_urls() {
         directories.into_iter().map(|directory| directory.name).collect::<Vec<_>>()
     };
     assert_eq!(names("off"), [""; 0]);
-    assert_eq!(names("zerossl, https://ca.corp:14000/dir"), ["zerossl", "ca.corp"]);
+    assert_eq!(names("zerossl, https://ca.corp:14000/dir"), ["zerossl", "ca.corp:14000/dir"]);
+    let of_one_server =
+        "https://ca.corp/acme/a/directory https://ca.corp/acme/b/directory http://ca.corp/directory";
+    assert_eq!(names(of_one_server), ["ca.corp/acme/a", "ca.corp/acme/b", "ca.corp"]);
     assert_eq!(acme(&[]).directories[0].url, "https://acme-v02.api.letsencrypt.org/directory");
 
     let file = "acme_root = \"ca.pem\"\nacme_dns = \"hook\"\nacme_email = \"ops@example.com\"\ndns = [\"::1\", \"10.0.0.1:8053\"]";

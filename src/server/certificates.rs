@@ -16,7 +16,7 @@ use crate::acme::{
 };
 use crate::certs::{AppAsker, Means, Parts, Surroundings};
 use crate::config::{AcmeConfig, Directory, ServerConfig};
-use crate::dns::{self, DnsError, Lookup};
+use crate::dns::{self, DnsError, Lookup, Provider};
 use crate::store::Store;
 use crate::traffic::Routes;
 use crate::web::{self, WebError};
@@ -74,11 +74,13 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
     let extra_roots = acme.root.as_deref().map(roots).transpose()?.unwrap_or_default();
     let web = web::Client::new(&web::Settings { extra_roots, nameservers: daemon.config.dns.clone() })?;
     let lookup = Lookup::new(&daemon.config.dns);
-    let provider = match &acme.dns {
-        Some(kind) => Some(dns::open(kind, &credentials(acme, daemon.env)?, &web)?),
-        None => None,
+    let provider = acme.dns.as_deref().map(|kind| open_provider(kind, acme, daemon.env, &web)).transpose();
+    let has_dns = acme.dns.is_some();
+    // Apps are served without, so a credential that is missing keeps nothing but new certificates away.
+    let (provider, no_provider) = match provider {
+        Ok(provider) => (provider, None),
+        Err(error) => (None, Some(no_provider(&error))),
     };
-    let has_dns = provider.is_some();
     let records = provider
         .map(|provider| -> Arc<dyn TxtRecords> { Arc::new(ProviderRecords::new(provider, lookup.clone())) });
     // What DNS records prove needs no door that is open to everybody.
@@ -106,10 +108,33 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
         authorities: authorities(acme, &web)?,
         responder: Arc::new(Post::new(daemon.tls.challenges.clone(), records)),
         kinds,
+        no_provider,
         look: Arc::new(surroundings),
         asker: Arc::new(AppAsker { web, routes: daemon.routes.clone() }),
         clock: Arc::new(SystemTime::now),
     })
+}
+
+fn open_provider(
+    kind: &str,
+    acme: &AcmeConfig,
+    env: &dyn Fn(&str) -> Option<String>,
+    web: &web::Client,
+) -> Result<Arc<dyn Provider>, CertificatesError> {
+    Ok(dns::open(kind, &credentials(acme, env)?, web)?)
+}
+
+/// Why no records can be made, as it is told of every name.
+fn no_provider(error: &CertificatesError) -> String {
+    let reason = match error {
+        CertificatesError::Dns(error) => error.to_string(),
+        error => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    };
+    tracing::warn!(reason, "no certificate can be ordered");
+    format!("{reason}; put it right and start the daemon again")
 }
 
 fn authorities(acme: &AcmeConfig, web: &web::Client) -> Result<Arc<[Arc<dyn Authority>]>, CertificatesError> {

@@ -40,13 +40,15 @@ use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
 use crate::rollout::Deps;
-use crate::seal::SealError;
+use crate::seal::{BoxKey, SealError};
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, VaultError};
 use crate::traffic::Routes;
 
 pub use self::certificates::CertificatesError;
 
+/// What seals every other secret of the box.
+const BOX_KEY_FILE: &str = "box.key";
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
@@ -121,7 +123,8 @@ pub async fn run(
         store.halt_at(phase);
     }
 
-    let routes = Routes::with_sticky_key(store.sticky_key()?);
+    let key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+    let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
@@ -130,7 +133,7 @@ pub async fn run(
     let log = traffic::access_log(&config.access_log, &routes)?;
     let plain = CancellationToken::new();
     let (demand, demanded) = certs::demand();
-    let tls = Tls::open(&config, &routes, demand)?;
+    let tls = Tls::open(&config, key, &routes, demand)?;
     let proxy =
         traffic::serve(&config, &routes, &tls, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");

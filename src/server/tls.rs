@@ -10,8 +10,6 @@ use crate::seal::BoxKey;
 use crate::tls::{Challenges, LocalCa, Resolver, Tickets, Vault};
 use crate::traffic::Routes;
 
-/// What seals every other secret of the box.
-const BOX_KEY_FILE: &str = "box.key";
 /// Where the local CA is.
 const CA_DIRECTORY: &str = "ca";
 /// Where certificates are kept.
@@ -30,9 +28,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Opens what is there, and makes what is not. Names on demand are told to `demand`.
-    pub(super) fn open(config: &ServerConfig, routes: &Routes, demand: Demand) -> Result<Self, ServerError> {
-        let key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+    /// Opens what is there, and makes what is not; `key` seals it. Names on demand are told to `demand`.
+    pub(super) fn open(
+        config: &ServerConfig,
+        key: BoxKey,
+        routes: &Routes,
+        demand: Demand,
+    ) -> Result<Self, ServerError> {
         let ca = LocalCa::open_or_create(&config.home.join(CA_DIRECTORY), &key, &[&config.domain])?;
         let ca = Arc::new(ca);
         let vault = Vault::open(&config.home.join(VAULT_DIRECTORY), key.clone())?;

@@ -25,6 +25,7 @@ use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::Release;
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::RouteTable;
+use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
 
 pub use apps::AppRecord;
@@ -35,6 +36,8 @@ const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 const BOX_KEY: &str = "box";
 const STICKY_KEY: &str = "sticky";
+/// What the key of sticky cookies is sealed as.
+const STICKY_SEALED_AS: &str = "sticky cookie key";
 const TABLE_KEY: &str = "table";
 
 /// Why the store did not do what it was asked.
@@ -134,19 +137,22 @@ impl Store {
         &self.box_id
     }
 
-    /// The key of this box's sticky cookies, made once.
+    /// The key of this box's sticky cookies, made once, and sealed with `key`.
     ///
     /// # Errors
     ///
     /// When it can be neither read nor written.
-    pub fn sticky_key(&self) -> Result<StickyKey, StoreError> {
+    pub fn sticky_key(&self, key: &BoxKey) -> Result<StickyKey, StoreError> {
         let found = self.db.get(STICKY_KEY).map_err(|error| self.failed("read", error))?;
-        // One of another length is no key of ours; a new one costs every client its upstream, once.
-        if let Some(bytes) = found.and_then(|bytes| <[u8; 32]>::try_from(&*bytes).ok()) {
+        let opened = found.and_then(|sealed| key.open(STICKY_SEALED_AS, &sealed).ok());
+        if let Some(bytes) = opened.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok()) {
             return Ok(StickyKey::new(bytes));
         }
+        // Also where an older version has kept it unsealed: copies of that may be anywhere, in this database's own log as well.
+        // A new one costs every client its upstream, once.
         let bytes = crate::random::bytes::<32>();
-        self.db.insert(STICKY_KEY, &bytes).map_err(|error| self.failed("write", error))?;
+        let sealed = key.seal(STICKY_SEALED_AS, &bytes);
+        self.db.insert(STICKY_KEY, sealed).map_err(|error| self.failed("write", error))?;
         self.db.flush().map_err(|error| self.failed("write", error))?;
         Ok(StickyKey::new(bytes))
     }

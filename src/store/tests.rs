@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AppRecord, LockError, Store, StoreError};
+use super::{AppRecord, LockError, STICKY_KEY, Store, StoreError};
 use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::{Maintenance, Mode, Share};
+use crate::seal::BoxKey;
+use crate::traffic::StickyKey;
 
 fn app(current: Option<u64>) -> AppRecord {
     AppRecord {
@@ -51,7 +53,7 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let id = store.box_id().clone();
-    let key = store.sticky_key().unwrap();
+    let key = store.sticky_key(&BoxKey::new(&[7; 32])).unwrap();
     store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
     store.switch(&app(None), &release(1, ReleaseState::Pending), None).await.unwrap();
     store.append_release(&app(Some(1)), &release(2, ReleaseState::Pending)).await.unwrap();
@@ -59,13 +61,28 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
 
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.box_id(), &id);
-    assert_eq!(store.sticky_key().unwrap(), key);
+    assert_eq!(store.sticky_key(&BoxKey::new(&[7; 32])).unwrap(), key);
     let snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.apps, [app(Some(1))]);
     assert_eq!(snapshot.releases, [release(1, ReleaseState::Active), release(2, ReleaseState::Pending)]);
     let phases: Vec<_> =
         snapshot.rollouts.iter().map(|rollout| (rollout.release.number(), rollout.phase)).collect();
     assert_eq!(phases, [(1, Phase::Switching), (2, Phase::Starting)]);
+}
+
+#[test]
+fn a_sticky_key_that_was_kept_unsealed_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    // As 0.1.0 kept it.
+    store.db.insert(STICKY_KEY, &[9; 32]).unwrap();
+    let key = BoxKey::new(&[7; 32]);
+    let made = store.sticky_key(&key).unwrap();
+    assert_ne!(made, StickyKey::new([9; 32]));
+    assert_eq!(store.sticky_key(&key).unwrap(), made);
+    let kept = store.db.get(STICKY_KEY).unwrap().unwrap();
+    assert_ne!(kept.as_ref(), [9; 32]);
+    assert_ne!(store.sticky_key(&BoxKey::new(&[8; 32])).unwrap(), made, "another box's");
 }
 
 #[tokio::test]

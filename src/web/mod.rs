@@ -147,6 +147,16 @@ async fn read(body: Incoming, host: &str) -> Result<Bytes, WebError> {
 
 /// Whom the client trusts.
 fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, WebError> {
+    let mut roots = machine_roots();
+    for root in extra {
+        roots.add(root.clone()).map_err(WebError::Root)?;
+    }
+    Ok(roots)
+}
+
+/// Whom this machine trusts; where that is nobody, Mozilla's list. Reads files.
+#[must_use]
+pub fn machine_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     for error in native.errors {
@@ -160,10 +170,7 @@ fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, WebError> {
     if trusted == 0 {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    for root in extra {
-        roots.add(root.clone()).map_err(WebError::Root)?;
-    }
-    Ok(roots)
+    roots
 }
 
 #[cfg(test)]

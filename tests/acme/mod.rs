@@ -5,13 +5,18 @@
 
 mod accounts;
 mod challenges;
+mod commands;
 mod failures;
 mod gate;
 mod hostile;
 mod nonces;
 mod notes;
+mod on_demand;
+mod own;
+mod reasons;
 mod renewal;
 mod resume;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -49,6 +49,11 @@ impl Folder {
         folder
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("shop")
+    }
+
     pub(crate) fn write(&self, path: &str, text: &str) {
         std::fs::write(self.dir.path().join("shop").join(path), text).expect("a file");
     }

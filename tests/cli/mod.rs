@@ -3,7 +3,8 @@
 //! Whole outputs are compared. None of it is on a terminal.
 
 mod apps;
-mod command;
+mod certs;
+pub(crate) mod command;
 mod daemon;
 mod proxy;
 mod traffic;

@@ -7,7 +7,7 @@ mod digitalocean;
 mod hetzner;
 mod hook;
 mod lookup;
-mod named;
+pub(crate) mod named;
 mod rfc2136;
 mod route53;
 

@@ -59,7 +59,7 @@ pub struct Named {
 // === impl Named ===
 
 impl Named {
-    /// Serves `example.test`, `deep.example.test` below it, `closed.test`, which nobody may change, and `open.test`, which
+    /// Serves `example.test`, `deep.example.test` below it, `example.com`, `closed.test`, which nobody may change, and `open.test`, which
     /// everybody may. Nobody is at 127.0.0.2, where `ns2.example.test` is.
     pub async fn start() -> Self {
         let addr = free_port();
@@ -73,6 +73,7 @@ impl Named {
         let zones = [
             zone("example.test", EXAMPLE, ours),
             zone("deep.example.test", DEEP, ours),
+            zone("example.com", DEEP, ours),
             zone("closed.test", DEEP, "allow-update { none; };"),
             zone("open.test", DEEP, "allow-update { any; };"),
         ];

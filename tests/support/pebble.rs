@@ -55,6 +55,10 @@ pub struct Options {
     pub blocked: Vec<&'static str>,
     /// Where it listens; default on some free port.
     pub listen: Option<SocketAddr>,
+    /// The DNS server that it asks in place of its own.
+    pub resolver: Option<SocketAddr>,
+    /// Whether all names have the address 127.0.0.1, until that is changed; else they have none. Default yes.
+    pub resolves: bool,
 }
 
 struct Process(Child);
@@ -69,6 +73,8 @@ impl Options {
             eab: None,
             blocked: Vec::new(),
             listen: None,
+            resolver: None,
+            resolves: true,
         }
     }
 
@@ -83,8 +89,10 @@ impl Options {
         let mut challtestsrv = Command::new("pebble-challtestsrv");
         challtestsrv.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]);
         challtestsrv.args(["-dns01", &dns.to_string(), "-management", &dns_management.to_string()]);
+        challtestsrv.args(["-defaultIPv4", if self.resolves { "127.0.0.1" } else { "" }]);
         let mut pebble = Command::new("pebble");
-        pebble.args(["-config", "config.json", "-dnsserver", &dns.to_string()]);
+        let resolver = self.resolver.unwrap_or(dns);
+        pebble.args(["-config", "config.json", "-dnsserver", &resolver.to_string()]);
         pebble.env("PEBBLE_VA_NOSLEEP", "1");
         pebble.env("PEBBLE_WFE_NONCEREJECT", self.nonces_refused.to_string());
         pebble.env("PEBBLE_AUTHZREUSE", self.proofs_reused.to_string());
@@ -130,6 +138,11 @@ impl Options {
 }
 
 impl Pebble {
+    /// Where the names of the DNS server are set.
+    pub fn dns_management(&self) -> SocketAddr {
+        self.dns_management
+    }
+
     /// Another TXT record of this name, which ends with a dot.
     pub async fn add_txt(&self, name: &str, value: &str) {
         self.set("set-txt", serde_json::json!({ "host": name, "value": value })).await;

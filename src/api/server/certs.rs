@@ -12,6 +12,7 @@ use crate::api::{Certificate, CertificateFacts, CertificateProblem, CertificateR
 use crate::certs::{CertsError, NameView, Signer, State as NameState, millis};
 use crate::clock;
 use crate::tls::{Chain, Summary};
+use crate::web;
 
 /// A certificate that nobody renews is warned of this long before it runs out.
 const OWN_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -29,10 +30,18 @@ pub(super) async fn add(
     };
     let chain = Chain::from_pem(&request.chain, &request.key).map_err(|error| bad(&error))?;
     chain.check(SystemTime::now()).map_err(|error| bad(&error))?;
+    let unknown = chain.unknown_issuer(&web::machine_roots());
     let id = api.certs.add(chain).await?.to_string();
     let is_it = |found: &Certificate| found.certificate.as_ref().is_some_and(|facts| facts.id == id);
     let added = certificates(&api).into_iter().find(is_it);
-    Ok(Json(added.ok_or_else(|| Refusal::from(CertsError::Stopping))?))
+    let mut added = added.ok_or_else(|| Refusal::from(CertsError::Stopping))?;
+    added.warning = added.warning.or(unknown.map(|(last, issuer)| {
+        format!(
+            "`{last}` is signed by `{issuer}`, which is neither in the chain nor known to this machine: clients that do not know it \
+             refuse the certificate; put the certificates of its issuers behind it"
+        )
+    }));
+    Ok(Json(added))
 }
 
 pub(super) async fn remove(State(api): State<Api>, Path(which): Path<String>) -> Result<StatusCode, Refusal> {
@@ -131,12 +140,12 @@ impl From<CertsError> for Refusal {
         };
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let failure = Failure::new(code, error.to_string());
-        Self::new(
-            status,
-            match source {
-                Some(source) => failure.caused_by(source),
-                None => failure,
-            },
-        )
+        let failure = match &error {
+            CertsError::Unknown(_) | CertsError::NotOrdered(_) | CertsError::NotOwn(_) => {
+                failure.hinted("`minipaas certs` lists all certificates, and who signs them")
+            }
+            _ => failure,
+        };
+        Self::new(status, source.into_iter().fold(failure, Failure::caused_by))
     }
 }

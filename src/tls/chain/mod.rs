@@ -18,6 +18,7 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustls::RootCertStore;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -41,6 +42,8 @@ pub struct Chain {
     key: Secret,
     certified: Arc<CertifiedKey>,
     facts: Facts,
+    /// Whether the root was there, too.
+    is_rooted: bool,
 }
 
 /// The key as it was read; wiped when it is dropped.
@@ -60,14 +63,16 @@ impl Chain {
         let certificates = read_certificates(certificates)?;
         let key = read_key(key)?;
         let signer = key.signer()?;
-        let order = {
+        let (order, is_rooted) = {
             let parsed = parse(&certificates)?;
-            order::from_leaf(&parsed, leaf_of(&parsed, signer.as_ref())?)?
+            let order = order::from_leaf(&parsed, leaf_of(&parsed, signer.as_ref())?)?;
+            let is_rooted = order.len() < parsed.len() && order::is_root_among(&parsed);
+            (order, is_rooted)
         };
         let certificates: Vec<_> = order.into_iter().map(|index| certificates[index].clone()).collect();
         let facts = Facts::of(&certificates)?;
         let certified = Arc::new(CertifiedKey::new(certificates.clone(), signer));
-        Ok(Self { certificates, key, certified, facts })
+        Ok(Self { certificates, key, certified, facts, is_rooted })
     }
 
     /// Whether clients with the right time accept every certificate of the chain at `now`.
@@ -136,6 +141,14 @@ impl Chain {
     #[must_use]
     pub fn key_kind(&self) -> KeyKind {
         self.facts.key_kind
+    }
+
+    /// How the last certificate of the chain is called and who signed it, if that is neither itself nor one of `roots`, and was
+    /// not given with it: the certificate of an authority between may be missing, or the authority is a private one.
+    #[must_use]
+    pub fn unknown_issuer(&self, roots: &RootCertStore) -> Option<(String, String)> {
+        let parsed = parse(&self.certificates).ok().filter(|_| !self.is_rooted)?;
+        order::unknown_issuer(parsed.last()?, roots)
     }
 
     /// The chain and its key as rustls serves them.

@@ -1,5 +1,6 @@
 //! Which certificate signed which: the order in which a chain is sent.
 
+use rustls::RootCertStore;
 use rustls::crypto::ring;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::AlgorithmIdentifier;
@@ -41,6 +42,28 @@ pub(super) fn from_leaf(certificates: &[X509Certificate<'_>], leaf: usize) -> Re
         order.pop();
     }
     Ok(order)
+}
+
+/// Whether one of them is a root.
+pub(super) fn is_root_among(certificates: &[X509Certificate<'_>]) -> bool {
+    certificates.iter().any(is_root)
+}
+
+/// The last certificate and who signed it, if that is neither itself nor one of `roots`.
+pub(super) fn unknown_issuer(last: &X509Certificate<'_>, roots: &RootCertStore) -> Option<(String, String)> {
+    let issuer = contents(last.issuer().as_raw());
+    let is_known = is_root(last) || roots.roots.iter().any(|root| root.subject.as_ref() == issuer);
+    (!is_known).then(|| (subject(last), for_people(last.issuer())))
+}
+
+/// What is in a DER sequence, as trust anchors have their names.
+fn contents(der: &[u8]) -> &[u8] {
+    // A long length says in how many bytes it follows.
+    let header = match der.get(1) {
+        Some(length) if length & 0x80 != 0 => 2 + usize::from(length & 0x7f),
+        _ => 2,
+    };
+    der.get(header..).unwrap_or_default()
 }
 
 /// Whether it says that it signed itself.

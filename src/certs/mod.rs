@@ -44,7 +44,7 @@ use crate::traffic::Routes;
 
 pub use demand::{AppAsker, Asker};
 pub use look::{Elsewhere, Look, Surroundings};
-pub use record::{Millis, NameRecord, OpenOrder, Problem, Renewal, millis, time};
+pub use record::{Millis, NameRecord, OpenOrder, Problem, Renewal};
 pub use view::{NameView, Signer, State};
 pub use wanted::{Means, OnDemand, Want, Wanted, Wish};
 

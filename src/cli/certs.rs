@@ -1,7 +1,6 @@
 //! `minipaas certs`: which names have a certificate, whose it is, and what keeps the others from one.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -10,6 +9,7 @@ use super::Session;
 use super::failure::{Failure, Kind};
 use super::output::{Table, age};
 use crate::api::{Certificate, CertificateFacts, CertificateRequest};
+use crate::clock;
 
 /// A chain of certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -82,7 +82,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
         out.json(&all)?;
         return Ok(());
     }
-    let now = now_millis();
+    let now = clock::now();
     let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "APPS"]);
     for found in all {
         let left = found.certificate.as_ref().map(|facts| left(facts, now));
@@ -109,7 +109,7 @@ fn info(session: &Session, found: &Certificate) -> Result<(), Failure> {
         out.json(found)?;
         return Ok(());
     }
-    let now = now_millis();
+    let now = clock::now();
     let mut table = Table::new(["NAME", &found.name]);
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     row("state", found.state.clone());
@@ -149,7 +149,7 @@ fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
         let names = facts.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         out.notice(format_args!(
             "new connections to {names} get it; it is valid for {}",
-            left(facts, now_millis())
+            left(facts, clock::now())
         ));
         if added.hosts.is_empty() {
             out.warning("no route has such a host yet");
@@ -208,9 +208,4 @@ fn date(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis);
     time.map_or_else(|_| millis.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
-}
-
-fn now_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

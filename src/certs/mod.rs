@@ -50,13 +50,15 @@ pub use wanted::{Means, OnDemand, Want, Wanted, Wish};
 
 /// Orders that run at the same time.
 const ORDERS_MAX: usize = 10;
+/// Commands that wait for the task; who has one more waits to give it.
+const COMMANDS_MAX: usize = 16;
 /// Names that were asked for in handshakes and not looked at yet; more are dropped, and asked for again.
 const DEMANDS_MAX: usize = 64;
 
 /// The handle on the certificates; clones share them. When the last is dropped the task ends.
 #[derive(Debug, Clone)]
 pub struct Certs {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     view: watch::Receiver<Arc<[NameView]>>,
     task: TaskTracker,
 }
@@ -140,7 +142,7 @@ impl Certs {
         demanded: Demanded,
         shutdown: CancellationToken,
     ) -> Result<Self, StoreError> {
-        let (commands, commands_rx) = mpsc::unbounded_channel();
+        let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (view_tx, view) = watch::channel(Arc::default());
         let records = parts.store.certificate_names().await?;
         let task = TaskTracker::new();
@@ -195,7 +197,7 @@ impl Certs {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, CertsError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).map_err(|_| CertsError::Stopping)?;
+        self.commands.send(command(reply)).await.map_err(|_| CertsError::Stopping)?;
         answer.await.map_err(|_| CertsError::Stopping)?
     }
 }

@@ -142,7 +142,8 @@ impl Name {
 }
 
 impl Facts<'_> {
-    fn has_own(&self, name: &str) -> bool {
+    /// Whether a certificate that was brought does what an authority's would.
+    pub(super) fn has_own(&self, name: &str) -> bool {
         self.own.iter().any(|summary| summary.not_after > self.now && is_for(summary, name))
     }
 

@@ -85,6 +85,9 @@ pub struct Status {
     pub generation: u64,
     /// All apps, by name.
     pub apps: Vec<App>,
+    /// What should be done, and soon, in sentences.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// The engine as the daemon last saw it.

@@ -4,7 +4,7 @@
 //!
 //! One task (`task`) owns every name. It is level-triggered: after each published route table, each order that ended, each
 //! command and each moment that something is due, it compares what the routes want ([`Wanted`], pure) with what the vault holds,
-//! and starts what is missing. At most one order runs for a name, and [`ORDERS_MAX`] in all. When to renew and how long to wait
+//! and starts what is missing. At most one order runs for a name, and ten in all. When to renew and how long to wait
 //! after a failure is [`schedule`]'s to say, pure as well.
 //!
 //! An order (`order`) goes to the authorities one after the other, until one gives a certificate or says what another would say,

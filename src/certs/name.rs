@@ -54,6 +54,8 @@ pub(super) struct Facts<'a> {
     pub(super) now: SystemTime,
     /// The authorities that are asked.
     pub(super) authorities: &'a [String],
+    /// What may make an order end differently than it did.
+    pub(super) settings: &'a str,
     /// Certificates that were brought.
     pub(super) own: &'a [Arc<Summary>],
 }
@@ -76,7 +78,7 @@ impl Name {
         if facts.has_own(&self.record.name) {
             return Due::Never;
         }
-        let retry = self.record.next_try.map(time);
+        let retry = self.record.next_try.filter(|_| self.record.tried_with == facts.settings).map(time);
         // One of an authority that is not asked any more, as of its staging, is as good as none.
         let Some(summary) = self.certificate.as_deref().filter(|summary| facts.is_of_known(summary)) else {
             return Due::Order(retry.unwrap_or(SystemTime::UNIX_EPOCH));

@@ -20,6 +20,8 @@ pub struct NameRecord {
     pub failures: u32,
     /// When to try again after those.
     pub next_try: Option<Millis>,
+    /// With which settings the last one was made: with others there is nothing to wait for.
+    pub tried_with: String,
     /// Why the last one failed.
     pub problem: Option<Problem>,
     /// What the authority last said about renewing.

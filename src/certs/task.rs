@@ -41,6 +41,8 @@ pub(super) struct Task {
     own: Vec<Arc<Summary>>,
     /// The names of the authorities that are asked.
     authorities: Vec<String>,
+    /// Those, and how names are proved to them.
+    settings: String,
     demands: Demands,
     jobs: JoinSet<Done>,
     orders: usize,
@@ -58,12 +60,16 @@ enum Done {
 
 impl Task {
     pub(super) fn new(parts: Parts, records: Vec<NameRecord>, view: watch::Sender<Arc<[NameView]>>) -> Self {
-        let authorities = parts.authorities.iter().map(|authority| authority.name().to_owned()).collect();
+        let authorities: Vec<String> =
+            parts.authorities.iter().map(|authority| authority.name().to_owned()).collect();
+        let kinds = parts.kinds.iter().map(|kind| kind.as_str());
+        let settings = authorities.iter().map(String::as_str).chain(kinds).collect::<Vec<_>>().join(" ");
         let mut task = Self {
             parts: Arc::new(parts),
             wanted: Wanted::default(),
             names: BTreeMap::new(),
             authorities,
+            settings,
             own: Vec::new(),
             demands: Demands::default(),
             jobs: JoinSet::new(),
@@ -189,6 +195,7 @@ impl Task {
         let found = self.names.get_mut(name).filter(|found| found.want.is_some());
         let found = found.ok_or_else(not_ordered)?;
         (found.record.next_try, found.record.problem) = (Some(now), None);
+        found.record.tried_with = self.settings.clone();
         let record = found.record.clone();
         Ok(self.parts.store.save_certificate_name(&record).await?)
     }
@@ -269,6 +276,7 @@ impl Task {
                     "no certificate"
                 );
                 name.record.next_try = Some(millis(now + wait));
+                name.record.tried_with = self.settings.clone();
                 name.record.problem = Some(Problem {
                     kind: failure.kind.to_owned(),
                     message: failure.message,
@@ -438,7 +446,7 @@ impl Task {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts { now: self.now(), authorities: &self.authorities, own: &self.own }
+        Facts { now: self.now(), authorities: &self.authorities, settings: &self.settings, own: &self.own }
     }
 
     fn now(&self) -> SystemTime {

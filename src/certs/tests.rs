@@ -408,3 +408,17 @@ async fn names_on_demand_are_ordered_when_the_app_knows_them() {
     daemon.until_state("customer.example.org", State::Valid).await;
     assert_eq!(a_box.authority().seen().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_are_tried_at_once() {
+    let mut a_box = TestBox::new();
+    a_box.authority().script([failure(OrderErrorKind::Account)]);
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Failed).await;
+    daemon.kill().await;
+    let failed = (a_box.clock)();
+    a_box.authorities = vec![Arc::new(FakeAuthority::new("second").with_clock(Arc::clone(&a_box.clock)))];
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until_state(NAME, State::Valid).await;
+    assert_eq!((a_box.clock)(), failed, "nobody waited");
+}

@@ -10,6 +10,7 @@ use super::failure::{Failure, Kind};
 use super::output::{Table, age};
 use crate::api::{Certificate, CertificateFacts, CertificateRequest};
 use crate::clock;
+use crate::name::AppName;
 
 /// A chain of certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -72,6 +73,23 @@ pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failu
                 "`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"
             ));
             Ok(())
+        }
+    }
+}
+
+/// Says what there is to say of the certificates of an app that was just deployed; nothing, if all is well.
+pub(crate) async fn tell(session: &Session, app: &AppName) {
+    // The deploy is done, whatever can or cannot be told beside it.
+    let Ok(all) = session.client().certificates().await else { return };
+    let now = clock::now();
+    for found in all.iter().filter(|found| found.apps.iter().any(|name| name == app.as_str())) {
+        let name = &found.name;
+        if let Some(warning) = &found.warning {
+            session.out.warning(format_args!("{warning}{}", next_try(found, now)));
+        } else if matches!(found.state.as_str(), "ordering" | "waiting") {
+            session.out.notice(format_args!(
+                "the certificate for `{name}` is being ordered; the box signs until it is there (`minipaas certs`)"
+            ));
         }
     }
 }

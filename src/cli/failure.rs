@@ -22,6 +22,7 @@ use crate::watch::WatchError;
 const CODE_MANIFEST: &str = "manifest";
 const CODE_ENGINE: &str = "engine-unreachable";
 const CODE_NOT_FOUND: &str = "not-found";
+const CODE_NO_CERTIFICATE: &str = "no-certificate";
 /// The code of a build whose log tells more than the failure.
 pub(crate) const CODE_BUILD: &str = "build-failed";
 
@@ -154,6 +155,9 @@ impl From<api::Failure> for Failure {
         let mut hints = failure.hints;
         if hints.is_empty() && failure.code == CODE_NOT_FOUND {
             hints.push("`minipaas apps` lists the apps of this box".to_owned());
+        }
+        if hints.is_empty() && failure.code == CODE_NO_CERTIFICATE {
+            hints.push("`minipaas certs` lists those of this box".to_owned());
         }
         if hints.is_empty() && failure.code == CODE_ENGINE {
             hints.push("`minipaas doctor` looks for the reason".to_owned());

@@ -29,6 +29,9 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
         out.line("")?;
         apps::print(out, &status.apps)?;
     }
+    for warning in &status.warnings {
+        out.warning(warning);
+    }
     Ok(())
 }
 

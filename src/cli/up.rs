@@ -18,7 +18,7 @@ use super::interrupt::Interrupts;
 use super::output::count;
 use super::progress::ProgressView;
 use super::project::Project;
-use super::{canary, daemon, engine, maintenance, proxy};
+use super::{canary, certs, daemon, engine, maintenance, proxy};
 use crate::api::client::Client;
 use crate::api::{Canary, DeployRequest, PlanRequest, Port, SourceTexts};
 use crate::builder::detect::BuildKind;
@@ -137,6 +137,7 @@ impl Up<'_> {
         let (content, deployed) = deployed?;
         if let Some(deployed) = deployed {
             self.print(project, &deployed)?;
+            certs::tell(self.session, &project.app).await;
         }
         Ok(content)
     }

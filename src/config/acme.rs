@@ -53,9 +53,8 @@ pub(super) struct Settings {
 // === impl Settings ===
 
 impl Settings {
-    /// Relative paths are ones in the home.
     pub(super) fn resolve(self, home: &Path) -> Result<AcmeConfig, ConfigError> {
-        let path = |setting: Option<Setting>| setting.map(|Setting { text, .. }| home.join(text));
+        let path = |setting: Option<Setting>| setting.map(|setting| setting.path(home));
         Ok(AcmeConfig {
             directories: match self.directory {
                 Some(setting) => directories(&setting)?,
@@ -71,7 +70,7 @@ impl Settings {
 }
 
 /// Names and URLs, separated by commas or spaces.
-fn directories(Setting { from, text }: &Setting) -> Result<Vec<Directory>, ConfigError> {
+fn directories(Setting { from, text, .. }: &Setting) -> Result<Vec<Directory>, ConfigError> {
     if text == "off" {
         return Ok(Vec::new());
     }
@@ -98,19 +97,19 @@ fn named((name, url): (&str, &str)) -> Directory {
     Directory { name: name.to_owned(), url: url.to_owned() }
 }
 
-fn email(Setting { from, text }: Setting) -> Result<String, ConfigError> {
+fn email(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
     let is_plausible =
         text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && host.contains('.'))
             && text.chars().all(|c| c.is_ascii_graphic());
     if is_plausible { Ok(text) } else { Err(ConfigError::Email { from, text }) }
 }
 
-fn dns_provider(Setting { from, text }: Setting) -> Result<String, ConfigError> {
+fn dns_provider(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
     if dns::KINDS.contains(&text.as_str()) { Ok(text) } else { Err(ConfigError::DnsProvider { from, text }) }
 }
 
 /// Addresses, with port 53 where none is said, separated by commas or spaces.
-pub(super) fn name_servers(Setting { from, text }: Setting) -> Result<Vec<SocketAddr>, ConfigError> {
+pub(super) fn name_servers(Setting { from, text, .. }: Setting) -> Result<Vec<SocketAddr>, ConfigError> {
     text.split([',', ' '])
         .filter(|part| !part.is_empty())
         .map(|part| {

@@ -30,7 +30,7 @@ impl ListenChoice {
     }
 }
 
-pub(super) fn choice(Setting { from, text }: Setting) -> Result<ListenChoice, ConfigError> {
+pub(super) fn choice(Setting { from, text, .. }: Setting) -> Result<ListenChoice, ConfigError> {
     if let Ok(port) = text.strip_prefix(':').unwrap_or(&text).parse() {
         return Ok(ListenChoice::Ports(vec![port]));
     }

@@ -10,12 +10,12 @@
 //! It does not bind anything: [`ListenChoice::attempts`] only says which addresses to try, in order.
 
 mod acme;
+mod error;
 mod file;
 mod listen;
 mod trust;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,10 +23,10 @@ use http::HeaderName;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::manifest::ManifestError;
-use crate::name::{Host, NameError};
+use crate::name::Host;
 
 pub use acme::{AcmeConfig, Directory};
+pub use error::ConfigError;
 use file::read_file;
 pub use listen::ListenChoice;
 
@@ -132,138 +132,20 @@ pub enum AccessLogChoice {
     Off,
 }
 
-/// Why there are no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// No variable says where the user's state is.
-    #[error("there is no home for the state: none of `MINIPAAS_HOME`, `XDG_STATE_HOME` and `HOME` is set")]
-    NoHome,
-    /// The home cannot be made absolute.
-    #[error("the home `{}` cannot be resolved", path.display())]
-    Home {
-        /// The home as it was given.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is there and cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The file breaks rules.
-    #[error(transparent)]
-    File(#[from] ManifestError),
-    /// Not an address.
-    #[error(
-        "{from} is `{text}`, which is no address; use one such as `127.0.0.1:8080`, or a port such as `:8080`"
-    )]
-    Address {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-    /// Not a host name.
-    #[error("{from} is `{text}`, which is no domain; use a name such as `apps.example.com`")]
-    Domain {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-        /// The rule that it breaks.
-        #[source]
-        source: Option<NameError>,
-    },
-    /// Not a list of networks.
-    #[error(
-        "{from} has `{text}`, which is no network; use addresses and CIDRs such as `10.0.0.0/8,2001:db8::1`"
-    )]
-    Network {
-        /// The flag, variable or key.
-        from: String,
-        /// The part of its value.
-        text: String,
-    },
-    /// Not a header.
-    #[error("{from} is `{text}`, which is no header; use a name such as `cf-connecting-ip`")]
-    Header {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-    /// Neither on nor off.
-    #[error("{from} is `{text}`; it takes `true` or `false`")]
-    Switch {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-    /// A setting that does nothing without another one.
-    #[error("{from} is for trusted proxies, and there is none; set `trusted_proxies`, too")]
-    NobodyTrusted {
-        /// The flag, variable or key.
-        from: String,
-    },
-    /// Not a CA.
-    #[error(
-        "{from} has `{text}`, which is no certificate authority; use `letsencrypt`, `letsencrypt-staging`, `zerossl`, the URL of a directory, or `off`"
-    )]
-    Directory {
-        /// The flag, variable or key.
-        from: String,
-        /// The part of its value.
-        text: String,
-    },
-    /// Not an email address.
-    #[error("{from} is `{text}`, which is no email address; use one such as `ops@example.com`")]
-    Email {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-    /// Not a way to change DNS records.
-    #[error("{from} is `{text}`, which is no DNS provider; use one of {}", crate::dns::KINDS.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", "))]
-    DnsProvider {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-    /// Not a list of name servers.
-    #[error(
-        "{from} has `{text}`, which is no name server; use addresses such as `10.0.0.53` or `127.0.0.1:8053`"
-    )]
-    NameServer {
-        /// The flag, variable or key.
-        from: String,
-        /// The part of its value.
-        text: String,
-    },
-    /// Not a filter.
-    #[error(
-        "{from} is `{text}`, which is no log filter; use a level such as `info` or `minipaas=debug,warn`"
-    )]
-    Log {
-        /// The flag, variable or key.
-        from: String,
-        /// Its value.
-        text: String,
-    },
-}
-
 /// A value, and where it comes from, as a person would name it.
 struct Setting {
     from: String,
     text: String,
+    /// Whether it is of the file.
+    is_of_file: bool,
+}
+
+impl Setting {
+    /// A file that is there already: beside the settings' file, or where the command was typed.
+    fn path(&self, home: &Path) -> PathBuf {
+        let base = if self.is_of_file { Some(home.to_owned()) } else { std::env::current_dir().ok() };
+        base.unwrap_or_default().join(&self.text)
+    }
 }
 
 // === impl Env ===
@@ -299,12 +181,19 @@ impl ServerConfig {
         let mut setting = |key: &str, flag: Option<&String>| {
             let variable = format!("MINIPAAS_{}", key.to_uppercase());
             let in_file = file.remove(key);
-            flag.map(|text| Setting { from: format!("`--{}`", key.replace('_', "-")), text: text.clone() })
-                .or_else(|| {
-                    let text = env.get(&variable)?.to_owned();
-                    Some(Setting { from: format!("`{variable}`"), text })
-                })
-                .or_else(|| Some(Setting { from: format!("`{key}` in {SERVER_FILE}"), text: in_file? }))
+            flag.map(|text| Setting {
+                from: format!("`--{}`", key.replace('_', "-")),
+                text: text.clone(),
+                is_of_file: false,
+            })
+            .or_else(|| {
+                let text = env.get(&variable)?.to_owned();
+                Some(Setting { from: format!("`{variable}`"), text, is_of_file: false })
+            })
+            .or_else(|| {
+                let from = format!("`{key}` in {SERVER_FILE}");
+                Some(Setting { from, text: in_file?, is_of_file: true })
+            })
         };
         let http = setting("http", flags.http.as_ref());
         let https = setting("https", flags.https.as_ref());
@@ -329,7 +218,7 @@ impl ServerConfig {
         let is_trusting = !trusted_proxies.is_empty();
         Ok(Self {
             access_log: access_log
-                .map_or_else(AccessLogChoice::default, |setting| access_log_choice(setting, &home)),
+                .map_or_else(AccessLogChoice::default, |setting| access_log_choice(&setting, &home)),
             acme: acme.resolve(&home)?,
             dns: dns.map_or_else(|| Ok(Vec::new()), acme::name_servers)?,
             home,
@@ -382,20 +271,20 @@ pub fn home(flag: Option<&Path>, env: &Env) -> Result<PathBuf, ConfigError> {
     std::path::absolute(&path).map_err(|source| ConfigError::Home { path, source })
 }
 
-fn switch(Setting { from, text }: Setting) -> Result<bool, ConfigError> {
+fn switch(Setting { from, text, .. }: Setting) -> Result<bool, ConfigError> {
     text.parse().map_err(|_| ConfigError::Switch { from, text })
 }
 
-/// A relative path is one in the home.
-fn access_log_choice(Setting { text, .. }: Setting, home: &Path) -> AccessLogChoice {
-    match text.as_str() {
+/// What is written lies in the home, wherever the daemon is started.
+fn access_log_choice(setting: &Setting, home: &Path) -> AccessLogChoice {
+    match setting.text.as_str() {
         "off" => AccessLogChoice::Off,
         "stderr" => AccessLogChoice::Stderr,
         path => AccessLogChoice::File(home.join(path)),
     }
 }
 
-fn checked_domain(Setting { from, text }: Setting) -> Result<String, ConfigError> {
+fn checked_domain(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
     match text.parse() {
         Ok(Host::Exact(name)) => Ok(name),
         Ok(Host::Wildcard(_) | Host::Fallback) => Err(ConfigError::Domain { from, text, source: None }),
@@ -403,7 +292,7 @@ fn checked_domain(Setting { from, text }: Setting) -> Result<String, ConfigError
     }
 }
 
-fn checked_log(Setting { from, text }: Setting) -> Result<String, ConfigError> {
+fn checked_log(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
     match EnvFilter::builder().parse(&text) {
         Ok(_) => Ok(text),
         Err(_) => Err(ConfigError::Log { from, text }),

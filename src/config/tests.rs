@@ -229,6 +229,8 @@ fn certificate_authorities_have_names_or_urls() {
     let file = "acme_root = \"ca.pem\"\nacme_dns = \"hook\"\nacme_email = \"ops@example.com\"\ndns = [\"::1\", \"10.0.0.1:8053\"]";
     let config = resolve(ServerFlags::default(), &[], file).expect("valid");
     assert_eq!(config.acme.root, Some(config.home.join("ca.pem")));
+    let typed = acme(&[("MINIPAAS_ACME_ROOT", "ca.pem")]).root;
+    assert_eq!(typed, Some(std::env::current_dir().expect("a folder").join("ca.pem")));
     assert_eq!(
         (config.acme.dns.as_deref(), config.acme.email.as_deref()),
         (Some("hook"), Some("ops@example.com"))

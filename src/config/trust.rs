@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{ConfigError, Setting, switch};
 
 /// Addresses and CIDRs, separated by commas or spaces. Bits below a prefix's length are ignored.
-pub(super) fn networks(Setting { from, text }: Setting) -> Result<Vec<IpNet>, ConfigError> {
+pub(super) fn networks(Setting { from, text, .. }: Setting) -> Result<Vec<IpNet>, ConfigError> {
     text.split([',', ' '])
         .filter(|part| !part.is_empty())
         .map(|part| {
@@ -21,7 +21,10 @@ pub(super) fn networks(Setting { from, text }: Setting) -> Result<Vec<IpNet>, Co
 }
 
 /// The name of a header.
-pub(super) fn header(Setting { from, text }: Setting, is_trusting: bool) -> Result<HeaderName, ConfigError> {
+pub(super) fn header(
+    Setting { from, text, .. }: Setting,
+    is_trusting: bool,
+) -> Result<HeaderName, ConfigError> {
     if !is_trusting {
         return Err(ConfigError::NobodyTrusted { from });
     }

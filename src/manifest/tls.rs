@@ -1,4 +1,5 @@
-//! `[tls]`, and `[route.tls]`, which says the same for one route: what clients must show before they are let in.
+//! `[tls]`, and `[route.tls]`, which says the same for one route: who signs the certificate, and what clients must show before
+//! they are let in.
 //!
 //! As with `[proxy]`, a key of a route's table goes before the same key of the app's, and `false` turns off what the app's table
 //! turned on. What routes obey is part of their [`Policy`]; a key that is about the app as a whole is taken off the table by
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use super::read::{Entry, Report, Table};
 use super::references::References;
-use crate::policy::{ClientCa, Policy};
+use crate::policy::{ClientCa, Issuer, Policy};
 
 /// What the table says of routes, put into the policy that holds for them.
 pub(super) fn of_routes(
@@ -19,6 +20,12 @@ pub(super) fn of_routes(
 ) {
     table.set("client_ca", &mut policy.client_ca, |entry| {
         entry.or_off(|on| client_ca(on, references, report))
+    });
+    table.set("issuer", &mut policy.issuer, |entry| {
+        entry.or_off(|on| on.one_of(report, &[("acme", Issuer::Acme), ("local", Issuer::Local)]))
+    });
+    table.set("on_demand", &mut policy.ask, |entry| {
+        entry.or_off(|on| on.parsed(report, "a path such as `\"/domains/allowed\"`, or a URL", str::parse))
     });
     table.finish(report);
 }
@@ -43,6 +50,7 @@ fn client_ca(
 #[cfg(test)]
 mod tests {
     use super::super::{Manifest, Source};
+    use crate::policy::{Ask, Issuer};
 
     const CA: &str = "-----BEGIN CERTIFICATE-----
 MIIBejCCAR+gAwIBAgIUMvU2LRlG3kDF4wrc5xb3ox8iHMMwCgYIKoZIzj0EAwIw
@@ -66,6 +74,29 @@ BggqhkjOPQQDAgNJADBGAiEAhh0VQpBg1+N58Py0k7TWNUS868WHhLjXBaSC+0Xy
 P68CIQDtGrrzJb3dXJdshkFAMgVtL/cL9Ryfq+I71ivyN1Ji1w==
 -----END CERTIFICATE-----
 ";
+
+    #[test]
+    fn who_signs_and_who_is_asked_may_be_said() {
+        let policy = |toml: &str| parse(toml).unwrap().proxy;
+        assert_eq!(policy("[tls]\nissuer = \"local\"").issuer, Some(Issuer::Local));
+        let ask = policy("[tls]\non_demand = \"/allowed\"").ask.clone();
+        assert_eq!(ask, Some(Ask::Path("/allowed".to_owned())));
+        let ask = policy("[tls]\non_demand = \"http://10.0.0.5/ok?x=1\"").ask.clone();
+        assert_eq!(ask, Some(Ask::Url("http://10.0.0.5/ok?x=1".to_owned())));
+        let route =
+            "[tls]\nissuer = \"local\"\n[[route]]\nhost = \"a.example.com\"\ntls = { issuer = false }";
+        assert_eq!(parse(route).unwrap().routes[0].policy.issuer, None);
+
+        let error = |toml: &str| parse(toml).unwrap_err();
+        assert_eq!(
+            error("[tls]\nissuer = \"lokal\""),
+            "minipaas.toml:2: `issuer` is `lokal`; it takes one of `acme`, `local`; did you mean `local`?"
+        );
+        assert_eq!(
+            error("[tls]\non_demand = \"allowed\""),
+            "minipaas.toml:2: `allowed` is neither a path such as `/domains/allowed` nor a URL"
+        );
+    }
 
     fn parse(toml: &str) -> Result<Manifest, String> {
         let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";

@@ -32,7 +32,7 @@ pub use global::{ErrorCounts, ListenerMetrics, OpenConnection};
 pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use port::{PortMetrics, PortSample};
 pub use series::{RouteMetrics, STATUSES, UpstreamMetrics};
-pub use snapshot::{GlobalSample, ListenerSample, RouteSample, Snapshot, UpstreamSample};
+pub use snapshot::{CertificateSample, GlobalSample, ListenerSample, RouteSample, Snapshot, UpstreamSample};
 pub use text::CONTENT_TYPE;
 
 /// What bounds the registry.
@@ -45,6 +45,8 @@ mod limits {
     pub(super) const UPSTREAMS_MAX: usize = 5_000;
     /// TCP ports that are told of; each is about 20 lines of text.
     pub(super) const PORTS_MAX: usize = 1_000;
+    /// Certificates that are told of; each is 2 lines of text.
+    pub(super) const CERTIFICATES_MAX: usize = 10_000;
     /// How long something that is gone is still told of: after that Prometheus takes a series for stale, too.
     pub(super) const RETENTION: Duration = Duration::from_secs(300);
     /// Different codes of errors; what comes beyond is not counted. There are fewer in the source.
@@ -203,6 +205,7 @@ impl Metrics {
                 upstreams: series.upstreams.values().map(|kept| kept.metrics.sample()).collect(),
                 ports: series.ports.values().map(|kept| kept.metrics.sample()).collect(),
                 global: self.global(),
+                certificates: Vec::new(),
                 left_out: series.left_out,
             }
         })

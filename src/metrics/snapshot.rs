@@ -17,8 +17,21 @@ pub struct Snapshot {
     pub ports: Vec<PortSample>,
     /// What belongs to no app.
     pub global: GlobalSample,
+    /// By name; put in by who owns them.
+    pub certificates: Vec<CertificateSample>,
     /// Series that were too many to be told of.
     pub left_out: u64,
+}
+
+/// How a name's certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSample {
+    /// The name.
+    pub name: String,
+    /// When it runs out, in seconds since the Unix epoch; `None` while there is none.
+    pub not_after: Option<u64>,
+    /// Whether it, or its successor, cannot be had.
+    pub has_problem: bool,
 }
 
 /// The numbers of a route, since the daemon started or the route is known.

@@ -144,6 +144,11 @@ async fn text_is_what_prometheus_reads() {
         # HELP minipaas_upstream_ejected Whether the instance is left alone now.
         # TYPE minipaas_upstream_ejected gauge
         minipaas_upstream_ejected{app="shop",slot="web.1",release="v1",id="00000001"} 1
+        # HELP minipaas_certificate_expiry_timestamp_seconds When certificates run out, those of the box's own CA apart.
+        # TYPE minipaas_certificate_expiry_timestamp_seconds gauge
+        # UNIT minipaas_certificate_expiry_timestamp_seconds seconds
+        # HELP minipaas_certificate_problem Whether a certificate, or its successor, cannot be had.
+        # TYPE minipaas_certificate_problem gauge
         # HELP minipaas_connections Connections accepted.
         # TYPE minipaas_connections counter
         minipaas_connections_total{listener="http"} 0

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::{BOUNDS, Distribution};
+use super::limits;
 use super::series::STATUSES;
 use super::{PortSample, RouteSample, Snapshot, UpstreamSample};
 
@@ -36,6 +37,7 @@ impl Collector for Snapshot {
         self.encode_routes(&mut to)?;
         self.encode_upstreams(&mut to)?;
         self.encode_ports(&mut to)?;
+        self.encode_certificates(&mut to)?;
         self.encode_global(&mut to)
     }
 }
@@ -165,6 +167,24 @@ impl Snapshot {
         for port in &self.ports {
             let listen = port.listen.to_string();
             histogram(&mut family, &[("app", &port.app), ("port", &listen)], &port.duration)?;
+        }
+        Ok(())
+    }
+
+    fn encode_certificates(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let known = || self.certificates.iter().take(limits::CERTIFICATES_MAX);
+        let help = "When certificates run out, those of the box's own CA apart.";
+        let mut family =
+            to.encode_descriptor("certificate_expiry_timestamp", help, Some(&Unit::Seconds), Gauge)?;
+        for sample in known() {
+            if let Some(not_after) = sample.not_after {
+                gauge(&mut family, &[("name", &*sample.name)], not_after)?;
+            }
+        }
+        let help = "Whether a certificate, or its successor, cannot be had.";
+        let mut family = to.encode_descriptor("certificate_problem", help, None, Gauge)?;
+        for sample in known() {
+            gauge(&mut family, &[("name", &*sample.name)], sample.has_problem.into())?;
         }
         Ok(())
     }

@@ -1,5 +1,9 @@
 //! Who signs the certificate of a route's host, and which names it may be for.
 
+use std::str::FromStr;
+
+use http::Uri;
+
 /// Who signs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Issuer {
@@ -16,4 +20,22 @@ pub enum Ask {
     Url(String),
     /// The app itself, at this path.
     Path(String),
+}
+
+/// Not a place to ask at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a path such as `/domains/allowed` nor a URL")]
+pub struct AskError(String);
+
+impl FromStr for Ask {
+    type Err = AskError;
+
+    fn from_str(text: &str) -> Result<Self, AskError> {
+        let uri: Uri = text.parse().map_err(|_| AskError(text.to_owned()))?;
+        match (uri.scheme_str(), uri.host()) {
+            (None, None) if text.starts_with('/') => Ok(Self::Path(text.to_owned())),
+            (Some("http" | "https"), Some(_)) => Ok(Self::Url(text.to_owned())),
+            _ => Err(AskError(text.to_owned())),
+        }
+    }
 }

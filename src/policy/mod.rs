@@ -24,7 +24,7 @@ use crate::name::{Host, PathPrefix};
 
 pub use access::{Access, Cors, Credential, RateLimit};
 pub use balance::{Balance, Ejection, Protocol, Queue};
-pub use certificate::{Ask, Issuer};
+pub use certificate::{Ask, AskError, Issuer};
 pub use client_ca::{ClientCa, ClientCaError};
 pub use content::{Buffering, Encoding, HeaderEdits, Hsts};
 pub use page::{PageKey, PageKeyError};

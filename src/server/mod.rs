@@ -168,7 +168,12 @@ pub async fn run(
     let served = tokio::spawn(crate::api::server::serve(api, listener, commands.clone()));
     if let Some((addr, listener)) = metrics {
         tracing::info!(%addr, "metrics");
-        tokio::spawn(crate::api::server::serve_metrics(routes.clone(), listener, commands.clone()));
+        tokio::spawn(crate::api::server::serve_metrics(
+            routes.clone(),
+            certs.clone(),
+            listener,
+            commands.clone(),
+        ));
     }
     notify(&[sd_notify::NotifyState::Ready]);
 

@@ -17,6 +17,8 @@ struct NameForm {
     next_try: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemForm>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    tried_with: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     renewal: Option<RenewalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +166,7 @@ fn from_name(name: &NameRecord) -> NameForm {
         name: name.name.clone(),
         failures: name.failures,
         next_try: name.next_try,
+        tried_with: name.tried_with.clone(),
         problem: name.problem.as_ref().map(|problem| ProblemForm {
             kind: problem.kind.clone(),
             message: problem.message.clone(),
@@ -195,6 +198,7 @@ fn name(key: &str, bytes: &[u8]) -> Result<NameRecord, StoreError> {
         name: form.name,
         failures: form.failures,
         next_try: form.next_try,
+        tried_with: form.tried_with,
         problem: form.problem.map(|form| Problem { kind: form.kind, message: form.message, at: form.at }),
         renewal: renewal.transpose()?,
         unwanted_since: form.unwanted_since,

@@ -209,6 +209,7 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
     let full = NameRecord {
         failures: 3,
         next_try: Some(17),
+        tried_with: "pebble".to_owned(),
         problem: Some(Problem { kind: "caa".to_owned(), message: "no".to_owned(), at: 16 }),
         renewal: Some(Renewal {
             certificate: "0123456789abcdef".parse().unwrap(),

@@ -88,7 +88,7 @@ async fn create_refuses_what_cannot_be() {
         exit: 2
         --- stdout
         --- stderr
-        error: minipaas.toml:1: `process` means nothing to an app that is only a route; keep [proxy] and [[route]]
+        error: minipaas.toml:1: `process` means nothing to an app that is only a route; keep [proxy], [tls] and [[route]]
     "#]]
     .assert_eq(
         &folder.run(&daemon, "apps create legacy --upstream http://10.0.0.5 -f minipaas.toml").await.text(),

@@ -367,8 +367,9 @@ async fn doctor_tells_what_it_found_in_the_daemon() {
     assert_eq!(verdict("daemon"), "ok");
     assert_eq!(verdict("engine"), "ok");
     assert_eq!(verdict("https"), "ok");
+    assert_eq!(verdict("certs"), "ok");
     assert_eq!(verdict("trust"), "warn");
-    assert_eq!(findings.len(), 9);
+    assert_eq!(findings.len(), 10);
 }
 
 #[tokio::test]

@@ -99,7 +99,8 @@ async fn folder_is_built_and_deployed() {
             "GET /v1/status",
             "GET /v1/apps/shop/builds/[DIGEST]",
             "POST /v1/apps/shop/builds",
-            "POST /v1/apps/shop/deploys"
+            "POST /v1/apps/shop/deploys",
+            "GET /v1/certs"
         ]
     );
     let requests = daemon.requests();

@@ -87,7 +87,7 @@ async fn a_buffered_response_that_does_not_go_on_is_504() {
         let mut raw = Raw(stream);
         raw.until("\r\n\r\n").await;
         raw.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let app = app.start().await;
     let timeouts = [

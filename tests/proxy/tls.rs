@@ -45,8 +45,14 @@ impl Certified {
         // The client's, which comes first in a test.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let ca =
-            Arc::new(LocalCa::open_or_create(&dir.path().join("ca"), &BoxKey::new(&[7; 32]), &[]).unwrap());
+        let ca = Arc::new(
+            LocalCa::open_or_create(
+                &dir.path().join("ca"),
+                &BoxKey::new(&[7; 32]),
+                &["example.com", "example.org"],
+            )
+            .unwrap(),
+        );
         let vault = Vault::open(&dir.path().join("certs"), BoxKey::new(&[1; 32])).unwrap();
         let (root, kept) = (ca.certificate().der().clone(), vault.clone());
         let tls = |routes: &Routes| {

@@ -125,7 +125,7 @@ fn warning(view: &NameView, now: u64) -> Option<String> {
 impl From<CertsError> for Refusal {
     fn from(error: CertsError) -> Self {
         let (status, code) = match &error {
-            CertsError::Unknown(_) => (StatusCode::NOT_FOUND, "not-found"),
+            CertsError::Unknown(_) => (StatusCode::NOT_FOUND, "no-certificate"),
             CertsError::NotOrdered(_) | CertsError::NotOwn(_) => (StatusCode::CONFLICT, "wrong-kind"),
             CertsError::Vault(_) | CertsError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             CertsError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),

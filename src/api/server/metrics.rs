@@ -10,16 +10,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Api, Refusal, app_name};
 use crate::api::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+use crate::certs::{Certs, NameView, Signer, State as NameState};
 use crate::clock;
+use crate::clock::millis;
 use crate::metrics::{
-    BOUNDS, CONTENT_TYPE as OPEN_METRICS, Distribution, PortSample, RouteSample, STATUSES, Snapshot,
-    UpstreamSample,
+    BOUNDS, CONTENT_TYPE as OPEN_METRICS, CertificateSample, Distribution, PortSample, RouteSample, STATUSES,
+    Snapshot, UpstreamSample,
 };
 use crate::traffic::Routes;
 
 /// Serves `/metrics` and nothing else until `shutdown`.
-pub async fn serve(routes: Routes, listener: TcpListener, shutdown: CancellationToken) {
-    let router = Router::new().route("/metrics", get(scrape)).with_state(routes);
+pub async fn serve(routes: Routes, certs: Certs, listener: TcpListener, shutdown: CancellationToken) {
+    let router = Router::new().route("/metrics", get(scrape)).with_state((routes, certs));
     let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "metrics ended");
@@ -27,7 +29,7 @@ pub async fn serve(routes: Routes, listener: TcpListener, shutdown: Cancellation
 }
 
 pub(super) async fn text(State(api): State<Api>) -> Response {
-    answer(api.routes.snapshot())
+    answer(&api.routes, &api.certs)
 }
 
 pub(super) async fn traffic(
@@ -51,12 +53,23 @@ pub(super) async fn traffic(
     }))
 }
 
-async fn scrape(State(routes): State<Routes>) -> Response {
-    answer(routes.snapshot())
+async fn scrape(State((routes, certs)): State<(Routes, Certs)>) -> Response {
+    answer(&routes, &certs)
 }
 
-fn answer(snapshot: Snapshot) -> Response {
+fn answer(routes: &Routes, certs: &Certs) -> Response {
+    let certificates = certs.view().iter().filter_map(certificate).collect();
+    let snapshot = Snapshot { certificates, ..routes.snapshot() };
     ([(CONTENT_TYPE, OPEN_METRICS)], snapshot.to_text()).into_response()
+}
+
+/// `None` for those of the local CA, which never run out.
+fn certificate(view: &NameView) -> Option<CertificateSample> {
+    (view.signer != Signer::Local && view.state != NameState::Unused).then(|| CertificateSample {
+        name: view.name.clone(),
+        not_after: view.certificate.as_ref().map(|summary| millis(summary.not_after) / 1000),
+        has_problem: view.problem.is_some() || view.state == NameState::Expired,
+    })
 }
 
 fn route(sample: &RouteSample) -> RouteTraffic {

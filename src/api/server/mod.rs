@@ -123,7 +123,8 @@ async fn status(State(api): State<Api>) -> Json<super::Status> {
     let asked = view.wait_for(|view| view.engine.is_recovered || view.engine.error.is_some());
     // An engine that hangs is told of as it is.
     let _ = tokio::time::timeout(FIRST_LOOK_TIME_MAX, asked).await;
-    Json(wire::status(&api.controller.view(), &api.facts))
+    let warnings = certs::certificates(&api).into_iter().filter_map(|found| found.warning).collect();
+    Json(wire::status(&api.controller.view(), &api.facts, warnings))
 }
 
 async fn ca(State(api): State<Api>) -> String {

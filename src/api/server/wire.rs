@@ -17,7 +17,7 @@ use crate::release::Build;
 use crate::rollout::Update;
 use crate::route::{Mode, Share};
 
-pub(super) fn status(view: &View, facts: &Facts) -> Status {
+pub(super) fn status(view: &View, facts: &Facts, warnings: Vec<String>) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -33,6 +33,7 @@ pub(super) fn status(view: &View, facts: &Facts) -> Status {
         },
         generation: view.generation,
         apps: view.apps.iter().map(|app| self::app(app, facts)).collect(),
+        warnings,
     }
 }
 

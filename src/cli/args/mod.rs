@@ -86,7 +86,7 @@ pub(crate) enum Command {
     /// Open the app in a browser
     Open(AppArgs),
     /// Run the daemon in the foreground
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Look for what keeps minipaas from working, and say what to do
     Doctor,
     /// Have this machine trust the box's certificates

@@ -50,6 +50,7 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
     let certificate = certificate(&client).await;
     let status = status.ok();
     findings.push(engine(status.as_ref().map(|status| &status.engine)));
+    findings.extend(status.iter().map(|status| certificates(&status.warnings)));
     // These ask the system, files and tools, and take their time.
     let rest = tokio::task::spawn_blocking(move || {
         let mut findings = match &status {
@@ -127,6 +128,14 @@ fn engine(engine: Option<&EngineStatus>) -> Finding {
             .hint("`minipaas up` starts or installs Docker where it can"),
         (None, Some(version)) => finding.ok(format!("{version} at {endpoint}")),
         (None, None) => finding.warn(format!("{endpoint} was not asked yet")),
+    }
+}
+
+fn certificates(warnings: &[String]) -> Finding {
+    let finding = Finding::about("certs");
+    match warnings {
+        [] => finding.ok("every host has a certificate".to_owned()),
+        warnings => finding.warn(warnings.join("; ")).hint("`minipaas certs`"),
     }
 }
 
@@ -248,6 +257,7 @@ mod tests {
             engine: EngineStatus::default(),
             generation: 1,
             apps: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 /// In lower-case hexadecimal digits.
 #[must_use]
-pub fn encode<const N: usize>(bytes: [u8; N]) -> String {
-    bytes.iter().fold(String::with_capacity(N * 2), |mut text, byte| {
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    let bytes = bytes.as_ref();
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -30,7 +31,7 @@ mod tests {
 
     #[test]
     fn what_was_encoded_is_decoded_and_nothing_else() {
-        assert_eq!(encode([0, 171, 255]), "00abff");
+        assert_eq!(encode([0_u8, 171, 255]), "00abff");
         assert_eq!(decode("00ABff"), Some([0, 171, 255]));
         assert_eq!(decode::<3>("00abf"), None);
         assert_eq!(decode::<3>("00abfg"), None);

@@ -38,8 +38,9 @@
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
-//! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], [`hex`], `plain` (words of strangers, for terminals),
-//! [`port`] (listening on one, and who does), [`random`], [`seal`] (the box's key), [`watch`] (changed files), [`web`] (requests of our own).
+//! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], `file` (replaced whole), [`hex`], `plain` (words of
+//! strangers, for terminals), [`port`] (listening on one, and who does), [`random`], [`seal`] (the box's key), [`watch`] (changed
+//! files), [`web`] (requests of our own).
 //!
 //! # How a deploy happens
 //!
@@ -73,6 +74,21 @@
 //!    cannot do harm.
 //! 6. The response's body is carried back. At its last byte the upstream is uncounted, the metrics count, and the access log
 //!    has its line.
+//!
+//! # How a certificate comes about
+//!
+//! 1. [`certs`]' task is woken by a new route table and works out which names the box wants ([`certs::Wanted`], pure): public
+//!    ones of an authority, private ones of the local CA, those of `on_demand` once a handshake has asked and the app agreed.
+//! 2. For a name that the [`tls::Vault`] has nothing for, or whose time is near ([`certs::schedule`], pure), it looks whether
+//!    the name leads here at all, as an authority counts failures.
+//! 3. Key and order are stored, sealed with the [`seal::BoxKey`]; then [`acme`] orders, answers the challenge through
+//!    [`tls::Challenges`] or a TXT record at a [`dns::Provider`], and has the request signed.
+//! 4. The vault has the chain on disk, flushed, before the order is forgotten; so after a `kill -9` at any moment the order is
+//!    gone on with, or the certificate is there.
+//! 5. A handshake asks the [`tls::Resolver`]: for a host that is served it takes the vault's best certificate, and has the
+//!    local CA sign one where there is none. It never waits for the task or for an authority.
+//! 6. With a third of its life left, or when the authority says so, steps 2 to 4 come again; connections keep what they have.
+//!    A failure is noted with its reason, for `minipaas certs` and `status`, and tried again with patience.
 //!
 //! # Invariants
 //!
@@ -123,6 +139,7 @@ pub mod controller;
 pub mod dns;
 pub mod engine;
 pub mod external;
+mod file;
 pub mod hex;
 pub mod http1;
 pub mod http2;

@@ -8,21 +8,20 @@
 //! It does not say where sealed values are kept, and cannot help against somebody who reads the key.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
+use crate::file;
+
 /// Of the key, as XChaCha20 has it.
 const KEY_BYTES: usize = 32;
 /// Before the ciphertext.
 const NONCE_BYTES: usize = 24;
-/// Nobody else may read the key.
-const KEY_MODE: u32 = 0o600;
 
 /// What seals and opens. Cheap to clone; its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -73,12 +72,13 @@ impl BoxKey {
                 let bytes = Zeroizing::new(bytes);
                 let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
                 let key = Zeroizing::new(key.map_err(|_| SealError::Damaged { path: path.to_owned() })?);
-                make_private(path).map_err(failed("restrict"))?;
+                file::make_private(path).map_err(failed("restrict"))?;
                 Ok(Self::new(&key))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = Zeroizing::new(crate::random::bytes::<KEY_BYTES>());
-                write(path, key.as_slice()).map_err(failed("make"))?;
+                // All or nothing: a key that was half written would be taken for a damaged one.
+                file::replace(path, file::PRIVATE_MODE, key.as_slice()).map_err(failed("make"))?;
                 Ok(Self::new(&key))
             }
             Err(source) => Err(failed("read")(source)),
@@ -119,31 +119,10 @@ impl fmt::Debug for BoxKey {
     }
 }
 
-/// All or nothing: a key that was half written would be taken for a damaged one.
-fn write(path: &Path, key: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(KEY_MODE).open(&temporary)?;
-    file.set_permissions(fs::Permissions::from_mode(KEY_MODE))?;
-    file.write_all(key)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// Takes the key away from everybody but its owner, if a copy or a restore has left it open.
-fn make_private(path: &Path) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(KEY_MODE))?;
-        let was = format!("{mode:o}");
-        tracing::warn!(path = %path.display(), was, "the box's key was accessible to others; now only to its owner");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -171,11 +150,11 @@ mod tests {
         let path = dir.path().join("box.key");
         let sealed = BoxKey::open_or_create(&path).unwrap().seal("x", b"secret");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(), KEY_MODE);
+        assert_eq!(mode(), file::PRIVATE_MODE);
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(*BoxKey::open_or_create(&path).unwrap().open("x", &sealed).unwrap(), b"secret");
-        assert_eq!(mode(), KEY_MODE);
+        assert_eq!(mode(), file::PRIVATE_MODE);
 
         fs::write(&path, "short").unwrap();
         let error = BoxKey::open_or_create(&path).unwrap_err().to_string();

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex;
+
 /// SHA-256 of a build's input.
 ///
 /// `Display` shows the first 16 hexadecimal digits, enough for a tag; [`ContentDigest::full`] has all 64.
@@ -21,13 +23,13 @@ const SHORT_BYTES: usize = 8;
 impl ContentDigest {
     /// All 64 hexadecimal digits.
     pub fn full(&self) -> String {
-        hex(&self.0)
+        hex::encode(self.0)
     }
 }
 
 impl fmt::Display for ContentDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0[..SHORT_BYTES]))
+        f.write_str(&hex::encode(&self.0[..SHORT_BYTES]))
     }
 }
 
@@ -56,10 +58,6 @@ impl Fields {
     pub(super) fn finish(self) -> ContentDigest {
         ContentDigest(self.hasher.finalize().into())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ use crate::traffic::Routes;
 
 pub use demand::{AppAsker, Asker};
 pub use look::{Elsewhere, Look, Surroundings};
-pub use record::{Millis, NameRecord, OpenOrder, Problem, Renewal, millis, time};
+pub use record::{Millis, NameRecord, OpenOrder, Problem, Renewal};
 pub use view::{NameView, Signer, State};
 pub use wanted::{Means, OnDemand, Want, Wanted, Wish};
 
@@ -52,13 +52,15 @@ pub use wanted::{Means, OnDemand, Want, Wanted, Wish};
 const ORDERS_MAX: usize = 10;
 /// Questions when to renew that are open at the same time.
 const CHECKS_MAX: usize = 4;
+/// Commands that wait for the task; who has one more waits to give it.
+const COMMANDS_MAX: usize = 16;
 /// Names that were asked for in handshakes and not looked at yet; more are dropped, and asked for again.
 const DEMANDS_MAX: usize = 64;
 
 /// The handle on the certificates; clones share them. When the last is dropped the task ends.
 #[derive(Debug, Clone)]
 pub struct Certs {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::Sender<Command>,
     view: watch::Receiver<Arc<[NameView]>>,
     task: TaskTracker,
 }
@@ -144,7 +146,7 @@ impl Certs {
         demanded: Demanded,
         shutdown: CancellationToken,
     ) -> Result<Self, StoreError> {
-        let (commands, commands_rx) = mpsc::unbounded_channel();
+        let (commands, commands_rx) = mpsc::channel(COMMANDS_MAX);
         let (view_tx, view) = watch::channel(Arc::default());
         let records = parts.store.certificate_names().await?;
         let task = TaskTracker::new();
@@ -199,7 +201,7 @@ impl Certs {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, CertsError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).map_err(|_| CertsError::Stopping)?;
+        self.commands.send(command(reply)).await.map_err(|_| CertsError::Stopping)?;
         answer.await.map_err(|_| CertsError::Stopping)?
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::record::{NameRecord, Renewal, millis, time};
+use super::record::{NameRecord, Renewal};
 use super::schedule;
 use super::view::{NameView, Signer, State};
 use super::wanted::Want;
+use crate::clock::{millis, time};
 use crate::tls::Summary;
 
 /// How long the certificate of a name is kept that nobody wants: an app that comes back needs no new order.
@@ -154,7 +155,8 @@ impl Name {
 }
 
 impl Facts<'_> {
-    fn has_own(&self, name: &str) -> bool {
+    /// Whether a certificate that was brought does what an authority's would.
+    pub(super) fn has_own(&self, name: &str) -> bool {
         self.own.iter().any(|summary| summary.not_after > self.now && is_for(summary, name))
     }
 

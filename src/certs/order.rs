@@ -14,6 +14,7 @@ use super::schedule::Pace;
 use crate::acme::{
     Authority, ChallengeKind, Journal, JournalError, OrderError, OrderErrorKind, OrderRequest, new_key_pem,
 };
+use crate::seal::{BoxKey, SealError};
 use crate::store::StoreError;
 use crate::tls::{CertificateId, Chain, Source, Vault};
 
@@ -105,12 +106,8 @@ impl Attempt {
     ) -> Result<CertificateId, (Failure, bool)> {
         let ours = |failure: Failure| (failure, false);
         let purpose = purpose(&self.name);
-        let (key_pem, sealed, resume) = match open {
-            Some(open) => {
-                let key = parts.key.open(&purpose, &open.key).map_err(|error| ours(Failure::of(&error)))?;
-                let key = String::from_utf8(key.to_vec()).map_err(|error| ours(Failure::of(&error)))?;
-                (Zeroizing::new(key), open.key, open.url)
-            }
+        let (key_pem, sealed, resume) = match open.and_then(|open| with_key(open, &self.name, &parts.key)) {
+            Some((key, open)) => (key, open.key, open.url),
             None => {
                 let key = new_key_pem();
                 let sealed = parts.key.seal(&purpose, key.as_bytes());
@@ -165,6 +162,13 @@ impl Attempt {
     }
 }
 
+/// The text that was sealed for this.
+fn unsealed(key: &BoxKey, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<String>, SealError> {
+    let plain = key.open(purpose, sealed)?;
+    let text = str::from_utf8(&plain).map_err(|_| SealError::Closed { what: purpose.to_owned() })?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
 /// The authority of the order that is open comes first: what it has begun may be done.
 fn in_order<'a>(
     authorities: &'a [Arc<dyn Authority>],
@@ -177,6 +181,17 @@ fn in_order<'a>(
 
 fn purpose(name: &str) -> String {
     format!("the key of the order for {name}")
+}
+
+/// An order that is open with its key; `None` if that was sealed with another box's key, as the order is nobody's then.
+fn with_key(open: OpenOrder, name: &str, box_key: &BoxKey) -> Option<(Zeroizing<String>, OpenOrder)> {
+    match unsealed(box_key, &purpose(name), &open.key) {
+        Ok(key) => Some((key, open)),
+        Err(error) => {
+            tracing::warn!(name, error = &error as &dyn Error, "open order forgotten");
+            None
+        }
+    }
 }
 
 /// A certificate itself; `None` if it cannot be read, which the vault has told.
@@ -201,8 +216,14 @@ impl Notebook<'_> {
 impl Journal for Notebook<'_> {
     async fn account(&self, authority: &str) -> Result<Option<Zeroizing<String>>, JournalError> {
         let Some(sealed) = self.parts.store.acme_account(authority).await? else { return Ok(None) };
-        let plain = self.parts.key.open(&account_purpose(authority), &sealed)?;
-        Ok(Some(Zeroizing::new(String::from_utf8(plain.to_vec())?)))
+        match unsealed(&self.parts.key, &account_purpose(authority), &sealed) {
+            Ok(account) => Ok(Some(account)),
+            // An authority makes another account for whoever asks; without it nothing is renewed any more.
+            Err(error) => {
+                tracing::warn!(authority, error = &error as &dyn Error, "account forgotten");
+                Ok(None)
+            }
+        }
     }
 
     async fn keep_account(&self, authority: &str, credentials: &str) -> Result<(), JournalError> {

@@ -5,11 +5,10 @@
 //! is under way, with the key that it is for, so that it is gone on with and not made twice.
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::tls::CertificateId;
 
-/// A time as it is kept: milliseconds since the Unix epoch.
+/// A time as it is kept: milliseconds since the Unix epoch, of [`crate::clock::millis`].
 pub type Millis = u64;
 
 /// What is remembered of one name.
@@ -83,17 +82,4 @@ impl NameRecord {
     pub fn succeed(&mut self, now: Millis) {
         (self.failures, self.next_try, self.problem, self.issued) = (0, None, None, Some(now));
     }
-}
-
-/// As it is kept.
-#[must_use]
-pub fn millis(time: SystemTime) -> Millis {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// The time that was kept.
-#[must_use]
-pub fn time(millis: Millis) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(millis)
 }

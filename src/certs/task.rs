@@ -1,22 +1,26 @@
 //! The task that owns every name.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
 use super::name::{CHECK_INTERVAL, Due, Facts, Name, Work};
 use super::order::{Attempt, Failure, NEEDS_DNS, NO_PROVIDER, blocking, leaf};
-use super::record::{NameRecord, Problem, Renewal, millis};
+use super::record::{NameRecord, Problem, Renewal};
 use super::schedule::{self, Pace};
 use super::view::NameView;
 use super::wanted::{OnDemand, Want, Wanted, Wish};
 use super::{CHECKS_MAX, CertsError, Command, ORDERS_MAX, Parts};
 use crate::acme::{OrderError, RenewalInfo};
+use crate::clock::millis;
 use crate::name::is_public;
 use crate::plain::plain;
 use crate::tls::{CertificateId, Source, Summary};
@@ -32,7 +36,10 @@ const DEMANDED_FAILURES_MAX: u32 = 8;
 const REASON_CHARS_MAX: usize = 2_000;
 /// The kind of failure when an app does not know a name any more.
 const NOT_VOUCHED: &str = "not-vouched";
+/// What is said of a job that met a mistake of ours; the panic itself is in the log.
+const PANICKED: &str = "it was given up because of an error in minipaas; the daemon's log has it";
 
+/// What the task works on; it lives as long as the daemon.
 pub(super) struct Task {
     parts: Arc<Parts>,
     wanted: Wanted,
@@ -93,14 +100,14 @@ impl Task {
 
     pub(super) async fn run(
         mut self,
-        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut commands: mpsc::Receiver<Command>,
         mut demands: mpsc::Receiver<String>,
         shutdown: CancellationToken,
     ) {
         let mut live = self.parts.routes.subscribe();
         live.mark_changed();
+        let mut next_look = Instant::now();
         loop {
-            let wait = self.wait();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -118,20 +125,24 @@ impl Task {
                     continue;
                 }
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => {
-                    self.finish(done.expect("jobs neither panic nor are aborted")).await;
+                    self.finish(done.expect("jobs catch panics and are not aborted")).await;
                 }
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep_until(next_look) => {}
             }
             self.start_due().await;
             self.publish();
+            next_look = Instant::now() + self.wait();
         }
         // An order that is cut short here is gone on with at the next start.
         self.jobs.shutdown().await;
     }
 
+    /// Takes up a name, unless it is known.
     fn add_name(&mut self, record: NameRecord) {
-        let name = Name::new(record, self.parts.store.box_id().as_str());
-        self.names.entry(name.record.name.clone()).or_insert(name);
+        if !self.names.contains_key(&record.name) {
+            let name = Name::new(record, self.parts.store.box_id().as_str());
+            self.names.insert(name.record.name.clone(), name);
+        }
     }
 
     /// Compares what the routes want with what is known.
@@ -199,9 +210,14 @@ impl Task {
     }
 
     async fn renew(&mut self, name: &str) -> Result<(), CertsError> {
+        let not_ordered = || CertsError::NotOrdered(name.to_owned());
+        // With a certificate that was brought, none is ordered.
+        if self.facts().has_own(name) {
+            return Err(not_ordered());
+        }
+        let now = millis(self.now());
         let found = self.names.get_mut(name).filter(|found| found.want.is_some());
-        let found = found.ok_or_else(|| CertsError::NotOrdered(name.to_owned()))?;
-        let now = millis((self.parts.clock)());
+        let found = found.ok_or_else(not_ordered)?;
         (found.record.next_try, found.record.problem) = (Some(now), None);
         found.record.tried_with = self.settings.clone();
         let record = found.record.clone();
@@ -230,8 +246,8 @@ impl Task {
         }
         let (parts, on_demand, host) = (Arc::clone(&self.parts), on_demand.clone(), host.to_owned());
         self.jobs.spawn(async move {
-            let answer = parts.asker.ask(&on_demand, &host).await;
-            Done::Asked(host, answer)
+            let answer = caught(parts.asker.ask(&on_demand, &host)).await;
+            Done::Asked(host, answer.unwrap_or_else(|| Err(PANICKED.to_owned())))
         });
     }
 
@@ -373,15 +389,18 @@ impl Task {
         self.orders += 1;
         let before = name.certificate.as_ref().map(|summary| summary.id);
         let attempt = Attempt { name: text.to_owned(), before };
-        let on_demand = self.wanted.demanded(text).filter(|_| name.record.is_demanded).cloned();
+        // What a route lists by now needs nobody's word.
+        let is_asked_about = name.record.is_demanded && !self.wanted.public.contains_key(text);
+        let on_demand = self.wanted.demanded(text).filter(|_| is_asked_about).cloned();
         let (parts, text) = (Arc::clone(&self.parts), text.to_owned());
         self.jobs.spawn(async move {
-            let vouched = vouched(&parts, on_demand, &text).await;
-            let result = match vouched {
-                Ok(()) => attempt.run(&parts).await,
-                Err(failure) => Err(failure),
+            let work = async {
+                vouched(&parts, on_demand, &text).await?;
+                attempt.run(&parts).await
             };
-            Done::Ordered(text, result)
+            let result = caught(work).await;
+            let panicked = || Failure { pace: Pace::Asked, ..Failure::local("box", PANICKED.to_owned()) };
+            Done::Ordered(text, result.unwrap_or_else(|| Err(panicked())))
         });
     }
 
@@ -399,12 +418,13 @@ impl Task {
         let (vault, text) = (self.parts.vault.clone(), text.to_owned());
         self.jobs.spawn(async move {
             let id = summary.id;
-            let leaf = blocking(move || leaf(&vault, id)).await;
-            let info = match leaf {
-                Some(leaf) => authority.renewal(&leaf).await,
-                None => Ok(None),
+            let work = async {
+                match blocking(move || leaf(&vault, id)).await {
+                    Some(leaf) => authority.renewal(&leaf).await,
+                    None => Ok(None),
+                }
             };
-            Done::Checked(text, id, info)
+            Done::Checked(text, id, caught(work).await.unwrap_or(Ok(None)))
         });
     }
 
@@ -502,6 +522,11 @@ impl Task {
 fn demanded(record: &NameRecord, wanted: &Wanted) -> Option<Want> {
     let on_demand = wanted.demanded(&record.name).filter(|_| record.is_demanded)?;
     Some(Want { apps: [on_demand.app.clone()].into(), hosts: [record.name.clone()].into() })
+}
+
+/// `None` for work that panicked: what strangers send must not end the task that owns every name.
+async fn caught<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
 }
 
 /// Whether the app still knows a name that was ordered on demand.

@@ -40,7 +40,7 @@ struct Daemon {
 #[derive(Debug)]
 struct Silent;
 
-/// Knows some names, and is elsewhere for one.
+/// Knows some names, is elsewhere for one, and panics for another.
 #[derive(Debug)]
 struct Knows(Arc<Mutex<Vec<String>>>);
 
@@ -58,6 +58,7 @@ impl Responder for Silent {
 #[async_trait]
 impl Look for Knows {
     async fn look(&self, host: &str) -> Result<(), Elsewhere> {
+        assert!(!host.starts_with("panic"), "somebody sent what nobody thought of");
         if host.starts_with("elsewhere") {
             return Err(Elsewhere { kind: "elsewhere", message: "it leads elsewhere".to_owned() });
         }
@@ -401,6 +402,7 @@ async fn a_certificate_that_was_brought_goes_before_any_order() {
     assert_eq!((view.state, self::id(&view)), (State::Valid, id));
     assert_eq!(a_box.authority().seen().len(), 0);
 
+    assert!(matches!(daemon.certs.renew(NAME).await, Err(CertsError::NotOrdered(_))));
     assert!(matches!(daemon.certs.remove("nothing").await, Err(CertsError::Unknown(_))));
     daemon.certs.remove(&id.to_string()).await.unwrap();
     let view = daemon.until(NAME, |view| view.signer != Signer::Own && view.state == State::Valid).await;
@@ -417,6 +419,35 @@ async fn what_cannot_work_is_said_without_asking_an_authority() {
     let elsewhere = daemon.until_state("elsewhere.example.com", State::Failed).await;
     assert_eq!(elsewhere.problem.unwrap().kind, "elsewhere");
     assert_eq!(a_box.authority().seen().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_panics_fails_and_nothing_else_does() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&["panic.example.com", NAME]).await;
+    let failed = daemon.until_state("panic.example.com", State::Failed).await;
+    assert_eq!(failed.problem.unwrap().kind, "box");
+    daemon.until_state(NAME, State::Valid).await;
+}
+
+/// Both would otherwise fail for ever, once somebody has lost `box.key`.
+#[tokio::test(start_paused = true)]
+async fn an_order_and_an_account_of_another_boxes_key_are_made_anew() {
+    let a_box = TestBox::new();
+    let foreign = BoxKey::new(&[9; 32]).seal("a key", b"secret");
+    let order = OpenOrder {
+        authority: "first".to_owned(),
+        url: Some("fake://first/0".to_owned()),
+        key: foreign.clone(),
+    };
+    let store = Store::open(a_box.dir.path()).unwrap();
+    store.save_certificate_order(NAME, &order).await.unwrap();
+    store.save_acme_account("first", &foreign).await.unwrap();
+    drop(store);
+    let daemon = a_box.start(&[NAME]).await;
+    daemon.until(NAME, |view| view.state == State::Valid || view.problem.is_some()).await;
+    assert_eq!(daemon.until(NAME, |_| true).await.problem, None);
+    assert_eq!(a_box.authority().seen()[0].resume, None);
 }
 
 #[tokio::test(start_paused = true)]

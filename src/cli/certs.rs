@@ -1,7 +1,6 @@
 //! `minipaas certs`: which names have a certificate, whose it is, and what keeps the others from one.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -10,6 +9,7 @@ use super::Session;
 use super::failure::{Failure, Kind};
 use super::output::{Table, age};
 use crate::api::{Certificate, CertificateFacts, CertificateRequest};
+use crate::clock;
 use crate::name::AppName;
 
 /// A chain of certificates has a few KiB.
@@ -85,7 +85,7 @@ pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failu
 pub(crate) async fn tell(session: &Session, app: &AppName) {
     // The deploy is done, whatever can or cannot be told beside it.
     let Ok(all) = session.client().certificates().await else { return };
-    let now = now_millis();
+    let now = clock::now();
     for found in all.iter().filter(|found| found.apps.iter().any(|name| name == app.as_str())) {
         let name = &found.name;
         if let Some(warning) = &found.warning {
@@ -104,7 +104,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
         out.json(&all)?;
         return Ok(());
     }
-    let now = now_millis();
+    let now = clock::now();
     let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "APPS"]);
     for found in all {
         let left = found.certificate.as_ref().map(|facts| left(facts, now));
@@ -131,7 +131,7 @@ fn info(session: &Session, found: &Certificate) -> Result<(), Failure> {
         out.json(found)?;
         return Ok(());
     }
-    let now = now_millis();
+    let now = clock::now();
     let mut table = Table::new(["NAME", &found.name]);
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     row("state", found.state.clone());
@@ -171,7 +171,7 @@ fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
         let names = facts.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         out.notice(format_args!(
             "new connections to {names} get it; it is valid for {}",
-            left(facts, now_millis())
+            left(facts, clock::now())
         ));
         if added.hosts.is_empty() {
             out.warning("no route has such a host yet");
@@ -250,9 +250,4 @@ fn date(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     let time = jiff::Timestamp::from_millisecond(millis);
     time.map_or_else(|_| millis.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
-}
-
-fn now_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,12 @@
 //! `minipaas ps`: the instances of one app, or of all.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Session;
 use super::args::AppArgs;
 use super::failure::Failure;
 use super::output::{Table, age, count};
 use super::{canary, maintenance, project};
 use crate::api::Instance;
+use crate::clock;
 
 pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
     let client = session.client();
@@ -19,7 +18,7 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
         session.out.json(&apps)?;
         return Ok(());
     }
-    let now = now_millis();
+    let now = clock::now();
     let mut table = Table::new(["APP", "SLOT", "RELEASE", "STATE", "SINCE", "DETAIL"]);
     for app in &apps {
         for instance in &app.instances {
@@ -60,9 +59,4 @@ fn detail(instance: &Instance) -> String {
     };
     let parts = instance.addr.clone().into_iter().chain(instance.detail.clone());
     parts.chain(restarts).collect::<Vec<_>>().join(" ")
-}
-
-fn now_millis() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

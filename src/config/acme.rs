@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Setting};
+use crate::dns;
 
 /// The directories that have a name, in the order of their certificate authorities' age.
 const DIRECTORIES: [(&str, &str); 3] = [
@@ -11,9 +12,6 @@ const DIRECTORIES: [(&str, &str); 3] = [
     ("letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"),
     ("zerossl", "https://acme.zerossl.com/v2/DV90"),
 ];
-/// What answers dns-01, as [`crate::dns`] knows them.
-pub(super) const DNS_PROVIDERS: [&str; 6] =
-    ["cloudflare", "digitalocean", "hetzner", "hook", "rfc2136", "route53"];
 const DNS_PORT: u16 = 53;
 
 /// Where certificates of public names come from.
@@ -111,11 +109,7 @@ fn email(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
 }
 
 fn dns_provider(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
-    if DNS_PROVIDERS.contains(&text.as_str()) {
-        Ok(text)
-    } else {
-        Err(ConfigError::DnsProvider { from, text })
-    }
+    if dns::KINDS.contains(&text.as_str()) { Ok(text) } else { Err(ConfigError::DnsProvider { from, text }) }
 }
 
 /// Addresses, with port 53 where none is said, separated by commas or spaces.

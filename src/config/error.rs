@@ -3,7 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::acme;
 use crate::manifest::ManifestError;
 use crate::name::NameError;
 
@@ -106,7 +105,7 @@ pub enum ConfigError {
         text: String,
     },
     /// Not a way to change DNS records.
-    #[error("{from} is `{text}`, which is no DNS provider; use one of {}", acme::DNS_PROVIDERS.map(|kind| format!("`{kind}`")).join(", "))]
+    #[error("{from} is `{text}`, which is no DNS provider; use one of {}", crate::dns::KINDS.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", "))]
     DnsProvider {
         /// The flag, variable or key.
         from: String,

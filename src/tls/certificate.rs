@@ -134,5 +134,5 @@ impl fmt::Debug for CaCertificate {
 
 /// The id of the CA whose public key this is, as DER `SubjectPublicKeyInfo`.
 pub(super) fn id_of_public_key(spki: &[u8]) -> String {
-    Sha256::digest(spki)[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hex::encode(&Sha256::digest(spki)[..ID_BYTES])
 }

@@ -20,7 +20,6 @@ mod certificate;
 mod chain;
 mod challenges;
 mod constraints;
-mod file;
 mod private;
 mod resolver;
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl StickyKey {
         mac.update(b"sticky ");
         mac.update(instance.as_str().as_bytes());
         let digest = mac.finalize().into_bytes();
-        StickyToken(digest[..MAC_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
+        StickyToken(crate::hex::encode(&digest[..MAC_BYTES]))
     }
 }
 

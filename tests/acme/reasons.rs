@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use expect_test::{Expect, expect};
 use http::Response;
-use minipaas::certs::millis;
+use minipaas::clock::millis;
 
 use super::commands::Program;
 use super::gate::{Act, Gate, problem};

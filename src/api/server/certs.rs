@@ -9,8 +9,9 @@ use axum::http::StatusCode;
 use super::Api;
 use super::failure::Refusal;
 use crate::api::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest, Failure};
-use crate::certs::{CertsError, NameView, Signer, State as NameState, millis};
+use crate::certs::{CertsError, NameView, Signer, State as NameState};
 use crate::clock;
+use crate::clock::millis;
 use crate::tls::{Chain, Summary};
 use crate::web;
 

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Api, Refusal, app_name};
 use crate::api::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
-use crate::certs::{Certs, NameView, Signer, State as NameState, millis};
+use crate::certs::{Certs, NameView, Signer, State as NameState};
 use crate::clock;
+use crate::clock::millis;
 use crate::metrics::{
     BOUNDS, CONTENT_TYPE as OPEN_METRICS, CertificateSample, Distribution, PortSample, RouteSample, STATUSES,
     Snapshot, UpstreamSample,

@@ -1,7 +1,6 @@
 //! `minipaas apps info`: one app, and what answers for it.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -11,6 +10,7 @@ use crate::cli::args::AppArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, OutputResult, Table, age};
 use crate::cli::{Session, project};
+use crate::clock;
 
 /// The result with `--json`.
 #[derive(Debug, Serialize)]
@@ -60,8 +60,7 @@ fn print(out: Output, info: &InfoResult<'_>) -> OutputResult {
         Some(_) => Table::new(["SLOT", "UPSTREAM", "ADDRESS", "STATE", "SINCE", "IN-FLIGHT", "DETAIL"]),
         None => Table::new(["SLOT", "RELEASE", "STATE", "SINCE", "IN-FLIGHT", "DETAIL"]),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let now = clock::now();
     for instance in &app.instances {
         let Instance { slot, release, id, addr, state, since, detail, .. } = instance;
         let mut cells = vec![slot.clone()];

@@ -24,6 +24,7 @@ use hickory_resolver::config::{
 use tokio::time::timeout;
 
 use super::record::ancestors;
+use crate::name::is_below;
 
 pub use self::seen::wait_until_seen;
 
@@ -96,16 +97,11 @@ pub enum LookupError {
 // === impl Lookup ===
 
 impl Lookup {
-    /// Asks as the system does.
-    #[must_use]
-    pub fn system() -> Self {
-        Self { servers: None, authority_port: DNS_PORT }
-    }
-
-    /// Asks these servers, over UDP and, for long answers, TCP. Without servers every lookup fails.
+    /// Asks these servers, over UDP and, for long answers, TCP; the system's if there are none.
     #[must_use]
     pub fn new(servers: &[SocketAddr]) -> Self {
-        Self { servers: Some(resolver(servers, true)), authority_port: DNS_PORT }
+        let servers = (!servers.is_empty()).then(|| resolver(servers, true));
+        Self { servers, authority_port: DNS_PORT }
     }
 
     /// Takes zones' own name servers to listen on another port than 53, as in a network of tests.
@@ -124,7 +120,7 @@ impl Lookup {
         if let Ok(ip) = literal.parse() {
             return Ok(vec![ip]);
         }
-        if is_below(host, &["localhost"]) {
+        if is_below_any(host, &["localhost"]) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
         within(host, async {
@@ -231,7 +227,7 @@ impl Lookup {
         read: impl Fn(&RData) -> Option<T>,
     ) -> Result<Vec<T>, LookupError> {
         let no_records = || LookupError::NoRecords { name: name.to_owned(), kind };
-        if is_below(name, &["localhost"]) {
+        if is_below_any(name, &["localhost"]) {
             return Err(no_records());
         }
         let resolver = self.resolver(name)?;
@@ -242,7 +238,7 @@ impl Lookup {
     }
 
     fn resolver(&self, name: &str) -> Result<TokioResolver, LookupError> {
-        if is_below(name, &["invalid", "local", "onion"]) {
+        if is_below_any(name, &["invalid", "local", "onion"]) {
             return Err(LookupError::NoSuchName { name: name.to_owned() });
         }
         if let Some(resolver) = &self.servers {
@@ -328,11 +324,10 @@ async fn within<T>(
     timeout(TIME_MAX, lookup).await.map_err(slow)?
 }
 
-/// Whether the name is one of these top-level names or below it.
-fn is_below(name: &str, tops: &[&str]) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let top = name.rsplit('.').next().unwrap_or(name);
-    tops.iter().any(|special| top.eq_ignore_ascii_case(special))
+/// Whether the name, as anybody writes it, is one of these or below it.
+fn is_below_any(name: &str, domains: &[&str]) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    domains.iter().any(|domain| is_below(&name, domain))
 }
 
 /// Never completed by the system's search list.
@@ -347,10 +342,20 @@ fn absolute(name: &str) -> Result<Name, LookupError> {
 mod tests {
     use super::*;
 
+    /// Has nobody to ask.
+    fn alone() -> Lookup {
+        Lookup { servers: Some(resolver(&[], true)), authority_port: DNS_PORT }
+    }
+
+    #[test]
+    fn without_servers_of_ones_own_the_systems_are_asked() {
+        assert!(Lookup::new(&[]).servers.is_none());
+        assert!(Lookup::new(&[SocketAddr::from(([192, 0, 2, 1], 53))]).servers.is_some());
+    }
+
     #[tokio::test]
     async fn special_names_stay_on_the_machine() {
-        // Nobody could be asked.
-        let lookup = Lookup::new(&[]);
+        let lookup = alone();
         let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
         for name in ["localhost", "app.localhost", "App.LocalHost."] {
             assert_eq!(lookup.addresses(name).await.unwrap(), loopback, "{name}");
@@ -366,14 +371,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_its_own_name() {
-        let lookup = Lookup::new(&[]);
+        let lookup = alone();
         assert_eq!(lookup.addresses("192.0.2.1").await.unwrap(), [IpAddr::from([192, 0, 2, 1])]);
         assert_eq!(lookup.addresses("[::1]").await.unwrap(), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
     }
 
     #[tokio::test]
     async fn what_is_no_name_is_said_to_be_none() {
-        let error = Lookup::new(&[]).addresses("a..b").await.unwrap_err();
+        let error = alone().addresses("a..b").await.unwrap_err();
         assert_eq!(error.to_string(), "`a..b` could not be looked up: it is no name");
     }
 }

@@ -8,23 +8,21 @@
 //! Earlier versions kept the key as plain PEM. Such a key is sealed when it is read, by the same replacement of the whole file:
 //! there is the plain key or the sealed one at every moment, and never both or none.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{KeyPair, PublicKeyData as _};
 use zeroize::Zeroizing;
 
 use super::CaError;
+use crate::file;
 use crate::seal::BoxKey;
 use crate::tls::certificate::{CaCertificate, id_of_public_key};
-use crate::tls::file;
 
 pub(super) const CERTIFICATE_FILE: &str = "ca.crt";
 pub(super) const KEY_FILE: &str = "ca.key";
 const CERTIFICATE_MODE: u32 = 0o644;
-const KEY_MODE: u32 = 0o600;
 
 /// What a sealed key begins with; what follows is for [`BoxKey::open`]. No PEM text does.
 const SEALED: &[u8] = b"minipaas sealed key 1\n";
@@ -81,7 +79,7 @@ impl<'a> Files<'a> {
             return Err(CaError::KeyMismatch { path: key_path });
         }
         if is_sealed {
-            make_private(&key_path)?;
+            file::make_private(&key_path).map_err(|source| CaError::Write { path: key_path, source })?;
         } else {
             self.write_key(&key)?;
             tracing::info!(path = %key_path.display(), "the local CA's key is now sealed with the box's key");
@@ -101,7 +99,7 @@ impl<'a> Files<'a> {
         let pem = Zeroizing::new(key.serialize_pem());
         let contents = [SEALED, &self.box_key.seal(KEY_NAME, pem.as_bytes())].concat();
         let path = self.dir.join(KEY_FILE);
-        file::replace(&path, KEY_MODE, &contents).map_err(|source| CaError::Write { path, source })
+        file::replace(&path, file::PRIVATE_MODE, &contents).map_err(|source| CaError::Write { path, source })
     }
 }
 
@@ -112,20 +110,4 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, CaError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(CaError::Read { path: path.to_owned(), source }),
     }
-}
-
-/// Takes the key away from everybody but its owner, if a copy or a restore has left it open.
-fn make_private(path: &Path) -> Result<(), CaError> {
-    let metadata = fs::metadata(path).map_err(|source| CaError::Read { path: path.to_owned(), source })?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(KEY_MODE))
-            .map_err(|source| CaError::Write { path: path.to_owned(), source })?;
-        tracing::warn!(
-            path = %path.display(),
-            was = format!("{mode:o}"),
-            "the local CA's key was accessible to others; now only to its owner"
-        );
-    }
-    Ok(())
 }

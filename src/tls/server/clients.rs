@@ -23,6 +23,7 @@ use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::parse_x509_certificate;
 
 use super::provider::provider;
+use crate::hex;
 use crate::policy::ClientCa;
 use crate::route::ClientAuth;
 
@@ -140,7 +141,7 @@ impl ClientCertificate {
     #[must_use]
     pub fn shown(chain: Option<&[CertificateDer<'static>]>) -> Option<Self> {
         let own = chain?.first()?;
-        let fingerprint: String = Sha256::digest(own).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex::encode(Sha256::digest(own));
         Some(Self {
             chain: chain?.to_vec(),
             subject: subject(own),

@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use rustls::server::ProducesTickets;
 use zeroize::Zeroizing;
 
-use super::file;
+use crate::file;
 use crate::seal::BoxKey;
 
 /// For how long a key seals new tickets.
@@ -40,8 +40,6 @@ const FORMAT: u8 = 1;
 const SEALED_AS: &str = "session ticket keys";
 /// What a session is sealed as.
 const TICKET: &str = "session ticket";
-/// Nobody else may read even the sealed keys.
-const FILE_MODE: u32 = 0o600;
 /// A clock that was set back makes keys of the future; beyond this they are not ours to judge, and go.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
@@ -218,7 +216,7 @@ impl Kept {
         for key in &keys.0 {
             key.write(&mut plain);
         }
-        file::replace(&self.path, FILE_MODE, &self.seal.seal(SEALED_AS, &plain))
+        file::replace(&self.path, file::PRIVATE_MODE, &self.seal.seal(SEALED_AS, &plain))
     }
 }
 

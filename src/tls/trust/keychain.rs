@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::tool;
 use super::{CaCertificate, Environment, Keeper, Obstacle, Presence, TrustError, contains, need_root};
-use crate::tls::file;
+use crate::file;
 
 const TOOL: &str = "usr/bin/security";
 const KEYCHAIN: &str = "Library/Keychains/System.keychain";

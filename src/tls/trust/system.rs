@@ -13,7 +13,7 @@ use std::process::Command;
 
 use super::tool;
 use super::{CaCertificate, Environment, Keeper, Obstacle, Presence, TrustError, contains, need_root};
-use crate::tls::file;
+use crate::file;
 
 /// Everybody must be able to read whom to trust, whatever root's umask.
 const CERTIFICATE_MODE: u32 = 0o644;

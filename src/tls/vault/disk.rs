@@ -16,13 +16,12 @@ use std::sync::atomic::AtomicUsize;
 use super::record::{self, Line, Row};
 use super::shelf::Sealed;
 use super::{CertificateId, Summary, VaultError};
-use crate::tls::file;
+use crate::file::{self, PRIVATE_MODE};
 
 const INDEX_FILE: &str = "index";
 /// Of a certificate's file, after its id.
 const EXTENSION: &str = "pem";
 const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 /// Lines of the index that say nothing any more, beyond one for each certificate: then it is written anew.
 const STALE_LINES_MAX: usize = 256;
 
@@ -109,7 +108,7 @@ impl Directory {
     /// Writes one certificate's file, flushed; the one of the same id gives way.
     pub(super) fn write(&self, id: CertificateId, contents: &str) -> Result<(), VaultError> {
         let path = self.path_of(id);
-        file::replace(&path, FILE_MODE, contents.as_bytes()).map_err(|source| VaultError::Path {
+        file::replace(&path, PRIVATE_MODE, contents.as_bytes()).map_err(|source| VaultError::Path {
             action: "write",
             path,
             source,
@@ -234,7 +233,7 @@ impl Journal {
             lines += 1;
             text + &Line::Kept(Box::new(Row::from(summary))).text()
         });
-        file::replace(&path, FILE_MODE, text.as_bytes()).map_err(|source| VaultError::Path {
+        file::replace(&path, PRIVATE_MODE, text.as_bytes()).map_err(|source| VaultError::Path {
             action: "write",
             path: path.clone(),
             source,
@@ -243,7 +242,7 @@ impl Journal {
     }
 
     fn open(path: PathBuf, lines: usize) -> Result<Self, VaultError> {
-        let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(&path);
+        let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_MODE).open(&path);
         let file = file.map_err(|source| VaultError::Path { action: "open", path: path.clone(), source })?;
         Ok(Self { path, file, lines })
     }

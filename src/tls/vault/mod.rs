@@ -23,7 +23,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
@@ -150,7 +150,7 @@ impl Vault {
     /// When it cannot be written; what was served before is served on.
     pub fn put(&self, chain: &Chain, source: Source) -> Result<CertificateId, VaultError> {
         let id = CertificateId::of(chain.leaf());
-        let now = UNIX_EPOCH + Duration::from_millis(clock::now());
+        let now = clock::time(clock::now());
         let summary = Summary::new(id, chain.facts(), source, now);
         let sealed = self.0.key.seal(&purpose(id), chain.key_pem().as_bytes());
         let contents = record::write_file(&summary, chain, &sealed);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shelf::Sealed;
 use super::{CertificateId, Source, Summary};
+use crate::clock;
 use crate::tls::chain::{Chain, Facts, read_certificates};
 
 const VERSION: u32 = 1;
@@ -89,7 +90,7 @@ impl From<&Summary> for Row {
             key_kind: summary.key_kind.to_string(),
             fingerprint: summary.fingerprint.clone(),
             serial: summary.serial.clone(),
-            added_millis: millis(summary.added),
+            added_millis: clock::millis(summary.added),
             acme_authority: summary.source.authority().map(str::to_owned),
         }
     }
@@ -108,7 +109,7 @@ impl Row {
             fingerprint: self.fingerprint,
             serial: self.serial,
             source: Source::from_authority(self.acme_authority),
-            added: UNIX_EPOCH + Duration::from_millis(self.added_millis),
+            added: clock::time(self.added_millis),
         })
     }
 }
@@ -117,7 +118,7 @@ impl Row {
 pub(super) fn write_file(summary: &Summary, chain: &Chain, sealed_key: &[u8]) -> String {
     let head = Head {
         version: VERSION,
-        added_millis: millis(summary.added),
+        added_millis: clock::millis(summary.added),
         acme_authority: summary.source.authority().map(str::to_owned),
         sealed_key: BASE64_STANDARD.encode(sealed_key),
     };
@@ -135,13 +136,9 @@ pub(super) fn read_file(id: CertificateId, text: &str) -> Option<(Summary, Seale
     }
     let facts = Facts::of(&certificates).ok()?;
     let source = Source::from_authority(head.acme_authority);
-    let added = UNIX_EPOCH + Duration::from_millis(head.added_millis);
+    let added = clock::time(head.added_millis);
     let summary = Summary::new(id, &facts, source, added);
     Some((summary, Sealed { certificates, key: BASE64_STANDARD.decode(head.sealed_key).ok()? }))
-}
-
-fn millis(time: SystemTime) -> u64 {
-    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn seconds(time: SystemTime) -> i64 {

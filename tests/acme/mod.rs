@@ -2,14 +2,19 @@
 //!
 //! A [`World`] is a box as the authority sees it, which is a proxy that answers challenges, and an authority that sees it. Where
 //! an authority has to misbehave in a way that Pebble cannot, a [`gate::Gate`] stands between the two.
+//! An [`daemon::AcmeBox`] is the whole program in place of the proxy, which can be killed.
 
 mod accounts;
 mod challenges;
+mod daemon;
 mod failures;
 mod gate;
+mod kill;
+mod load;
 mod nonces;
 mod notes;
 mod renewal;
+mod restart;
 mod resume;
 
 use std::net::SocketAddr;

@@ -1,11 +1,13 @@
 //! One authority that speaks ACME: its settings, and orders at it, one kind of challenge after the other.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use instant_acme::Account;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{debug, info};
 use zeroize::Zeroizing;
@@ -29,6 +31,8 @@ const POLL_MAX: Duration = Duration::from_secs(5);
 pub struct AcmeAuthority {
     config: AuthorityConfig,
     web: web::Client,
+    /// Held while an account is made: orders that begin together make one.
+    making: Arc<Mutex<()>>,
 }
 
 /// What an authority is asked by.
@@ -97,7 +101,20 @@ impl AcmeAuthority {
     /// An authority that is reached by this client.
     #[must_use]
     pub fn new(config: AuthorityConfig, web: web::Client) -> Self {
-        Self { config, web }
+        Self { config, web, making: Arc::default() }
+    }
+
+    /// An account other than `known`: one that another order has made by now, else a new one.
+    async fn new_account(
+        &self,
+        known: Option<&Account>,
+        journal: &dyn Journal,
+    ) -> Result<Account, OrderError> {
+        let _making = self.making.lock().await;
+        match account::kept(&self.config, &self.web, journal).await? {
+            Some(account) if known.is_none_or(|known| known.id() != account.id()) => Ok(account),
+            _ => account::make(&self.config, &self.web, journal).await,
+        }
     }
 
     /// Orders until there is a certificate, or nothing is left to try.
@@ -154,8 +171,9 @@ impl Authority for AcmeAuthority {
         check(request)?;
         let deadline = Instant::now() + self.config.order_time_max;
         let mut attempts = Attempts { request, resume: request.resume.clone(), verdicts: Vec::new() };
-        if let Some(account) = account::kept(&self.config, &self.web, journal).await? {
-            match self.order(&account, &mut attempts, journal, responder, deadline).await {
+        let kept = account::kept(&self.config, &self.web, journal).await?;
+        if let Some(account) = &kept {
+            match self.order(account, &mut attempts, journal, responder, deadline).await {
                 Err(Halt::Forgotten(error)) => {
                     info!(authority = self.config.name, %error, "our account is not known there, making a new one");
                 }
@@ -164,7 +182,7 @@ impl Authority for AcmeAuthority {
         }
         // An order of an account that we do not have is nobody's.
         attempts.resume = None;
-        let account = account::make(&self.config, &self.web, journal).await?;
+        let account = self.new_account(kept.as_ref(), journal).await?;
         let result = self.order(&account, &mut attempts, journal, responder, deadline).await;
         result.map_err(OrderError::from)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
@@ -16,6 +17,14 @@ use super::RespondError;
 pub fn new_key_pem() -> Zeroizing<String> {
     let key = KeyPair::generate().expect("ring makes P-256 keys as long as the system has random numbers");
     Zeroizing::new(key.serialize_pem())
+}
+
+/// Whether a certificate is for this key (PEM).
+pub(crate) fn is_for_key(certified: &CertifiedKey, key_pem: &str) -> bool {
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).ok();
+    let key = key.and_then(|key| ring::sign::any_supported_type(&key).ok());
+    let public = key.and_then(|key| key.public_key().map(|public| public.as_ref().to_vec()));
+    public.is_some_and(|public| certified.key.public_key().is_some_and(|of| of.as_ref() == public))
 }
 
 /// The certificate that answers tls-alpn-01 for `host` (RFC 8737, 3), signed with a key of its own.

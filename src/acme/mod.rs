@@ -38,6 +38,7 @@ use zeroize::Zeroizing;
 
 pub use self::authority::{AcmeAuthority, AuthorityConfig, Eab};
 pub use self::error::{OrderError, OrderErrorKind, Verdict};
+pub(crate) use self::key::is_for_key;
 pub use self::key::{new_key_pem, tls_alpn01_certificate};
 pub use self::post::{Post, TxtRecords};
 pub use self::records::ProviderRecords;

@@ -89,8 +89,8 @@ impl Name {
         if let Some(at) = retry {
             return Due::Order(at);
         }
-        // The first question is spread as well: many certificates may be as old as each other.
-        let first = summary.added + CHECK_INTERVAL.mul_f64(self.share);
+        // Of what was not ordered by this task the first question is spread: many may be as old as each other.
+        let first = self.record.issued.map_or(summary.added + CHECK_INTERVAL.mul_f64(self.share), time);
         let check_at = self.renewal(summary).map_or(first, |renewal| time(renewal.check_at));
         let check_at = if is_near(&check_at) { check_at } else { SystemTime::UNIX_EPOCH };
         let renew_at = self.renew_at(summary);

@@ -12,7 +12,8 @@ use super::Parts;
 use super::record::OpenOrder;
 use super::schedule::Pace;
 use crate::acme::{
-    Authority, ChallengeKind, Journal, JournalError, OrderError, OrderErrorKind, OrderRequest, new_key_pem,
+    Authority, ChallengeKind, Journal, JournalError, OrderError, OrderErrorKind, OrderRequest, is_for_key,
+    new_key_pem,
 };
 use crate::seal::{BoxKey, SealError};
 use crate::store::StoreError;
@@ -139,7 +140,9 @@ impl Attempt {
         let vault = parts.vault.clone();
         let source = Source::Acme { authority: authority.name().to_owned() };
         let kept = blocking(move || vault.put(&chain, source)).await;
-        kept.map_err(|error| ours(Failure::of(&error)))
+        let id = kept.map_err(|error| ours(Failure::of(&error)))?;
+        parts.store.halt("certificate-kept").await;
+        Ok(id)
     }
 
     /// What an authority has given, if it is what was ordered and can be served at `now`.
@@ -167,6 +170,19 @@ fn unsealed(key: &BoxKey, purpose: &str, sealed: &[u8]) -> Result<Zeroizing<Stri
     let plain = key.open(purpose, sealed)?;
     let text = str::from_utf8(&plain).map_err(|_| SealError::Closed { what: purpose.to_owned() })?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Whether the order that is open for a name has given this certificate: the daemon was killed before it was forgotten.
+pub(super) async fn is_done(parts: &Parts, name: &str, id: CertificateId) -> Result<bool, StoreError> {
+    let Some(open) = parts.store.certificate_order(name).await? else { return Ok(false) };
+    // A key that cannot be opened is told of when it is needed.
+    let Ok(key) = parts.key.open(&purpose(name), &open.key) else { return Ok(false) };
+    let vault = parts.vault.clone();
+    Ok(blocking(move || {
+        let kept = vault.load(id).ok();
+        kept.is_some_and(|kept| str::from_utf8(&key).is_ok_and(|key| is_for_key(&kept, key)))
+    })
+    .await)
 }
 
 /// The authority of the order that is open comes first: what it has begun may be done.

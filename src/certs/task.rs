@@ -1,6 +1,6 @@
 //! The task that owns every name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::demand::Demands;
 use super::name::{CHECK_INTERVAL, Due, Facts, Name, Work};
-use super::order::{Attempt, Failure, NEEDS_DNS, NO_PROVIDER, blocking, leaf};
+use super::order::{Attempt, Failure, NEEDS_DNS, NO_PROVIDER, blocking, is_done, leaf};
 use super::record::{NameRecord, Problem, Renewal};
 use super::schedule::{self, Pace};
 use super::view::NameView;
@@ -104,6 +104,7 @@ impl Task {
         mut demands: mpsc::Receiver<String>,
         shutdown: CancellationToken,
     ) {
+        self.recover().await;
         let mut live = self.parts.routes.subscribe();
         live.mark_changed();
         let mut next_look = Instant::now();
@@ -463,13 +464,12 @@ impl Task {
             match (&summary.source, summary.names.as_slice()) {
                 (Source::Own, _) => own.push(summary),
                 (Source::Acme { .. }, [name]) => {
-                    // One of an authority that is still asked before one that is to be replaced, however long that lasts.
+                    // One of an authority that is still asked before one that is to be replaced, however long that lasts; then
+                    // as the vault prefers them.
                     let rank = |summary: &Summary| {
                         let authority = summary.source.authority();
-                        (
-                            self.authorities.iter().any(|known| Some(known.as_str()) == authority),
-                            summary.not_after,
-                        )
+                        let is_asked = self.authorities.iter().any(|known| Some(known.as_str()) == authority);
+                        (is_asked, summary.not_after, summary.added)
                     };
                     let is_newer = newest.get(name).is_none_or(|other| rank(other) < rank(&summary));
                     if is_newer {
@@ -486,6 +486,38 @@ impl Task {
         }
         for (text, name) in &mut self.names {
             name.certificate = newest.remove(text);
+        }
+    }
+
+    /// Ends what was cut short between a certificate and what is remembered of its order.
+    async fn recover(&mut self) {
+        let open = self.parts.store.certificate_orders().await;
+        let open = open.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "orders that are open cannot be read");
+            Vec::new()
+        });
+        for text in open {
+            let certificate = self.names.get(&text).and_then(|name| name.certificate.as_ref());
+            let Some(id) = certificate.map(|summary| summary.id) else { continue };
+            match is_done(&self.parts, &text, id).await {
+                Ok(true) => self.ordered(&text, Ok(id)).await,
+                Ok(false) => {}
+                Err(error) => warn_if_err(&text, Err(error)),
+            }
+        }
+        self.sweep().await;
+    }
+
+    /// Removes certificates that were replaced.
+    async fn sweep(&self) {
+        let current: BTreeSet<_> =
+            self.names.values().filter_map(|name| name.certificate.as_ref()).map(|found| found.id).collect();
+        for summary in self.parts.vault.list() {
+            let is_ordered = summary.source != Source::Own && summary.names.len() == 1;
+            if is_ordered && !current.contains(&summary.id) {
+                let vault = self.parts.vault.clone();
+                warn_if_err(&summary.names[0], blocking(move || vault.remove(summary.id)).await);
+            }
         }
     }
 

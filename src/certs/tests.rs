@@ -32,6 +32,7 @@ struct TestBox {
 struct Daemon {
     certs: Certs,
     routes: Routes,
+    store: Store,
     vault: Vault,
     demand: Demand,
     shutdown: CancellationToken,
@@ -93,8 +94,9 @@ impl TestBox {
         routes.publish(table(hosts));
         let knows = Arc::new(Knows(Arc::clone(&self.vouched)));
         let kinds = if self.means.has_dns { vec![ChallengeKind::Dns01] } else { vec![ChallengeKind::Http01] };
+        let store = Store::open(self.dir.path()).unwrap();
         let parts = Parts {
-            store: Store::open(self.dir.path()).unwrap(),
+            store: store.clone(),
             vault: vault.clone(),
             key,
             routes: routes.clone(),
@@ -110,7 +112,7 @@ impl TestBox {
         let shutdown = CancellationToken::new();
         let (demand, demanded) = demand();
         let certs = Certs::start(parts, demanded, shutdown.clone()).await.unwrap();
-        Daemon { certs, routes, vault, demand, shutdown }
+        Daemon { certs, routes, store, vault, demand, shutdown }
     }
 }
 
@@ -236,6 +238,32 @@ async fn an_order_that_was_cut_short_is_gone_on_with() {
     daemon.kill().await;
     let daemon = a_box.start(&[NAME]).await;
     assert_eq!(daemon.until(NAME, |_| true).await.state, State::Valid);
+}
+
+/// The daemon was killed after the certificate was kept and before the order was forgotten, when its successor finds this.
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_certificate_is_kept_is_not_made_again() {
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[NAME]).await;
+    let first = daemon.until_state(NAME, State::Valid).await;
+    // Certificates tell times by the second.
+    tokio::time::sleep(DAY).await;
+    daemon.store.halt_at("certificate-kept");
+    daemon.certs.renew(NAME).await.unwrap();
+    while daemon.vault.list().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    daemon.kill().await;
+
+    let daemon = a_box.start(&[NAME]).await;
+    let view = daemon.until(NAME, |view| view.next.is_some() && view.state == State::Valid).await;
+    assert_ne!(id(&view), id(&first));
+    assert_eq!(daemon.vault.list().len(), 1);
+    let orders = || a_box.authority().seen().len();
+    assert_eq!(orders(), 2);
+    daemon.until(NAME, |now| now.certificate.is_some() && self::id(now) != self::id(&view)).await;
+    assert_eq!(orders(), 3);
+    assert_eq!(a_box.authority().seen()[2].resume, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,8 +119,8 @@ pub async fn run(
     make_home(&config.home)?;
     let store = Store::open(&config.home)?;
     #[cfg(feature = "testing")]
-    if let Some(phase) = env("MINIPAAS_HALT_AT").as_deref().and_then(crate::rollout::Phase::from_name) {
-        store.halt_at(phase);
+    if let Some(moment) = env("MINIPAAS_HALT_AT") {
+        store.halt_at(&moment);
     }
 
     let key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;

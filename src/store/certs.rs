@@ -8,6 +8,9 @@ use super::record::{decode, encode, parse};
 use super::{Store, StoreError};
 use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
 
+/// What the keys of orders begin with.
+const ORDERS: &str = "certificate-order/";
+
 #[derive(Serialize, Deserialize)]
 struct NameForm {
     name: String,
@@ -116,6 +119,15 @@ impl Store {
             found.map(|bytes| order(&key, &bytes)).transpose()
         })
         .await
+    }
+
+    /// The names whose orders were under way.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read back.
+    pub async fn certificate_orders(&self) -> Result<Vec<String>, StoreError> {
+        self.blocking(|store| store.scan(ORDERS, |key, _| Ok(key[ORDERS.len()..].to_owned()))).await
     }
 
     /// Keeps an order; the one before it, if any, is forgotten.
@@ -227,7 +239,7 @@ fn order(key: &str, bytes: &[u8]) -> Result<OpenOrder, StoreError> {
 }
 
 fn order_key(name: &str) -> String {
-    format!("certificate-order/{name}")
+    format!("{ORDERS}{name}")
 }
 
 fn account(key: &str, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {

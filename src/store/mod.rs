@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::release::Release;
-use crate::rollout::{Phase, RolloutRecord};
+use crate::rollout::RolloutRecord;
 use crate::route::RouteTable;
 use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
@@ -74,9 +74,9 @@ pub struct Store {
     path: PathBuf,
     box_id: BoxId,
     _lock: std::sync::Arc<Lock>,
-    /// Where a test wants the process to be killed: nothing goes on after this phase is stored.
+    /// Where a test wants the process to be killed: nothing goes on after this moment.
     #[cfg(any(test, feature = "testing"))]
-    halt_at: std::sync::Arc<std::sync::Mutex<Option<Phase>>>,
+    halt_at: std::sync::Arc<std::sync::Mutex<Option<String>>>,
 }
 
 /// Everything that the store holds, as a controller reads it at its start.
@@ -198,25 +198,27 @@ impl Store {
         .await
     }
 
-    /// Makes whoever stores this phase next wait for ever, once it is stored: the moment at which a test kills the process.
+    /// Makes whoever comes to this moment next wait for ever: the one at which a test kills the process. It is a phase, once it
+    /// is stored, or `certificate-kept`.
     #[cfg(any(test, feature = "testing"))]
-    pub fn halt_at(&self, phase: Phase) {
-        *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(phase);
+    pub fn halt_at(&self, moment: &str) {
+        *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(moment.to_owned());
     }
 
-    /// Called after each phase was stored, before its effect.
+    /// Called at each such moment.
     #[cfg(any(test, feature = "testing"))]
-    async fn halt(&self, stored: Phase) {
-        let is_here = *self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(stored);
+    pub(crate) async fn halt(&self, moment: &str) {
+        let is_here =
+            self.halt_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_deref() == Some(moment);
         if is_here {
-            tracing::warn!(phase = stored.as_str(), "halted");
+            tracing::warn!(moment, "halted");
             std::future::pending::<()>().await;
         }
     }
 
     #[cfg(not(any(test, feature = "testing")))]
     #[expect(clippy::unused_async, reason = "the other one waits")]
-    async fn halt(&self, _stored: Phase) {}
+    pub(crate) async fn halt(&self, _moment: &str) {}
 
     async fn apply(&self, batch: sled::Batch) -> Result<(), StoreError> {
         self.blocking(move |store| {

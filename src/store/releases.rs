@@ -19,7 +19,7 @@ impl Store {
         put_app(&mut batch, app);
         put_rollout(&mut batch, &RolloutRecord { app: app.name.clone(), release, phase: Phase::Canary });
         self.apply(batch).await?;
-        self.halt(Phase::Canary).await;
+        self.halt(Phase::Canary.as_str()).await;
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Store {
             &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Starting },
         );
         self.apply(batch).await?;
-        self.halt(Phase::Starting).await;
+        self.halt(Phase::Starting.as_str()).await;
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Store {
             Ok(())
         })
         .await?;
-        self.halt(rollout.phase).await;
+        self.halt(rollout.phase.as_str()).await;
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Store {
             &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Switching },
         );
         self.apply(batch).await?;
-        self.halt(Phase::Switching).await;
+        self.halt(Phase::Switching.as_str()).await;
         Ok(())
     }
 

@@ -255,6 +255,7 @@ async fn a_name_and_its_order_are_remembered_until_they_are_forgotten() {
     assert_eq!(store.acme_account("https://other.example/directory").await.unwrap(), None);
     assert_eq!(store.certificate_order("*.example.com").await.unwrap(), Some(order));
     assert_eq!(store.certificate_order("a.example.com").await.unwrap(), None);
+    assert_eq!(store.certificate_orders().await.unwrap(), ["*.example.com"]);
     store.remove_certificate_name("*.example.com").await.unwrap();
     assert_eq!(store.certificate_order("*.example.com").await.unwrap(), None);
     assert_eq!(store.certificate_names().await.unwrap(), [plain]);

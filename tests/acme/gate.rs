@@ -74,6 +74,11 @@ impl Gate {
         *self.inner.rule.lock().unwrap() = Box::new(rule);
     }
 
+    /// How many requests were held or swallowed so far.
+    pub(super) fn stuck_count(&self) -> usize {
+        *self.inner.stuck.borrow()
+    }
+
     /// Waits until a further request is held or swallowed.
     pub(super) async fn stuck(&self) {
         let mut stuck = self.inner.stuck.subscribe();

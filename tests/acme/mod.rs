@@ -2,19 +2,24 @@
 //!
 //! A [`World`] is a box as the authority sees it, which is a proxy that answers challenges, and an authority that sees it. Where
 //! an authority has to misbehave in a way that Pebble cannot, a [`gate::Gate`] stands between the two.
+//! An [`daemon::AcmeBox`] is the whole program in place of the proxy, which can be killed.
 
 mod accounts;
 mod challenges;
 mod commands;
+mod daemon;
 mod failures;
 mod gate;
 mod hostile;
+mod kill;
+mod load;
 mod nonces;
 mod notes;
 mod on_demand;
 mod own;
 mod reasons;
 mod renewal;
+mod restart;
 mod resume;
 mod secrets;
 

@@ -10,48 +10,48 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// Longer than anything takes here, on a machine with other things to do; what hangs fails its test.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a condition.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A command that goes on. Dropping it kills it.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     output: TempDir,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 // === impl Running ===
 
 impl Running {
-    pub(super) fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         let output = tempfile::tempdir().expect("a temporary directory");
         let file = |name| fs::File::create(output.path().join(name)).expect("a file");
         command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
         Self { child: command.spawn().expect("the program runs"), output }
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is ours").is_none()
     }
 
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.read("stderr")
     }
 
-    pub(super) fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         self.read("stdout")
     }
 
     /// Waits until it has said this on standard error.
-    pub(super) async fn says(&mut self, text: &str) {
+    pub(crate) async fn says(&mut self, text: &str) {
         until(&format!("`{text}` is said"), || {
             let is_running = self.is_running();
             let stderr = self.stderr();
@@ -62,18 +62,18 @@ impl Running {
         .await;
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         rustix::process::kill_process(pid, signal).expect("it is ours");
     }
 
     /// Ends it the hard way, at this very moment.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
         self.child.wait().expect("it ended");
     }
 
-    pub(super) async fn finish(mut self) -> Run {
+    pub(crate) async fn finish(mut self) -> Run {
         until("the command ends", || !self.is_running()).await;
         let status = self.child.wait().expect("it ended");
         let code = status.code().unwrap_or_else(|| 128 + status.signal().expect("a code or a signal"));
@@ -100,19 +100,19 @@ impl Drop for Running {
 
 impl Run {
     #[track_caller]
-    pub(super) fn success(self) -> Self {
+    pub(crate) fn success(self) -> Self {
         self.ends_with(0)
     }
 
     #[track_caller]
-    pub(super) fn ends_with(self, code: i32) -> Self {
+    pub(crate) fn ends_with(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Checks that standard error has each of these.
     #[track_caller]
-    pub(super) fn saying(self, texts: &[&str]) -> Self {
+    pub(crate) fn saying(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
         }
@@ -121,7 +121,7 @@ impl Run {
 }
 
 /// Looks again and again until the condition holds.
-pub(super) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");

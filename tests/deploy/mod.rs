@@ -9,7 +9,7 @@
     reason = "a failing test shows what was said, a load test its figures"
 )]
 
-mod command;
+pub(crate) mod command;
 mod release;
 mod traffic;
 mod world;

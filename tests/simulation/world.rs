@@ -311,7 +311,7 @@ impl Daemon {
 
     /// From now on whoever stores this phase goes no further; what was stored is all that the next life finds.
     pub(super) fn halt_at(&self, phase: Phase) {
-        self.store.halt_at(phase);
+        self.store.halt_at(phase.as_str());
     }
 
     /// Waits until a rollout is on disk in this phase.

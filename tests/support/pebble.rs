@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -179,6 +179,11 @@ impl Pebble {
         Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
     }
 
+    /// Who signed the certificate of its own https, as PEM.
+    pub fn root_file(&self) -> PathBuf {
+        self.folder.path().join("root.pem")
+    }
+
     /// What it has printed so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("pebble.log")).unwrap()
@@ -227,7 +232,9 @@ fn make_certificate(folder: &Path) -> CertificateDer<'static> {
     let root_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = params.self_signed(&root_key).unwrap().der().clone();
+    let root = params.self_signed(&root_key).unwrap();
+    fs::write(folder.join("root.pem"), root.pem()).unwrap();
+    let root = root.der().clone();
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     let leaf = leaf.signed_by(&key, &Issuer::new(params, root_key)).unwrap();

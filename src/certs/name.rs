@@ -141,7 +141,7 @@ impl Name {
 }
 
 impl Facts<'_> {
-    fn has_own(&self, name: &str) -> bool {
+    pub(super) fn has_own(&self, name: &str) -> bool {
         self.own.iter().any(|summary| summary.not_after > self.now && is_for(summary, name))
     }
 

@@ -13,6 +13,8 @@ use crate::api::{Certificate, CertificateFacts, CertificateRequest};
 
 /// A chain of certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// As alike as two names must be for one to be taken for the other, misspelled.
+const NEAR_MIN: f64 = 0.85;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CertsArgs {
@@ -22,6 +24,9 @@ pub(crate) struct CertsArgs {
 
 #[derive(Debug, Subcommand)]
 enum CertsAction {
+    /// List them, as `minipaas certs` alone does
+    #[command(hide = true, alias = "ls")]
+    List,
     /// Show all that is known of a name's certificate
     Info {
         /// The name, a host that it serves, or a certificate's id
@@ -51,15 +56,25 @@ enum CertsAction {
 pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failure> {
     let client = session.client();
     match &args.action {
-        None => list(session, &client.certificates().await?),
+        None | Some(CertsAction::List) => list(session, &client.certificates().await?),
         Some(CertsAction::Info { name }) => {
             let all = client.certificates().await?;
-            let found = all.iter().find(|found| is_meant(found, name));
+            // What was brought serves, whatever else there is for the name.
+            let mut found: Vec<_> = all.iter().filter(|found| is_meant(found, name)).collect();
+            found.sort_by_key(|found| (found.state != "valid", found.signer != "own"));
+            let found = found.first().copied();
             info(session, found.ok_or_else(|| unknown(name, &all))?)
         }
         Some(CertsAction::Add { chain, key }) => {
             let request = CertificateRequest { chain: read(chain)?, key: read(key)? };
-            added(session, &client.add_certificate(&request).await?)
+            if is_key(&request.chain) && !is_key(&request.key) {
+                let error = anyhow::anyhow!("`{}` is the key; name the certificates first", chain.display());
+                return Err(Failure::new(Kind::Usage, error));
+            }
+            let certificate = client.add_certificate(&request).await?;
+            added(session, &certificate)?;
+            warn_of_lone_leaf(session, &certificate, &request.chain);
+            Ok(())
         }
         Some(CertsAction::Remove { which }) => {
             client.remove_certificate(which).await?;
@@ -69,7 +84,8 @@ pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failu
         Some(CertsAction::Renew { name }) => {
             client.renew_certificate(name).await?;
             session.out.notice(format_args!(
-                "`{name}` is being ordered; `minipaas certs info {name}` tells how it goes"
+                "`{name}` is being ordered; `minipaas certs info {}` tells how it goes",
+                quoted(name)
             ));
             Ok(())
         }
@@ -83,7 +99,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
         return Ok(());
     }
     let now = now_millis();
-    let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "APPS"]);
+    let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "ID", "APPS"]);
     for found in all {
         let left = found.certificate.as_ref().map(|facts| left(facts, now));
         table.row([
@@ -91,6 +107,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
             found.state.clone(),
             signer(found),
             left.unwrap_or_else(|| "-".to_owned()),
+            found.certificate.as_ref().map_or_else(|| "-".to_owned(), |facts| facts.id.clone()),
             found.apps.join(", "),
         ]);
     }
@@ -126,7 +143,12 @@ fn info(session: &Session, found: &Certificate) -> Result<(), Failure> {
         row("id", facts.id.clone());
     }
     if let Some(next) = found.next {
-        row(if found.problem.is_some() { "tried again" } else { "renewed" }, date(next));
+        let what = match found.state.as_str() {
+            "unused" => "kept until",
+            _ if found.problem.is_some() => "next try",
+            _ => "renewal",
+        };
+        row(what, date(next));
     }
     if let Some(problem) = &found.problem {
         row("problem", format!("{} ({}, {})", problem.message, problem.kind, date(problem.at)));
@@ -158,6 +180,29 @@ fn added(session: &Session, added: &Certificate) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says so when clients may not find the way from the only certificate of the chain to a root.
+fn warn_of_lone_leaf(session: &Session, added: &Certificate, chain: &str) {
+    let Some(facts) = &added.certificate else { return };
+    // Who has signed itself has its own name as its issuer's.
+    let is_alone = chain.matches("-----BEGIN CERTIFICATE-----").count() == 1;
+    if is_alone && !facts.names.contains(&facts.issuer) {
+        session.out.warning(format_args!(
+            "the chain is one certificate; clients that do not know `{}` by themselves refuse it: add it behind",
+            facts.issuer
+        ));
+    }
+}
+
+/// As a shell takes it for one word, and for no pattern.
+fn quoted(name: &str) -> String {
+    if name.contains('*') { format!("'{name}'") } else { name.to_owned() }
+}
+
+/// Whether this is a key where certificates should be.
+fn is_key(pem: &str) -> bool {
+    pem.contains("PRIVATE KEY-----") && !pem.contains("-----BEGIN CERTIFICATE-----")
+}
+
 fn is_meant(found: &Certificate, text: &str) -> bool {
     let id = found.certificate.as_ref().map(|facts| facts.id.as_str());
     found.name == text || id == Some(text) || found.hosts.iter().any(|host| host == text)
@@ -166,9 +211,11 @@ fn is_meant(found: &Certificate, text: &str) -> bool {
 fn unknown(name: &str, all: &[Certificate]) -> Failure {
     let failure = Failure::failed(format!("nothing has a certificate for `{name}`"));
     let names = all.iter().map(|found| found.name.as_str());
-    match names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
+    let near = names.filter(|known| strsim::jaro(known, name) >= NEAR_MIN);
+    match near.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`? `minipaas certs` lists all")),
-        None => failure.hint("there is no route yet; `minipaas up` makes one"),
+        None if all.is_empty() => failure.hint("there is no route yet; `minipaas up` makes one"),
+        None => failure.hint("`minipaas certs` lists those that there are"),
     }
 }
 
@@ -197,7 +244,11 @@ fn read(path: &Path) -> Result<String, Failure> {
         if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
             return Err(std::io::Error::other("it is too large for a certificate or a key"));
         }
-        std::fs::read_to_string(path)
+        String::from_utf8(std::fs::read(path)?).map_err(|_| {
+            std::io::Error::other(
+                "it is not PEM; `openssl x509 -inform der` or `openssl pkcs12 -nodes` makes it so",
+            )
+        })
     };
     read()
         .with_context(|| format!("cannot read `{}`", path.display()))

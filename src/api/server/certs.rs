@@ -125,12 +125,18 @@ impl From<CertsError> for Refusal {
     fn from(error: CertsError) -> Self {
         let (status, code) = match &error {
             CertsError::Unknown(_) => (StatusCode::NOT_FOUND, "not-found"),
-            CertsError::NotOrdered(_) | CertsError::NotOwn(_) => (StatusCode::CONFLICT, "wrong-kind"),
+            CertsError::Ambiguous { .. } | CertsError::NotOrdered(_) | CertsError::NotOwn(_) => {
+                (StatusCode::CONFLICT, "wrong-kind")
+            }
             CertsError::Vault(_) | CertsError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             CertsError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let failure = Failure::new(code, error.to_string());
+        let failure = match error {
+            CertsError::Unknown(_) => failure.hinted("`minipaas certs` lists those that there are"),
+            _ => failure,
+        };
         Self::new(
             status,
             match source {

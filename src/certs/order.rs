@@ -96,9 +96,17 @@ impl Attempt {
     ) -> Result<CertificateId, (Failure, bool)> {
         let ours = |failure: Failure| (failure, false);
         let purpose = purpose(&self.name);
-        let (key_pem, sealed, resume) = match open {
-            Some(open) => {
-                let key = parts.key.open(&purpose, &open.key).map_err(|error| ours(Failure::of(&error)))?;
+        let opened = open.and_then(|open| match parts.key.open(&purpose, &open.key) {
+            Ok(key) => Some((key, open)),
+            // The box's key was lost, and nothing brings this order's back.
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::warn!(name = self.name, error, "the order cannot be gone on with, making a new one");
+                None
+            }
+        });
+        let (key_pem, sealed, resume) = match opened {
+            Some((key, open)) => {
                 let key = String::from_utf8(key.to_vec()).map_err(|error| ours(Failure::of(&error)))?;
                 (Zeroizing::new(key), open.key, open.url)
             }
@@ -173,8 +181,18 @@ impl Notebook<'_> {
 impl Journal for Notebook<'_> {
     async fn account(&self, authority: &str) -> Result<Option<Zeroizing<String>>, JournalError> {
         let Some(sealed) = self.parts.store.acme_account(authority).await? else { return Ok(None) };
-        let plain = self.parts.key.open(&account_purpose(authority), &sealed)?;
-        Ok(Some(Zeroizing::new(String::from_utf8(plain.to_vec())?)))
+        match self.parts.key.open(&account_purpose(authority), &sealed) {
+            Ok(plain) => Ok(Some(Zeroizing::new(String::from_utf8(plain.to_vec())?))),
+            // As with orders: an account is free, and without this a box that lost its key could never have a certificate again.
+            Err(error) => {
+                tracing::warn!(
+                    authority,
+                    error = &error as &dyn Error,
+                    "the account is lost, making a new one"
+                );
+                Ok(None)
+            }
+        }
     }
 
     async fn keep_account(&self, authority: &str, credentials: &str) -> Result<(), JournalError> {

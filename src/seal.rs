@@ -47,6 +47,14 @@ pub enum SealError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no key, and what it has sealed is there.
+    #[error("`{}` is missing, and `{}` is sealed with it; restore it from a backup, or remove both `ca` and `certs` beside it: the box begins with a new CA and without certificates", path.display(), sealed.display())]
+    Missing {
+        /// The key's file.
+        path: PathBuf,
+        /// What does not open without it.
+        sealed: PathBuf,
+    },
     /// Sealed by another key or for something else, or changed since.
     #[error("{what} cannot be opened with this box's key; restore the `box.key` that belongs to this state")]
     Closed {

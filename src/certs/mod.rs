@@ -114,8 +114,18 @@ pub enum CertsError {
     /// No certificate has this name or id.
     #[error("there is no certificate `{0}`")]
     Unknown(String),
+    /// Several certificates have this name.
+    #[error("{} certificates are for `{name}`; say which, by its id: {}", ids.len(), list(ids))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// Those that it may be.
+        ids: Vec<CertificateId>,
+    },
     /// It is not an authority's.
-    #[error("`{0}` is not ordered from a certificate authority")]
+    #[error(
+        "`{0}` is not ordered from a certificate authority; `minipaas certs` tells who signs for which name"
+    )]
     NotOrdered(String),
     /// It was not added by command.
     #[error("`{0}` is renewed by the box; only certificates that were added can be removed")]
@@ -229,4 +239,8 @@ impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").field("authorities", &self.authorities).finish_non_exhaustive()
     }
+}
+
+fn list(ids: &[CertificateId]) -> String {
+    ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
 }

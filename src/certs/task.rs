@@ -192,7 +192,12 @@ impl Task {
         let is_it = |summary: &&Arc<Summary>| {
             summary.id.to_string() == which || summary.names.iter().any(|name| name == which)
         };
-        let Some(found) = self.own.iter().find(is_it) else {
+        let found: Vec<_> = self.own.iter().filter(is_it).collect();
+        if found.len() > 1 {
+            let ids = found.iter().map(|summary| summary.id).collect();
+            return Err(CertsError::Ambiguous { name: which.to_owned(), ids });
+        }
+        let Some(found) = found.first() else {
             let is_ours = self
                 .names
                 .values()
@@ -524,7 +529,9 @@ impl Task {
     fn publish(&self) {
         let facts = self.facts();
         let mut views: Vec<_> = self.names.values().filter_map(|name| name.view(&facts)).collect();
-        views.extend(self.wanted.local.iter().map(|(name, want)| NameView::local(name, want)));
+        // The box signs for no host that has a certificate of its own.
+        let local = self.wanted.local.iter().filter(|(name, _)| !facts.has_own(name));
+        views.extend(local.map(|(name, want)| NameView::local(name, want)));
         views.extend(self.own.iter().map(|summary| NameView::own(summary, &self.wanted, facts.now)));
         views.sort_by(|a, b| a.name.cmp(&b.name));
         self.view.send_if_modified(|view| {

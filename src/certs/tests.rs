@@ -267,6 +267,29 @@ async fn an_order_whose_certificate_is_kept_is_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_box_that_lost_its_key_orders_all_anew() {
+    let a_box = TestBox::new();
+    let lose_key = || std::fs::remove_file(a_box.dir.path().join("box.key")).unwrap();
+    a_box.authority().script([Scripted::Hang]);
+    let daemon = a_box.start(&[NAME]).await;
+    a_box.authority().until_hanging(1).await;
+    daemon.kill().await;
+
+    // The keys of the account and of the order do not open any more.
+    lose_key();
+    let daemon = a_box.start(&[NAME]).await;
+    let before = id(&daemon.until_state(NAME, State::Valid).await);
+    let resumed: Vec<_> = a_box.authority().seen().into_iter().map(|seen| seen.resume.is_some()).collect();
+    assert_eq!(resumed, [false, false]);
+    daemon.kill().await;
+
+    // Nor does the certificate's.
+    lose_key();
+    let daemon = a_box.start(&[NAME]).await;
+    assert_ne!(id(&daemon.until_state(NAME, State::Valid).await), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_certificate_is_renewed_when_a_third_of_its_life_is_left() {
     let a_box = TestBox::new();
     let daemon = a_box.start(&[NAME]).await;
@@ -436,6 +459,28 @@ async fn a_certificate_that_was_brought_goes_before_any_order() {
     let view = daemon.until(NAME, |view| view.signer != Signer::Own && view.state == State::Valid).await;
     assert_eq!(view.signer, Signer::Authority(Some("first".to_owned())));
     assert!(matches!(daemon.certs.remove(NAME).await, Err(CertsError::NotOwn(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_box_signs_for_no_host_that_has_a_certificate_of_its_own() {
+    let host = "shop.localhost";
+    let a_box = TestBox::new();
+    let daemon = a_box.start(&[host]).await;
+    daemon.until(host, |view| view.signer == Signer::Local).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (chain, key) = FakeAuthority::new("own").pair(host);
+        ids.push(daemon.certs.add(Chain::from_pem(&chain, &key).unwrap()).await.unwrap());
+    }
+    let mut view = daemon.certs.watch();
+    let is_own = |view: &NameView| view.signer == Signer::Own && view.state == State::Valid;
+    view.wait_for(|all| all.len() == 2 && all.iter().all(is_own)).await.unwrap();
+
+    let error = daemon.certs.remove(host).await.unwrap_err().to_string();
+    assert!(error.starts_with("2 certificates are for `shop.localhost`; say which, by its id: `"), "{error}");
+    daemon.certs.remove(&ids[0].to_string()).await.unwrap();
+    daemon.certs.remove(host).await.unwrap();
+    daemon.until(host, |view| view.signer == Signer::Local).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,6 @@ use crate::name::AppName;
 
 /// A chain of certificates has a few KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-
 /// Names that are less alike are no slips of the keyboard.
 const LIKENESS_MIN: f64 = 0.8;
 
@@ -26,6 +25,9 @@ pub(crate) struct CertsArgs {
 
 #[derive(Debug, Subcommand)]
 enum CertsAction {
+    /// List them, as `minipaas certs` alone does
+    #[command(hide = true, alias = "ls")]
+    List,
     /// Show all that is known of a name's certificate
     Info {
         /// The name, a host that it serves, or a certificate's id
@@ -55,15 +57,23 @@ enum CertsAction {
 pub(crate) async fn run(session: &Session, args: &CertsArgs) -> Result<(), Failure> {
     let client = session.client();
     match &args.action {
-        None => list(session, &client.certificates().await?),
+        None | Some(CertsAction::List) => list(session, &client.certificates().await?),
         Some(CertsAction::Info { name }) => {
             let all = client.certificates().await?;
-            let found = all.iter().find(|found| is_meant(found, name));
+            // What was brought serves, whatever else there is for the name.
+            let mut found: Vec<_> = all.iter().filter(|found| is_meant(found, name)).collect();
+            found.sort_by_key(|found| (found.state != "valid", found.signer != "own"));
+            let found = found.first().copied();
             info(session, found.ok_or_else(|| unknown(name, &all))?)
         }
         Some(CertsAction::Add { chain, key }) => {
             let request = CertificateRequest { chain: read(chain)?, key: read(key)? };
-            added(session, &client.add_certificate(&request).await?)
+            if is_key(&request.chain) && !is_key(&request.key) {
+                let error = anyhow::anyhow!("`{}` is the key; name the certificates first", chain.display());
+                return Err(Failure::new(Kind::Usage, error));
+            }
+            let certificate = client.add_certificate(&request).await?;
+            added(session, &certificate)
         }
         Some(CertsAction::Remove { which }) => {
             let all = client.certificates().await?;
@@ -105,7 +115,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
         return Ok(());
     }
     let now = clock::now();
-    let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "APPS"]);
+    let mut table = Table::new(["NAME", "STATE", "SIGNED BY", "VALID FOR", "ID", "APPS"]);
     for found in all {
         let left = found.certificate.as_ref().map(|facts| left(facts, now));
         table.row([
@@ -113,6 +123,7 @@ fn list(session: &Session, all: &[Certificate]) -> Result<(), Failure> {
             found.state.clone(),
             signer(found),
             left.unwrap_or_else(|| "-".to_owned()),
+            found.certificate.as_ref().map_or_else(|| "-".to_owned(), |facts| facts.id.clone()),
             found.apps.join(", "),
         ]);
     }
@@ -148,7 +159,12 @@ fn info(session: &Session, found: &Certificate) -> Result<(), Failure> {
         row("id", facts.id.clone());
     }
     if let Some(next) = found.next {
-        row(if found.problem.is_some() { "tried again" } else { "renewed" }, date(next));
+        let what = match found.state.as_str() {
+            "unused" => "kept until",
+            _ if found.problem.is_some() => "next try",
+            _ => "renewal",
+        };
+        row(what, date(next));
     }
     if let Some(problem) = &found.problem {
         row("problem", format!("{} ({}, {})", problem.message, problem.kind, date(problem.at)));
@@ -189,6 +205,11 @@ fn to_renew(all: &[Certificate], name: &str) -> Result<String, Failure> {
     // One that was added may stand beside it.
     let found = meant.iter().find(|found| found.signer == "acme").or(meant.first());
     Ok(found.ok_or_else(|| unknown(name, all))?.name.clone())
+}
+
+/// Whether this is a key where certificates should be.
+fn is_key(pem: &str) -> bool {
+    pem.contains("PRIVATE KEY-----") && !pem.contains("-----BEGIN CERTIFICATE-----")
 }
 
 fn is_meant(found: &Certificate, text: &str) -> bool {
@@ -239,7 +260,11 @@ fn read(path: &Path) -> Result<String, Failure> {
         if std::fs::metadata(path)?.len() > FILE_BYTES_MAX {
             return Err(std::io::Error::other("it is too large for a certificate or a key"));
         }
-        std::fs::read_to_string(path)
+        String::from_utf8(std::fs::read(path)?).map_err(|_| {
+            std::io::Error::other(
+                "it is not PEM; `openssl x509 -inform der` or `openssl pkcs12 -nodes` makes it so",
+            )
+        })
     };
     read()
         .with_context(|| format!("cannot read `{}`", path.display()))

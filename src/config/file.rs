@@ -18,20 +18,25 @@ const READERS: [(&str, Reader); 17] = [
     ("https", |entry, report| entry.string(report)),
     ("http3", |entry, report| Some(entry.boolean(report)?.to_string())),
     ("domain", |entry, report| entry.string(report)),
-    ("trusted_proxies", |entry, report| Some(entry.strings(report)?.join(","))),
+    ("trusted_proxies", strings),
     ("client_ip_header", |entry, report| entry.string(report)),
     ("proxy_protocol", |entry, report| Some(entry.boolean(report)?.to_string())),
-    ("acme_directory", |entry, report| entry.string(report)),
+    ("acme_directory", strings),
     ("acme_root", |entry, report| entry.string(report)),
     ("acme_email", |entry, report| entry.string(report)),
     ("acme_eab_file", |entry, report| entry.string(report)),
     ("acme_dns", |entry, report| entry.string(report)),
     ("acme_dns_file", |entry, report| entry.string(report)),
-    ("dns", |entry, report| Some(entry.strings(report)?.join(","))),
+    ("dns", strings),
     ("log", |entry, report| entry.string(report)),
     ("metrics", |entry, report| entry.string(report)),
     ("access_log", |entry, report| entry.string(report)),
 ];
+
+/// A list, or what flags and variables take in its place: one string with commas.
+fn strings(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<String> {
+    if entry.is_string() { entry.string(report) } else { Some(entry.strings(report)?.join(",")) }
+}
 
 /// The file's settings by key; none when there is no file.
 pub(super) fn read_file(path: &Path) -> Result<BTreeMap<&'static str, String>, ConfigError> {

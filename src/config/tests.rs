@@ -239,6 +239,11 @@ fn certificate_authorities_have_names_or_urls() {
         (Some("hook"), Some("ops@example.com"))
     );
     assert_eq!(config.dns.iter().map(ToString::to_string).collect::<Vec<_>>(), ["[::1]:53", "10.0.0.1:8053"]);
+    // A list and a string with commas mean the same.
+    let file = "acme_directory = [\"letsencrypt-staging\", \"zerossl\"]\ndns = \"10.0.0.1, 10.0.0.2\"";
+    let config = resolve(ServerFlags::default(), &[], file).unwrap();
+    let names: Vec<_> = config.acme.directories.iter().map(|directory| directory.name.as_str()).collect();
+    assert_eq!((names, config.dns.len()), (vec!["letsencrypt-staging", "zerossl"], 2));
 }
 
 #[test]

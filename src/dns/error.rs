@@ -21,7 +21,9 @@ pub enum DnsError {
         suggestion: Option<&'static str>,
     },
     /// A credential is not set.
-    #[error("DNS provider `{provider}` needs `{variable}`, as in `{variable}={example}`")]
+    #[error(
+        "DNS provider `{provider}` needs `{variable}`, as in `{variable}={example}`; put it in the file that `acme_dns_file` names, or in the daemon's environment"
+    )]
     Missing {
         /// Its kind.
         provider: &'static str,

@@ -292,12 +292,14 @@ impl Error {
         advice.to_owned()
     }
 
-    /// What whoever runs the box may do about it, which is nothing for visitors to read; `app` is the route's.
-    pub(super) fn operators_advice(&self, app: Option<&str>, domain: &str) -> Option<String> {
+    /// What whoever runs the box may do about it, which is nothing for visitors to read; `app` is the route's, and
+    /// `port` the one of https.
+    pub(super) fn operators_advice(&self, app: Option<&str>, domain: &str, port: u16) -> Option<String> {
         let app = app.unwrap_or("APP");
         match self {
             Self::NoRoute => {
-                Some(format!("An app answers at https://<app>.{domain}. `minipaas apps` lists them."))
+                let port = if port == 443 { String::new() } else { format!(":{port}") };
+                Some(format!("An app answers at https://<app>.{domain}{port}. `minipaas apps` lists them."))
             }
             Self::TooLarge { .. } => Some(format!("`body_max` in the manifest of {app} sets the limit.")),
             Self::Denied => Some(format!("`allow` and `deny` in the manifest of {app} say which may.")),

@@ -94,6 +94,7 @@ impl Peer {
                         format: if is_grpc { Format::Grpc } else { Format::preferred(&accept) },
                         app: entry.app(),
                         domain: &proxy.config.domain,
+                        https_port: proxy.config.https_port,
                         is_operator: client.ip.is_loopback() || proxy.config.is_local(),
                         id: &entry.id,
                         custom: visit.as_ref().and_then(|visit| visit.page(&error)),

@@ -31,6 +31,8 @@ pub(super) struct Setting<'s> {
     pub format: Format,
     pub app: Option<&'s str>,
     pub domain: &'s str,
+    /// Of https, as browsers see it.
+    pub https_port: u16,
     /// Whether it is read by who runs the box, and may name commands and the app.
     pub is_operator: bool,
     pub id: &'s RequestId,
@@ -40,14 +42,14 @@ pub(super) struct Setting<'s> {
 
 /// The page for an error.
 pub(super) fn of_error(error: &Error, setting: Setting<'_>) -> Response<ResponseBody> {
-    let Setting { format, app, domain, is_operator, id, custom } = setting;
+    let Setting { format, app, domain, https_port, is_operator, id, custom } = setting;
     let status = error.status();
     let message = match app {
         Some(app) if is_operator => format!("{error} (`{app}`)"),
         _ => error.to_string(),
     };
     let mut advice = error.advice();
-    if let Some(more) = error.operators_advice(app, domain).filter(|_| is_operator) {
+    if let Some(more) = error.operators_advice(app, domain, https_port).filter(|_| is_operator) {
         advice = format!("{advice} {more}");
     }
     let (content_type, body) = match (format, custom) {

@@ -40,15 +40,13 @@ use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
 use crate::rollout::Deps;
-use crate::seal::{BoxKey, SealError};
+use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, VaultError};
 use crate::traffic::Routes;
 
 pub use self::certificates::CertificatesError;
 
-/// What seals every other secret of the box.
-const BOX_KEY_FILE: &str = "box.key";
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
@@ -123,7 +121,7 @@ pub async fn run(
         store.halt_at(&moment);
     }
 
-    let key = BoxKey::open_or_create(&config.home.join(BOX_KEY_FILE))?;
+    let key = tls::box_key(&config.home)?;
     let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));

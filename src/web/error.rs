@@ -135,7 +135,16 @@ fn complaint(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".to_owned()
         }
+        CertificateError::Other(_) if is_of_a_ca(error) => {
+            "it is one of a CA, as `openssl req -x509` makes it, and not of a server; have that CA sign one for the server"
+                .to_owned()
+        }
         CertificateError::Revoked => "it was revoked".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// Whether a server has shown a CA's certificate as its own. rustls has no variant for that, and wraps webpki's.
+fn is_of_a_ca(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity")
 }

@@ -135,7 +135,9 @@ impl From<CertsError> for Refusal {
     fn from(error: CertsError) -> Self {
         let (status, code) = match &error {
             CertsError::Unknown(_) => (StatusCode::NOT_FOUND, "no-certificate"),
-            CertsError::NotOrdered(_) | CertsError::NotOwn(_) => (StatusCode::CONFLICT, "wrong-kind"),
+            CertsError::Ambiguous { .. } | CertsError::NotOrdered(_) | CertsError::NotOwn(_) => {
+                (StatusCode::CONFLICT, "wrong-kind")
+            }
             CertsError::Vault(_) | CertsError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             CertsError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };

@@ -12,7 +12,7 @@ use crate::api::{App, AppState, TrafficMode};
 
 pub(crate) async fn run(session: &Session, args: &AppsArgs) -> Result<(), Failure> {
     match &args.action {
-        None => list(session).await,
+        None | Some(AppsAction::List) => list(session).await,
         Some(AppsAction::Create(args)) => create::run(session, args).await,
         Some(AppsAction::Info(args)) => info::run(session, args).await,
         Some(AppsAction::Destroy(args)) => destroy::run(session, args).await,

@@ -132,6 +132,9 @@ pub(crate) struct AppsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppsAction {
+    /// List them, as `minipaas apps` alone does
+    #[command(hide = true, alias = "ls")]
+    List,
     /// Make an app that is only a route to servers that run elsewhere, or have it lead somewhere else
     Create(CreateArgs),
     /// Show an app and what answers for it

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::args::{TrustArgs, UntrustArgs};
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::output::{Answer, count};
 use crate::tls::CaCertificate;
 use crate::tls::trust::{self, Change, Environment, Outcome};
@@ -40,6 +40,10 @@ pub(crate) async fn run(session: &Session, args: &TrustArgs) -> Result<(), Failu
         return remove(session, args.from.as_deref()).await;
     }
     let source = Source::of(args.from.as_deref())?;
+    if let Some(text) = args.fingerprint.as_deref().filter(|text| !is_fingerprint(text)) {
+        let error = anyhow::anyhow!("`{text}` is no SHA-256 fingerprint; it has 64 hexadecimal digits");
+        return Err(Failure::new(Kind::Usage, error));
+    }
     if args.print {
         return print(session, &source.certificate(session).await?);
     }
@@ -120,9 +124,17 @@ async fn confirm(session: &Session, source: &Source, certificate: &CaCertificate
     }
 }
 
+fn digits(fingerprint: &str) -> String {
+    fingerprint.replace([':', ' '], "").to_ascii_uppercase()
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    let digits = digits(text);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Checks that it is the certificate that is expected.
 fn compare(source: &Source, certificate: &CaCertificate, expected: &str) -> Result<(), Failure> {
-    let digits = |text: &str| text.replace([':', ' '], "").to_ascii_uppercase();
     let fingerprint = certificate.fingerprint();
     if digits(expected) == digits(&fingerprint) {
         return Ok(());
@@ -185,4 +197,21 @@ fn result(Outcome { store, change }: &Outcome) -> StoreResult {
 fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_64_digits_with_or_without_colons() {
+        let plain = "0BFB4EDE7E84A80A9D815B20260B2FB4691DD942C8770F2A6E904B571A95FB46";
+        let pairs: Vec<_> = plain.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap()).collect();
+        for good in [plain.to_owned(), plain.to_lowercase(), pairs.join(":")] {
+            assert!(is_fingerprint(&good), "{good}");
+        }
+        for bad in ["", "00", "null", &plain[1..], &plain.replace('B', "G")] {
+            assert!(!is_fingerprint(bad), "{bad}");
+        }
+    }
 }

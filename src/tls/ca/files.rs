@@ -103,6 +103,13 @@ impl<'a> Files<'a> {
     }
 }
 
+/// The key in `dir`, if there is one that is sealed.
+pub(super) fn sealed_key(dir: &Path) -> Option<PathBuf> {
+    let path = dir.join(KEY_FILE);
+    let is_sealed = fs::read(&path).is_ok_and(|contents| contents.starts_with(SEALED));
+    is_sealed.then_some(path)
+}
+
 /// The file's contents; `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, CaError> {
     match fs::read(path) {

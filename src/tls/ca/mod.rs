@@ -18,7 +18,7 @@ mod leaf;
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -92,6 +92,12 @@ impl LocalCa {
             );
         }
         Ok(ca)
+    }
+
+    /// The file in `dir` that only the box's key opens, if there is a CA already.
+    #[must_use]
+    pub fn sealed_key(dir: &Path) -> Option<PathBuf> {
+        files::sealed_key(dir)
     }
 
     /// Signs a certificate for `host` that is valid from an hour ago and for 30 days.

@@ -2,7 +2,8 @@
 //!
 //! The certificates' files are the truth; each is replaced all at once. The index is a journal that is believed only as far as
 //! it can be: a certificate without a line in it is read, a line without a file is dropped, and where a line is damaged all are
-//! read. What would escape that is a file replaced by another of the same name, with a kill before its new line: so before a
+//! read. So they are where it begins with another box's key: a certificate whose key stays closed is as good as none, and is
+//! left out. What would escape that is a file replaced by another of the same name, with a kill before its new line: so before a
 //! file is replaced, a line that its old one is no longer to be believed is written and flushed.
 
 use std::collections::{HashMap, HashSet};
@@ -15,8 +16,9 @@ use std::sync::atomic::AtomicUsize;
 
 use super::record::{self, Line, Row};
 use super::shelf::Sealed;
-use super::{CertificateId, Summary, VaultError};
+use super::{CertificateId, Summary, VaultError, purpose};
 use crate::file::{self, PRIVATE_MODE};
+use crate::seal::BoxKey;
 
 const INDEX_FILE: &str = "index";
 /// Of a certificate's file, after its id.
@@ -41,6 +43,8 @@ pub(super) struct Directory {
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
+    /// Seals the first line.
+    key: BoxKey,
     /// In the file, whatever they say.
     lines: usize,
 }
@@ -60,10 +64,10 @@ impl Directory {
         Ok(Self { path, reads: AtomicUsize::new(0) })
     }
 
-    /// What is kept, and the index to write to.
-    pub(super) fn load(&self) -> Result<(Vec<Summary>, Journal), VaultError> {
+    /// What is kept and opens with `key`, and the index to write to.
+    pub(super) fn load(&self, key: &BoxKey) -> Result<(Vec<Summary>, Journal), VaultError> {
         let ids = self.sweep()?;
-        let (mut indexed, lines) = self.read_index()?.unwrap_or_default();
+        let (mut indexed, lines) = self.read_index(key)?.unwrap_or_default();
         indexed.retain(|id, _| ids.contains(id));
         let mut is_complete = true;
         for id in ids {
@@ -71,8 +75,12 @@ impl Directory {
                 continue;
             }
             is_complete = false;
-            match self.read(id) {
-                Ok((summary, _)) => drop(indexed.insert(id, summary)),
+            let opened = self.read(id).and_then(|(summary, sealed)| {
+                key.open(&purpose(id), &sealed.key)?;
+                Ok(summary)
+            });
+            match opened {
+                Ok(summary) => drop(indexed.insert(id, summary)),
                 Err(error) => {
                     tracing::warn!(certificate = %id, error = &error as &dyn std::error::Error, "certificate left out");
                 }
@@ -82,13 +90,13 @@ impl Directory {
         let is_current = is_complete && lines > 0 && lines <= summaries.len() + STALE_LINES_MAX;
         let path = self.path.join(INDEX_FILE);
         if is_current {
-            return Ok((summaries, Journal::open(path, lines)?));
+            return Ok((summaries, Journal::open(path, lines, key)?));
         }
-        let journal = Journal::write(path.clone(), summaries.iter()).or_else(|error| {
+        let journal = Journal::write(path.clone(), summaries.iter(), key).or_else(|error| {
             // As on a full disk. What is there goes on: it is right as far as it goes, or is not believed for its first line or its
             // damage, whatever follows.
             tracing::warn!(error = &error as &dyn std::error::Error, "index of certificates not written");
-            Journal::open(path, LINES_UNKNOWN)
+            Journal::open(path, LINES_UNKNOWN, key)
         })?;
         Ok((summaries, journal))
     }
@@ -152,9 +160,12 @@ impl Directory {
         Ok(ids)
     }
 
-    /// What the index says, and in how many lines; `None` if it is missing, damaged or of another version.
+    /// What the index says, and in how many lines; `None` if it is missing, damaged, of another version or with another key.
     #[expect(clippy::type_complexity, reason = "read in one place")]
-    fn read_index(&self) -> Result<Option<(HashMap<CertificateId, Summary>, usize)>, VaultError> {
+    fn read_index(
+        &self,
+        key: &BoxKey,
+    ) -> Result<Option<(HashMap<CertificateId, Summary>, usize)>, VaultError> {
         let path = self.path.join(INDEX_FILE);
         let failed = |source| VaultError::Path { action: "read", path: path.clone(), source };
         self.count_read();
@@ -167,7 +178,13 @@ impl Directory {
         while file.read_until(b'\n', &mut line).map_err(failed)? > 0 {
             let parsed = str::from_utf8(&line).ok().filter(|line| line.ends_with('\n')).and_then(Line::parse);
             let is_good = match parsed {
-                Some(first @ Line::Index { .. }) => lines == 0 && first.is_first(),
+                Some(first @ Line::Index { .. }) => {
+                    if lines == 0 && !first.is_first(key) {
+                        tracing::warn!(path = %path.display(), "index of certificates of another box; all are read");
+                        return Ok(None);
+                    }
+                    lines == 0
+                }
                 Some(Line::Kept(row)) if lines > 0 => {
                     row.summary().map(|summary| indexed.insert(summary.id, summary)).is_some()
                 }
@@ -223,13 +240,17 @@ impl Journal {
         &mut self,
         summaries: impl Iterator<Item = &'a Summary>,
     ) -> Result<(), VaultError> {
-        *self = Self::write(self.path.clone(), summaries)?;
+        *self = Self::write(self.path.clone(), summaries, &self.key)?;
         Ok(())
     }
 
-    fn write<'a>(path: PathBuf, summaries: impl Iterator<Item = &'a Summary>) -> Result<Self, VaultError> {
+    fn write<'a>(
+        path: PathBuf,
+        summaries: impl Iterator<Item = &'a Summary>,
+        key: &BoxKey,
+    ) -> Result<Self, VaultError> {
         let mut lines = 1;
-        let text = summaries.fold(Line::first().text(), |text, summary| {
+        let text = summaries.fold(Line::first(key).text(), |text, summary| {
             lines += 1;
             text + &Line::Kept(Box::new(Row::from(summary))).text()
         });
@@ -238,13 +259,13 @@ impl Journal {
             path: path.clone(),
             source,
         })?;
-        Self::open(path, lines)
+        Self::open(path, lines, key)
     }
 
-    fn open(path: PathBuf, lines: usize) -> Result<Self, VaultError> {
+    fn open(path: PathBuf, lines: usize, key: &BoxKey) -> Result<Self, VaultError> {
         let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_MODE).open(&path);
         let file = file.map_err(|source| VaultError::Path { action: "open", path: path.clone(), source })?;
-        Ok(Self { path, file, lines })
+        Ok(Self { path, file, key: key.clone(), lines })
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {

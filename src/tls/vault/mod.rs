@@ -123,8 +123,8 @@ pub enum VaultError {
 impl Vault {
     /// Opens the certificates in `dir`, which is made if need be, for its owner alone; their keys are sealed with `key`.
     ///
-    /// Blocks on the disk, for one file however many certificates there are; only where the index is missing or damaged are
-    /// all of them read. Certificates that cannot be read are left out, with a warning in the log.
+    /// Blocks on the disk, for one file however many certificates there are; only where the index is missing, damaged or of
+    /// another key are all of them read. Certificates that cannot be read or opened then are left out, with a warning in the log.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Vault {
 
     fn open_with(dir: &Path, key: BoxKey, loaded_max: usize) -> Result<Self, VaultError> {
         let directory = Directory::open(dir)?;
-        let (summaries, journal) = directory.load()?;
+        let (summaries, journal) = directory.load(&key)?;
         let index = ArcSwap::from_pointee(Index::new(summaries.into_iter().map(Entry::new).collect()));
         let (shelf, journal) = (Shelf::new(loaded_max), Mutex::new(journal));
         Ok(Self(Arc::new(Inner { directory, key, shelf, index, journal })))

@@ -13,9 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::shelf::Sealed;
 use super::{CertificateId, Source, Summary};
 use crate::clock;
+use crate::seal::BoxKey;
 use crate::tls::chain::{Chain, Facts, read_certificates};
 
 const VERSION: u32 = 1;
+/// What the first line of the index is sealed as.
+const INDEX: &str = "the index of certificates";
 
 /// The first line of a certificate's file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,9 +36,16 @@ struct Head {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Line {
-    Index { version: u32 },
+    Index {
+        version: u32,
+        /// Opens with the key that the certificates' keys are sealed with, in base64; earlier indexes have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seal: Option<String>,
+    },
     Kept(Box<Row>),
-    Forgotten { id: String },
+    Forgotten {
+        id: String,
+    },
 }
 
 /// What the index says of a certificate.
@@ -58,13 +68,15 @@ pub(super) struct Row {
 // === impl Line ===
 
 impl Line {
-    /// What an index begins with.
-    pub(super) fn first() -> Self {
-        Self::Index { version: VERSION }
+    /// What an index begins with, of certificates that are sealed with `key`.
+    pub(super) fn first(key: &BoxKey) -> Self {
+        Self::Index { version: VERSION, seal: Some(BASE64_STANDARD.encode(key.seal(INDEX, b""))) }
     }
 
-    pub(super) fn is_first(&self) -> bool {
-        matches!(self, Self::Index { version: VERSION })
+    /// Whether an index that begins so is of this form, and of this box's certificates.
+    pub(super) fn is_first(&self, key: &BoxKey) -> bool {
+        let Self::Index { version: VERSION, seal: Some(seal) } = self else { return false };
+        BASE64_STANDARD.decode(seal).is_ok_and(|seal| key.open(INDEX, &seal).is_ok())
     }
 
     /// With its newline.

@@ -367,7 +367,7 @@ async fn rfc_2136_proves_names_and_a_wrong_or_missing_key_is_told() {
     program.create("blog", &["blog.example.com"]).await;
     let found = program.has_none("blog.example.com", "blog.example.com").await;
     assert_eq!(found["problem"]["kind"], "dns-settings");
-    expect!["cannot read `[DIR]/dns.env`, which `acme_dns_file` names: No such file or directory (os error 2); put it right and start the daemon again"].assert_eq(&found["problem"]["message"].as_str().unwrap());
+    expect!["cannot read `[DIR]/dns.env`, which `acme_dns_file` names: No such file or directory (os error 2); put it right and start the daemon again"].assert_eq(found["problem"]["message"].as_str().unwrap());
     program.stop().await;
 
     let credentials = |secret: &str| {

@@ -80,7 +80,9 @@ pub(super) fn for_upstream(uri: &Uri, strip: usize) -> Uri {
         if uri.authority().is_none() {
             return uri.clone();
         }
-        return uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into();
+        // An empty path, as before a fragment, says that it is `/`, and would be written as nothing.
+        let target = uri.path_and_query().filter(|target| target.as_str() != "/").cloned();
+        return target.unwrap_or_else(|| PathAndQuery::from_static("/")).into();
     }
     let rest = uri.path_and_query().map_or("", PathAndQuery::as_str).get(strip..).unwrap_or_default();
     let target = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
@@ -169,6 +171,7 @@ mod tests {
             ("http://host/x?y", "", "/x?y"),
             ("http://host/api?y", "/api", "/?y"),
             ("http://host", "", "/"),
+            ("http://host#x", "", "/"),
             ("*", "", "*"),
         ] {
             let uri = for_upstream(&Uri::from_static(target), prefix.len());

@@ -134,7 +134,7 @@ fn no_provider(error: &CertificatesError) -> String {
         },
     };
     tracing::warn!(reason, "no certificate can be ordered");
-    format!("{reason}; put it right and start the daemon again")
+    format!("{reason}; then start the daemon again")
 }
 
 fn authorities(acme: &AcmeConfig, web: &web::Client) -> Result<Arc<[Arc<dyn Authority>]>, CertificatesError> {

@@ -292,19 +292,20 @@ async fn a_name_is_proved_by_http_01_and_told_of() {
     assert!(pebble.log().contains("validate w/ HTTP"), "{}", pebble.log());
     assert_eq!((&found["signer"], &found["problem"]), (&"acme".into(), &Value::Null));
     expect![[r#"
-        NAME              STATE  SIGNED BY            VALID FOR  APPS
-        blog.example.com  valid  127.0.0.1:PORT/dir  89d        blog
-        blog.localhost    valid  the box              -          blog
+        NAME              STATE  SIGNED BY            VALID FOR  ID                APPS
+        blog.example.com  valid  127.0.0.1:PORT/dir  89d        [THE-ID--------]  blog
+        blog.localhost    valid  the box              -          -                 blog
     "#]]
     .assert_eq(
         &program
             .run("certs")
             .await
             .stdout
-            .replace(pebble.directory.split([':', '/']).nth(4).unwrap(), "PORT"),
+            .replace(pebble.directory.split([':', '/']).nth(4).unwrap(), "PORT")
+            .replace(found["certificate"]["id"].as_str().unwrap(), "[THE-ID--------]"),
     );
     let info = program.run("certs info blog.example.com").await.stdout;
-    for row in ["state      valid", "names      blog.example.com", "key        ecdsa", "renewed    20"] {
+    for row in ["state      valid", "names      blog.example.com", "key        ecdsa", "renewal    20"] {
         assert!(info.contains(row), "{row}:\n{info}");
     }
 
@@ -367,7 +368,7 @@ async fn rfc_2136_proves_names_and_a_wrong_or_missing_key_is_told() {
     program.create("blog", &["blog.example.com"]).await;
     let found = program.has_none("blog.example.com", "blog.example.com").await;
     assert_eq!(found["problem"]["kind"], "dns-settings");
-    expect!["cannot read `[DIR]/dns.env`, which `acme_dns_file` names: No such file or directory (os error 2); put it right and start the daemon again"].assert_eq(found["problem"]["message"].as_str().unwrap());
+    expect!["cannot read `[DIR]/dns.env`, which `acme_dns_file` names: No such file or directory (os error 2); then start the daemon again"].assert_eq(found["problem"]["message"].as_str().unwrap());
     program.stop().await;
 
     let credentials = |secret: &str| {
@@ -376,7 +377,7 @@ async fn rfc_2136_proves_names_and_a_wrong_or_missing_key_is_told() {
     std::fs::write(&path, "RFC2136_TSIG_KEY=acme\n").unwrap();
     program.start().await;
     let found = program.has_none("blog.example.com", "blog.example.com").await;
-    expect!["DNS provider `rfc2136` needs `RFC2136_NAMESERVER`, as in `RFC2136_NAMESERVER=ns1.example.com:53`; put it right and start the daemon again"].assert_eq(found["problem"]["message"].as_str().unwrap());
+    expect!["DNS provider `rfc2136` needs `RFC2136_NAMESERVER`, as in `RFC2136_NAMESERVER=ns1.example.com:53`; put it in the file that `acme_dns_file` names, or in the daemon's environment; then start the daemon again"].assert_eq(found["problem"]["message"].as_str().unwrap());
     program.stop().await;
 
     let wrong = "AAAABBBBCCCCDDDDEEEEFFFFGGGGHHHHIIIIJJJJKKA=";

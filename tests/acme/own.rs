@@ -99,12 +99,18 @@ async fn files_that_cannot_be_served_are_refused_with_the_reason() {
         --- stderr
         error: `Test Root` in the chain did not sign `blog.example.com`; put in the certificate of `Test Intermediate`, which did, or take out `Test Root`
     "#]]).await;
-    check_add(&program, &key, &leaf, expect![[r#"
-        exit: 1
+    check_add(
+        &program,
+        &key,
+        &leaf,
+        expect![[r#"
+        exit: 2
         --- stdout
         --- stderr
-        error: there is no certificate in the chain; give the certificate of the host and those of its issuers as PEM
-    "#]]).await;
+        error: `chain.pem` is the key; name the certificates first
+    "#]],
+    )
+    .await;
     check_add(&program, "", &key, expect![[r#"
         exit: 1
         --- stdout
@@ -178,7 +184,7 @@ async fn it_is_listed_swapped_and_removed_and_no_connection_is_cut() {
         exit: 1
         --- stdout
         --- stderr
-        error: `blog.example.com` is not ordered from a certificate authority
+        error: `blog.example.com` is not ordered from a certificate authority; `minipaas certs` tells who signs for which name
 
         hint: `minipaas certs` lists all certificates, and who signs them
     "#]]

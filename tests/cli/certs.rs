@@ -32,6 +32,7 @@ fn all() -> Value {
     issued["next"] = json!(FAR - 1);
     let mut own = certificate("own.example.org", "valid", "own");
     own["certificate"] = facts(&["own.example.org", "www.example.org"], "Corp CA");
+    own["certificate"]["id"] = json!("0fab0fab0fab0fab");
     let mut failed = certificate("new.example.net", "failed", "acme");
     let message =
         "`new.example.net` has no address in the DNS; add an A or AAAA record that leads to this box";
@@ -60,11 +61,11 @@ async fn they_are_a_table_and_what_is_wrong_is_said_below() {
     expect![[r#"
         exit: 0
         --- stdout
-        NAME             STATE   SIGNED BY        VALID FOR  APPS
-        *.example.com    valid   letsencrypt      DAYS     shop
-        new.example.net  failed  -                -          shop
-        own.example.org  valid   Corp CA (added)  DAYS     shop
-        shop.localhost   valid   the box          -          shop
+        NAME             STATE   SIGNED BY        VALID FOR  ID                APPS
+        *.example.com    valid   letsencrypt      DAYS     00c0ffee00c0ffee  shop
+        new.example.net  failed  -                -          -                 shop
+        own.example.org  valid   Corp CA (added)  DAYS     0fab0fab0fab0fab  shop
+        shop.localhost   valid   the box          -          -                 shop
         --- stderr
         warning: there is no certificate for `new.example.net`: `new.example.net` has no address in the DNS; add an A or AAAA record that leads to this box
     "#]].assert_eq(&redact(&folder.run(&daemon, "certs").await.text()));
@@ -74,7 +75,7 @@ async fn they_are_a_table_and_what_is_wrong_is_said_below() {
     expect![[r#"
         exit: 0
         --- stdout
-        NAME  STATE  SIGNED BY  VALID FOR  APPS
+        NAME  STATE  SIGNED BY  VALID FOR  ID  APPS
         --- stderr
     "#]]
     .assert_eq(&folder.run(&none, "certs").await.text());
@@ -100,7 +101,7 @@ async fn one_is_told_of_by_its_name_a_host_or_its_id() {
         serial     01:02
         sha-256    AB:CD
         id         00c0ffee00c0ffee
-        renewed    2099-12-31 23:59 UTC
+        renewal    2099-12-31 23:59 UTC
         --- stderr
     "#]]
     .assert_eq(&run.text());
@@ -252,7 +253,7 @@ async fn a_certificate_is_added_with_what_there_is_to_say() {
     expect![[r#"
         exit: 0
         --- stdout
-        00c0ffee00c0ffee
+        0fab0fab0fab0fab
         --- stderr
         new connections to `own.example.org`, `www.example.org` get it; it is valid for DAYS
         warning: no route has such a host yet

@@ -194,6 +194,8 @@ pub struct Container {
     pub more_addrs: BTreeMap<u16, SocketAddr>,
     /// What its HEALTHCHECK says.
     pub health: Health,
+    /// Whether a volume of its app is mounted in it.
+    pub has_volume: bool,
 }
 
 /// What a container does.

@@ -11,6 +11,9 @@
 //! every engine event and at every resync, so a lost event only costs time. An engine that does not answer says nothing
 //! about its containers: the last state stands.
 //!
+//! An instance with a volume is not started while a container of another release of its app, or another one of its slot,
+//! runs with one, whoever left it: that is asked of the engine right before the start, and waited for.
+//!
 //! Dropping the handle ends the task and leaves the container as it is.
 
 mod probing;

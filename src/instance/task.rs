@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{MutexGuard, Notify, watch};
 use tokio::time::Instant;
 
 use super::probing::Rhythm;
@@ -18,6 +18,8 @@ use crate::probe::{ProbeFailure, Question};
 
 /// How long reading a dead container's last lines may take.
 const LOG_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether an instance's volume is free.
+const VOLUME_PAUSE: Duration = Duration::from_millis(500);
 /// Farther than any probe: "never".
 const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -69,9 +71,11 @@ impl Task {
     /// Makes, starts and describes the container, or starts the one that was found; `None` when it is to stop before that.
     async fn running(&self, origin: Origin) -> Result<Option<Container>, EngineError> {
         let engine = &self.machinery.engine;
-        let is_closed = self.gate.enter().await;
+        let is_closed = match &origin {
+            Origin::Found { container, .. } if container.is_running() => return Ok(Some(container.clone())),
+            _ => self.turn().await?,
+        };
         let id = match origin {
-            Origin::Found { container, .. } if container.is_running() => return Ok(Some(container)),
             _ if *is_closed => return Ok(None),
             Origin::Found { container, .. } => container.id,
             Origin::New => {
@@ -87,6 +91,45 @@ impl Task {
         drop(is_closed);
         let missing = || EngineError::NotFound { what: format!("the container of `{}`", self.labels.slot) };
         engine.container(&id).await?.ok_or_else(missing).map(Some)
+    }
+
+    /// Waits until nothing else writes to the instance's volume; the gate, in which nothing else begins to.
+    ///
+    /// Whoever has it started has had the others stopped, as far as they were known and the engine did as it was told. What a
+    /// failed stop or the kill of a daemon left is found here alone, and removed by the controller meanwhile.
+    async fn turn(&self) -> Result<MutexGuard<'_, bool>, EngineError> {
+        let mut has_waited = false;
+        loop {
+            let is_closed = self.gate.enter().await;
+            if *is_closed || self.spec.volumes.is_empty() {
+                return Ok(is_closed);
+            }
+            let Some(writer) = self.other_writer().await? else { return Ok(is_closed) };
+            // Who stops this instance must not wait for the other one's end.
+            drop(is_closed);
+            if !has_waited {
+                tracing::warn!(
+                    app = %self.labels.app, instance = %self.labels.slot, release = %self.labels.release,
+                    writer = %writer.slot, writer_release = %writer.release,
+                    "not started yet: its volume is still written to"
+                );
+            }
+            has_waited = true;
+            tokio::time::sleep(VOLUME_PAUSE).await;
+        }
+    }
+
+    /// A container that runs with a volume of the app and is not one of this release's other slots, which may share it.
+    async fn other_writer(&self) -> Result<Option<Labels>, EngineError> {
+        let ours = &self.labels;
+        let is_in_the_way = |labels: &Labels| {
+            labels.app == ours.app
+                && labels.instance != ours.instance
+                && (labels.release != ours.release || labels.slot == ours.slot)
+        };
+        let containers = self.machinery.engine.containers().await?;
+        let mut writers = containers.into_iter().filter(|other| other.has_volume && other.is_running());
+        Ok(writers.find(|other| is_in_the_way(&other.labels)).map(|other| other.labels))
     }
 
     /// Ready after it has run for `time`.

@@ -231,9 +231,13 @@ pub(super) async fn an_app_loses_its_own_volumes_only(world: &dyn World) {
     let mut spec = world.spec("web.1", Program::Serve).await;
     spec.volumes.insert(data.clone(), "/data".to_owned());
     let id = engine.create(&spec).await.unwrap();
+    assert!(engine.container(&id).await.unwrap().unwrap().has_volume);
+    let without = engine.create(&world.spec("web.2", Program::Serve).await).await.unwrap();
+    assert!(!engine.container(&without).await.unwrap().unwrap().has_volume);
     let error = engine.remove_volumes(&app("shop")).await.unwrap_err();
     assert!(matches!(error, EngineError::Refused { .. }), "{error}");
     engine.remove(&id).await.unwrap();
+    engine.remove(&without).await.unwrap();
     engine.ensure_volume(&app("shop"), "cache").await.unwrap();
     assert_eq!(engine.remove_volumes(&app("shop")).await.unwrap(), [cache, data]);
     assert!(engine.remove_volumes(&app("shop")).await.unwrap().is_empty());

@@ -9,6 +9,7 @@ mod invariants;
 mod proxy;
 mod script;
 mod traffic;
+mod volume;
 mod world;
 
 use std::time::Duration;

@@ -227,9 +227,13 @@ impl DockerEngine {
         let more_ports = map.get(label::MORE_PORTS).map_or("", String::as_str).split(',');
         let network = found.network_settings.unwrap_or_default();
         let state = found.state.unwrap_or_default();
+        // An image may declare volumes of its own: those have other names, and nobody else writes to them.
+        let ours = self.volume_prefix();
+        let mut mounted = found.mounts.iter().flatten().filter_map(|mount| mount.name.as_deref());
         Some(Container {
             id: found.id?,
             labels,
+            has_volume: mounted.any(|name| name.starts_with(&ours)),
             addr: port.and_then(|port| self.address(port, &network)),
             more_addrs: more_ports
                 .filter_map(|port| port.parse().ok())

@@ -14,7 +14,7 @@ use crate::name::AppName;
 
 impl DockerEngine {
     pub(super) async fn create_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {
-        let name = format!("minipaas-{}-{app}-{volume}", self.owner);
+        let name = format!("{}{app}-{volume}", self.volume_prefix());
         let what = format!("volume `{name}`");
         let labels = [(label::BOX, self.owner.to_string()), (label::APP, app.to_string())];
         let request = VolumeCreateRequest {
@@ -25,6 +25,11 @@ impl DockerEngine {
         // One that is there already is the answer.
         let made = self.call(&format!("create {what}"), &what, self.client.create_volume(request)).await?;
         Ok(made.name)
+    }
+
+    /// How the names of this box's volumes begin.
+    pub(super) fn volume_prefix(&self) -> String {
+        format!("minipaas-{}-", self.owner)
     }
 
     pub(super) async fn remove_app_volumes(&self, app: &AppName) -> Result<Vec<String>, EngineError> {

@@ -69,6 +69,7 @@ impl StoredContainer {
                 Some(_) if has_healthcheck => Health::Starting,
                 _ => Health::None,
             },
+            has_volume: !self.spec.volumes.is_empty(),
         }
     }
 }

@@ -30,9 +30,9 @@ pub struct Elsewhere {
     pub message: String,
 }
 
-/// The DNS, and the web as it is seen from here.
+/// Looks as an authority would, as far as that can be done from here: at the DNS, and by asking the name for a token.
 #[derive(Debug)]
-pub struct Surroundings {
+pub struct SelfCheck {
     /// Asked for addresses.
     pub lookup: Lookup,
     /// Asks the name for a token of ours.
@@ -46,7 +46,7 @@ pub struct Surroundings {
 }
 
 #[async_trait]
-impl Look for Surroundings {
+impl Look for SelfCheck {
     async fn look(&self, host: &str) -> Result<(), Elsewhere> {
         let addresses = match self.lookup.addresses(host).await {
             Ok(addresses) => addresses,
@@ -77,7 +77,7 @@ impl Look for Surroundings {
     }
 }
 
-impl Surroundings {
+impl SelfCheck {
     /// Asks the name for a token as an authority would.
     async fn meet(&self, host: &str, addresses: &[IpAddr]) -> Result<(), Elsewhere> {
         let token = crate::hex::encode(crate::random::bytes::<16>());

@@ -43,7 +43,7 @@ use crate::tls::{CertificateId, Chain, Vault, VaultError};
 use crate::traffic::Routes;
 
 pub use demand::{AppAsker, Asker};
-pub use look::{Elsewhere, Look, Surroundings};
+pub use look::{Elsewhere, Look, SelfCheck};
 pub use record::{Millis, NameRecord, OpenOrder, Problem, Renewal};
 pub use view::{NameView, Signer, State};
 pub use wanted::{Means, OnDemand, Want, Wanted, Wish};

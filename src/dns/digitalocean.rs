@@ -60,15 +60,7 @@ impl DigitalOcean {
     }
 
     async fn zone<'a>(&self, doing: &str, record: &'a Record) -> Result<&'a str, DnsError> {
-        for zone in record.zones() {
-            let answer = self.api.get(doing, &format!("/v2/domains/{zone}")).await?;
-            match answer.status {
-                StatusCode::NOT_FOUND => {}
-                status if status.is_success() => return Ok(zone),
-                _ => return Err(self.api.refused(doing, &answer)),
-            }
-        }
-        Err(self.api.no_zone(record.name(), "to the account at DigitalOcean"))
+        self.api.longest_zone(doing, record, "/v2/domains/", "to the account at DigitalOcean").await
     }
 
     /// The ids of the records that are this one.

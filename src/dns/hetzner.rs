@@ -87,15 +87,7 @@ impl Hetzner {
     }
 
     async fn zone<'a>(&self, doing: &str, record: &'a Record) -> Result<&'a str, DnsError> {
-        for zone in record.zones() {
-            let answer = self.api.get(doing, &format!("/zones/{zone}")).await?;
-            match answer.status {
-                StatusCode::NOT_FOUND => {}
-                status if status.is_success() => return Ok(zone),
-                _ => return Err(self.api.refused(doing, &answer)),
-            }
-        }
-        Err(self.api.no_zone(record.name(), "to the project at console.hetzner.com"))
+        self.api.longest_zone(doing, record, "/zones/", "to the project at console.hetzner.com").await
     }
 
     /// The values that the name has; `None` where it has no set.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::DnsError;
 use super::credentials::Secret;
+use super::record::Record;
 use crate::web;
 
 /// Of a provider's reason so much is shown.
@@ -103,6 +104,25 @@ impl Api {
             });
         }
         Ok(answer)
+    }
+
+    /// The longest zone of the record's name that is found below `path`; `whose` says where it should be added.
+    pub(super) async fn longest_zone<'a>(
+        &self,
+        doing: &str,
+        record: &'a Record,
+        path: &str,
+        whose: &str,
+    ) -> Result<&'a str, DnsError> {
+        for zone in record.zones() {
+            let answer = self.get(doing, &format!("{path}{zone}")).await?;
+            match answer.status {
+                StatusCode::NOT_FOUND => {}
+                status if status.is_success() => return Ok(zone),
+                _ => return Err(self.refused(doing, &answer)),
+            }
+        }
+        Err(self.no_zone(record.name(), whose))
     }
 
     /// A successful answer's content.

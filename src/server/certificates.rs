@@ -14,7 +14,7 @@ use super::tls::Tls;
 use crate::acme::{
     AcmeAuthority, Authority, AuthorityConfig, ChallengeKind, Eab, Post, ProviderRecords, TxtRecords,
 };
-use crate::certs::{AppAsker, Means, Parts, Surroundings};
+use crate::certs::{AppAsker, Means, Parts, SelfCheck};
 use crate::config::{AcmeConfig, Directory, ServerConfig};
 use crate::dns::{self, DnsError, Lookup, Provider};
 use crate::store::Store;
@@ -88,7 +88,7 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
         true => vec![ChallengeKind::Dns01, ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
         false => vec![ChallengeKind::Http01, ChallengeKind::TlsAlpn01],
     };
-    let surroundings = Surroundings {
+    let self_check = SelfCheck {
         lookup,
         web: web.clone(),
         challenges: daemon.tls.challenges.clone(),
@@ -109,7 +109,7 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
         responder: Arc::new(Post::new(daemon.tls.challenges.clone(), records)),
         kinds,
         no_provider,
-        look: Arc::new(surroundings),
+        look: Arc::new(self_check),
         asker: Arc::new(AppAsker { web, routes: daemon.routes.clone() }),
         clock: Arc::new(SystemTime::now),
     })

@@ -100,7 +100,8 @@ impl Client {
 
     /// The same client, over the same connections, with another limit for a whole request. Default 30 s.
     #[must_use]
-    pub fn with_time_max(&self, request_time_max: Duration) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_time_max(&self, request_time_max: Duration) -> Self {
         Self { http: self.http.clone(), request_time_max }
     }
 

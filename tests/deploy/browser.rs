@@ -78,6 +78,7 @@ async fn app() -> Backend {
             let page = Response::builder().header("content-type", "text/html").header("connection", "close");
             page.body(full(PAGE))
         });
+        // A browser may hang up in the middle of anything.
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), page).await;
     });
     app.start().await

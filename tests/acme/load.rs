@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
-use tokio::time::{Instant, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, timeout};
 
 use super::daemon::{AcmeBox, BODY, leaf};
 use super::*;
@@ -93,7 +94,12 @@ async fn keep_http2(on: Arc<AcmeBox>, host: String, stop: CancellationToken) -> 
 }
 
 /// Opens a connection for each request, to one host after the other.
-async fn come(on: Arc<AcmeBox>, hosts: Vec<String>, stop: CancellationToken) -> Seen {
+async fn come(
+    on: Arc<AcmeBox>,
+    hosts: Vec<String>,
+    made: watch::Sender<usize>,
+    stop: CancellationToken,
+) -> Seen {
     let mut seen = Seen::default();
     let mut turns = interval(PACE);
     for host in hosts.iter().cycle() {
@@ -115,6 +121,7 @@ async fn come(on: Arc<AcmeBox>, hosts: Vec<String>, stop: CancellationToken) -> 
         request.headers_mut().insert(header::USER_AGENT, "comer".parse().unwrap());
         let answer = Client::over(stream).await.try_send(request).await;
         seen.note(since, answer);
+        made.send_modify(|made| *made += 1);
     }
     seen
 }
@@ -146,17 +153,23 @@ async fn names_are_renewed_once_each_under_load_and_nothing_is_dropped() {
         clients.push(tokio::spawn(keep_http1(Arc::clone(&on), host(number), stop.clone())));
         clients.push(tokio::spawn(keep_http2(Arc::clone(&on), host(KEPT + number), stop.clone())));
     }
+    let mut comers = Vec::new();
     for number in 0..COMERS {
         let mut hosts = hosts.clone();
         let first = number * hosts.len() / COMERS;
         hosts.rotate_left(first);
-        clients.push(tokio::spawn(come(Arc::clone(&on), hosts, stop.clone())));
+        let (made, progress) = watch::channel(0);
+        comers.push(progress);
+        clients.push(tokio::spawn(come(Arc::clone(&on), hosts, made, stop.clone())));
     }
     let second = on.valid(&hosts, &first, PATIENCE).await;
     let orders = on.orders();
     println!("{names} names renewed after {:.1?} by {} orders", began.elapsed(), orders - hosts.len());
     // Every host once more, with the new certificates.
-    tokio::time::sleep(PACE * names).await;
+    for progress in &mut comers {
+        let goal = *progress.borrow() + hosts.len();
+        timeout(PATIENCE, progress.wait_for(|made| *made >= goal)).await.unwrap().unwrap();
+    }
     stop.cancel();
     let mut seen = Seen::default();
     for client in clients {

@@ -20,7 +20,7 @@
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
@@ -148,6 +148,7 @@ pub mod logs;
 pub mod manifest;
 pub mod metrics;
 pub mod name;
+pub mod people;
 mod plain;
 pub mod plan;
 pub mod policy;

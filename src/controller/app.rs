@@ -196,14 +196,9 @@ mod tests {
     #[test]
     fn a_changed_policy_or_page_is_a_change() {
         let mut app = App::new(AppRecord {
-            name: "shop".parse().unwrap(),
             current: Some(ReleaseId::FIRST),
             last: Some(ReleaseId::FIRST),
-            origin: String::new(),
-            mode: crate::route::Mode::Open,
-            canary: None,
-            external: None,
-            proxy: std::sync::Arc::default(),
+            ..AppRecord::new("shop".parse().unwrap())
         });
         app.releases.insert(ReleaseId::FIRST, release("[proxy]\nretries = 1\n", "gone"));
         assert!(app.is_unchanged(&release("[proxy]\nretries = 1\n", "gone")));

@@ -17,7 +17,6 @@ use crate::name::{AppName, ReleaseId};
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
-use crate::route::Mode;
 use crate::store::AppRecord;
 
 /// What a deploy that breaks no rule comes to.
@@ -114,15 +113,13 @@ impl Task {
             created_at: crate::clock::now(),
             state: ReleaseState::Pending,
         };
+        let before = known.map_or_else(|| AppRecord::new(deploy.app.clone()), |app| app.record.clone());
         let record = AppRecord {
-            name: deploy.app.clone(),
-            current: known.and_then(|app| app.record.current),
             last: Some(plan.release),
             origin: deploy.origin.clone(),
-            mode: known.map(|app| app.record.mode.clone()).unwrap_or_default(),
             canary: None,
             external: None,
-            proxy: known.map(|app| Arc::clone(&app.record.proxy)).unwrap_or_default(),
+            ..before
         };
         self.deps.store.append_release(&record, &release).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
@@ -145,16 +142,7 @@ impl Task {
             None => {
                 // The numbers of an app that was removed are not given again.
                 let last = self.removed.get(name).copied();
-                none = App::new(AppRecord {
-                    name: name.clone(),
-                    current: None,
-                    last,
-                    origin: String::new(),
-                    mode: Mode::Open,
-                    canary: None,
-                    external: None,
-                    proxy: Arc::default(),
-                });
+                none = App::new(AppRecord { last, ..AppRecord::new(name.clone()) });
                 &none
             }
         };

@@ -19,7 +19,7 @@ use crate::instance::Retirement;
 use crate::manifest::Deploy as Limits;
 use crate::name::{AppName, Host, InstanceId, ProcessType, ReleaseId, Slot};
 use crate::plan::{self, NoSuchHost};
-use crate::route::{Conflict, Mode, RouteTable, Upstream};
+use crate::route::{Conflict, RouteTable, Upstream};
 use crate::store::{AppRecord, StoreError};
 
 /// What looks after the upstreams of an app that is only a route; empty for every other app.
@@ -139,16 +139,7 @@ impl Task {
         plan.check_canonical_hosts()?;
         self.check_conflicts(name, &plan.routes)?;
         let base = known.map_or_else(
-            || AppRecord {
-                name: name.clone(),
-                current: None,
-                last: self.removed.get(name).copied(),
-                origin: String::new(),
-                mode: Mode::Open,
-                canary: None,
-                external: None,
-                proxy: Arc::default(),
-            },
+            || AppRecord { last: self.removed.get(name).copied(), ..AppRecord::new(name.clone()) },
             |app| app.record.clone(),
         );
         let record = AppRecord { external: Some(external), ..base };

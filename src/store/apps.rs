@@ -29,6 +29,23 @@ pub struct AppRecord {
     pub proxy: Arc<Overrides>,
 }
 
+impl AppRecord {
+    /// An app of which nothing is known but its name.
+    #[must_use]
+    pub fn new(name: AppName) -> Self {
+        Self {
+            name,
+            current: None,
+            last: None,
+            origin: String::new(),
+            mode: Mode::Open,
+            canary: None,
+            external: None,
+            proxy: Arc::default(),
+        }
+    }
+}
+
 impl Store {
     /// Keeps what changed of an app.
     ///

@@ -15,14 +15,10 @@ use crate::traffic::StickyKey;
 
 fn app(current: Option<u64>) -> AppRecord {
     AppRecord {
-        name: name(),
         current: current.and_then(ReleaseId::from_number),
         last: ReleaseId::from_number(2),
         origin: "/home/ann/shop".to_owned(),
-        mode: Mode::Open,
-        canary: None,
-        external: None,
-        proxy: Arc::default(),
+        ..AppRecord::new(name())
     }
 }
 

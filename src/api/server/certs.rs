@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 
 use super::Api;
+use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use crate::api::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest, Failure};
 use crate::certs::{CertsError, NameView, Signer, State as NameState};
@@ -18,11 +19,26 @@ use crate::web;
 /// A certificate that nobody renews is warned of this long before it runs out.
 const OWN_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-pub(super) async fn list(State(api): State<Api>) -> Json<Vec<Certificate>> {
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Method::GET, "/v1/certs", Needs::Admin, "List the certificates of all hosts", list),
+        Endpoint::new(Method::POST, "/v1/certs", Needs::Admin, "Add a certificate of one's own", add),
+        Endpoint::new(Method::DELETE, "/v1/certs/{which}", Needs::Admin, "Remove a certificate", remove),
+        Endpoint::new(
+            Method::POST,
+            "/v1/certs/{which}/renew",
+            Needs::Admin,
+            "Have a certificate renewed now",
+            renew,
+        ),
+    ]
+}
+
+async fn list(State(api): State<Api>) -> Json<Vec<Certificate>> {
     Json(certificates(&api))
 }
 
-pub(super) async fn add(
+async fn add(
     State(api): State<Api>,
     Json(request): Json<CertificateRequest>,
 ) -> Result<Json<Certificate>, Refusal> {
@@ -45,12 +61,12 @@ pub(super) async fn add(
     Ok(Json(added))
 }
 
-pub(super) async fn remove(State(api): State<Api>, Path(which): Path<String>) -> Result<StatusCode, Refusal> {
+async fn remove(State(api): State<Api>, Path(which): Path<String>) -> Result<StatusCode, Refusal> {
     api.certs.remove(&which).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn renew(State(api): State<Api>, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
+async fn renew(State(api): State<Api>, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
     api.certs.renew(&name).await?;
     Ok(StatusCode::ACCEPTED)
 }

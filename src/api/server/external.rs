@@ -4,21 +4,33 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use tokio::sync::oneshot;
 
+use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name, wire};
 use crate::api::{App, Failure, UpstreamsRequest};
 use crate::controller::{Command, Stopping, View};
 use crate::external::{Address, Wanted};
 use crate::name::{AppName, PathPrefix};
+use crate::people::Role;
 
 /// An answer waits so long for the first word of the upstreams.
 const FIRST_PROBES_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Answers once the upstreams were asked, so that a client hears how they are, and not that nobody knows yet.
-pub(super) async fn put(
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::new(
+        Method::PUT,
+        "/v1/apps/{app}/upstreams",
+        Needs::OfApp(Role::Owner),
+        "Make an app that is only a route, or have it lead somewhere else",
+        put,
+    )]
+}
+
+async fn put(
     State(api): State<Api>,
     Path(name): Path<String>,
     Json(request): Json<UpstreamsRequest>,

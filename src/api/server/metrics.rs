@@ -1,6 +1,7 @@
 //! The traffic's numbers: as Prometheus reads them, here and on a port of their own, and as the CLI does.
 
 use axum::extract::{Query, State};
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -8,6 +9,7 @@ use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::endpoint::{Endpoint, Needs};
 use super::{Api, Refusal, app_name};
 use crate::api::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 use crate::certs::{Certs, NameView, Signer, State as NameState};
@@ -28,11 +30,30 @@ pub async fn serve(routes: Routes, certs: Certs, listener: TcpListener, shutdown
     }
 }
 
-pub(super) async fn text(State(api): State<Api>) -> Response {
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(
+            Method::GET,
+            "/v1/metrics",
+            Needs::Admin,
+            "Give all apps' metrics, as Prometheus reads them",
+            text,
+        ),
+        Endpoint::new(
+            Method::GET,
+            "/v1/traffic",
+            Needs::Admin,
+            "Show how much traffic there was, and how it went",
+            traffic,
+        ),
+    ]
+}
+
+async fn text(State(api): State<Api>) -> Response {
     answer(&api.routes, &api.certs)
 }
 
-pub(super) async fn traffic(
+async fn traffic(
     State(api): State<Api>,
     Query(query): Query<TrafficQuery>,
 ) -> Result<Json<Traffic>, Refusal> {

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use tokio::sync::oneshot;
 
+use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name};
 use crate::api::{self, Failure, Proxy, ProxyRequest, RouteSettings};
@@ -12,12 +14,32 @@ use crate::controller::{
 };
 use crate::manifest::{RouteName, Settings};
 use crate::name::{Host, PathPrefix};
+use crate::people::Role;
 
-pub(super) async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Proxy>, Refusal> {
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(
+            Method::GET,
+            "/v1/apps/{app}/proxy",
+            Needs::OfApp(Role::Viewer),
+            "Show how an app's requests are treated",
+            show,
+        ),
+        Endpoint::new(
+            Method::PATCH,
+            "/v1/apps/{app}/proxy",
+            Needs::OfApp(Role::Collaborator),
+            "Change how an app's requests are treated, without a release",
+            change,
+        ),
+    ]
+}
+
+async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Proxy>, Refusal> {
     ask(&api, &name, None).await
 }
 
-pub(super) async fn change(
+async fn change(
     State(api): State<Api>,
     Path(name): Path<String>,
     Json(request): Json<ProxyRequest>,

@@ -5,19 +5,76 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use tokio::sync::oneshot;
 
+use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name, wire};
 use crate::api::{CanaryReply, CanaryRequest, Failure, MaintenanceRequest, PauseRequest, TrafficMode};
 use crate::controller::{CanaryChange, Command, Stopping, TrafficChange};
 use crate::hex;
+use crate::people::Role;
 use crate::route::Maintenance;
 
 /// A page of this size is an app of its own.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
-pub(super) async fn maintain(
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(
+            Method::PUT,
+            "/v1/apps/{app}/maintenance",
+            Needs::OfApp(Role::Collaborator),
+            "Answer an app's requests with a page that says it is being worked on",
+            maintain,
+        ),
+        Endpoint::new(
+            Method::DELETE,
+            "/v1/apps/{app}/maintenance",
+            Needs::OfApp(Role::Collaborator),
+            "End an app's maintenance",
+            end_maintenance,
+        ),
+        Endpoint::new(
+            Method::PUT,
+            "/v1/apps/{app}/pause",
+            Needs::OfApp(Role::Collaborator),
+            "Have an app's requests wait",
+            pause,
+        ),
+        Endpoint::new(
+            Method::DELETE,
+            "/v1/apps/{app}/pause",
+            Needs::OfApp(Role::Collaborator),
+            "Let the requests of a paused app go on",
+            resume,
+        ),
+        Endpoint::new(
+            Method::PATCH,
+            "/v1/apps/{app}/canary",
+            Needs::OfApp(Role::Collaborator),
+            "Change a canary's share of the requests",
+            share_canary,
+        ),
+        Endpoint::new(
+            Method::DELETE,
+            "/v1/apps/{app}/canary",
+            Needs::OfApp(Role::Collaborator),
+            "Take a canary back",
+            abort_canary,
+        ),
+        Endpoint::new(
+            Method::POST,
+            "/v1/apps/{app}/canary/promote",
+            Needs::OfApp(Role::Collaborator),
+            "Give a canary all requests",
+            promote_canary,
+        ),
+    ]
+}
+
+async fn maintain(
     State(api): State<Api>,
     Path(name): Path<String>,
     Json(request): Json<MaintenanceRequest>,
@@ -26,14 +83,14 @@ pub(super) async fn maintain(
     change(&api, &name, TrafficChange::Maintain(Arc::new(maintenance))).await
 }
 
-pub(super) async fn end_maintenance(
+async fn end_maintenance(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Result<Json<TrafficMode>, Refusal> {
     change(&api, &name, TrafficChange::EndMaintenance).await
 }
 
-pub(super) async fn pause(
+async fn pause(
     State(api): State<Api>,
     Path(name): Path<String>,
     Json(request): Json<PauseRequest>,
@@ -41,14 +98,11 @@ pub(super) async fn pause(
     change(&api, &name, TrafficChange::Pause { wait: Duration::from_millis(request.wait_ms) }).await
 }
 
-pub(super) async fn resume(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-) -> Result<Json<TrafficMode>, Refusal> {
+async fn resume(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<TrafficMode>, Refusal> {
     change(&api, &name, TrafficChange::Resume).await
 }
 
-pub(super) async fn share_canary(
+async fn share_canary(
     State(api): State<Api>,
     Path(name): Path<String>,
     Json(request): Json<CanaryRequest>,
@@ -56,14 +110,14 @@ pub(super) async fn share_canary(
     change_canary(&api, &name, CanaryChange::Percent(request.percent)).await
 }
 
-pub(super) async fn promote_canary(
+async fn promote_canary(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Result<Json<CanaryReply>, Refusal> {
     change_canary(&api, &name, CanaryChange::Promote).await
 }
 
-pub(super) async fn abort_canary(
+async fn abort_canary(
     State(api): State<Api>,
     Path(name): Path<String>,
 ) -> Result<Json<CanaryReply>, Refusal> {

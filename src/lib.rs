@@ -19,7 +19,7 @@
 //! # Code map
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
-//! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
+//! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
 //! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
@@ -138,6 +138,7 @@ pub mod config;
 pub mod controller;
 pub mod dns;
 pub mod engine;
+pub mod environment;
 pub mod external;
 mod file;
 pub mod hex;

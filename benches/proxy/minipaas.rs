@@ -4,13 +4,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, ReleaseId};
-use minipaas::release::{Build, Release, ReleaseState};
-use minipaas::route::{Mode, RouteTable};
+use minipaas::release::{Build, Release};
+use minipaas::route::RouteTable;
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};
@@ -55,32 +54,18 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         toml += &format!("[[route]]\nhost = \"{name}\"\n");
     }
     let app: AppName = route::APP.parse()?;
-    let release = Release {
-        app: app.clone(),
-        id: ReleaseId::FIRST,
-        build: Build {
-            image: "sha256:0".to_owned(),
-            reference: "bench".to_owned(),
-            content: None,
-            exposed_ports: vec![upstream.port()],
-            has_healthcheck: false,
-            has_command: true,
-        },
-        source: Source { toml: Some(toml), ..Source::default() },
-        created_at: 0,
-        state: ReleaseState::Pending,
+    let build = Build {
+        image: "sha256:0".to_owned(),
+        reference: "bench".to_owned(),
+        content: None,
+        exposed_ports: vec![upstream.port()],
+        has_healthcheck: false,
+        has_command: true,
     };
+    let source = Source { toml: Some(toml), ..Source::default() };
+    let release = Release::new(app.clone(), ReleaseId::FIRST, build, source);
     let routes = names.iter().map(|name| route::to(name, upstream)).collect::<Result<_, _>>()?;
-    let record = AppRecord {
-        name: app,
-        current: None,
-        last: Some(release.id),
-        origin: "/bench".to_owned(),
-        mode: Mode::Open,
-        canary: None,
-        external: None,
-        proxy: Arc::default(),
-    };
+    let record = AppRecord { last: Some(release.id), origin: "/bench".to_owned(), ..AppRecord::new(app) };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;
     store.append_release(&record, &release).await?;

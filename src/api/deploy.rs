@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canary, Failure, Port, TrafficMode};
+use super::{Canary, Failure, Port, Revision, TrafficMode};
 
 /// The manifest's texts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub struct DeployRequest {
     pub origin: String,
     /// Whether the app may be one that was deployed from another folder.
     pub take_over: bool,
+    /// The commit that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
 }
 
 /// One line of a stream that tells how something goes on.
@@ -131,6 +134,9 @@ pub enum Progress {
         ports: Vec<Port>,
         /// Whether it served already, and nothing was done.
         is_unchanged: bool,
+        /// What is new about it: `added DATABASE_URL`.
+        #[serde(default)]
+        summary: String,
         /// Whether requests reach it, as an operator wants it.
         #[serde(default)]
         traffic: TrafficMode,

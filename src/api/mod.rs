@@ -15,6 +15,13 @@
 //! | `POST /v1/static-base` | [`BuildRef`] of the image that static sites are made from |
 //! | `POST /v1/apps/{app}/deploys` [`DeployRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
+//! | `POST /v1/apps` [`CreateRequest`] | the [`App`] |
+//! | `GET /v1/apps/{app}/releases?`[`ReleasesQuery`] | [`Release`]s, the newest first |
+//! | `GET /v1/apps/{app}/releases/{release}` | [`ReleaseInfo`] |
+//! | `POST /v1/apps/{app}/rollback` [`RollbackRequest`] | stream of [`Progress`], ends with `Deployed` |
+//! | `GET /v1/apps/{app}/config` | [`Config`] |
+//! | `PATCH /v1/apps/{app}/config` [`ConfigRequest`] | stream of [`Progress`], or the [`Config`] if it waits |
+//! | `GET /v1/apps/{app}/limits`, `PATCH` of it [`LimitsRequest`] | [`LimitsReply`], stream of [`Progress`] |
 //! | `DELETE /v1/apps/{app}?`[`DownQuery`] | [`DownReply`] |
 //! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
@@ -42,6 +49,7 @@ mod external;
 mod failure;
 mod operations;
 mod proxy;
+mod release;
 pub mod server;
 mod traffic;
 
@@ -58,6 +66,10 @@ pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
+pub use release::{
+    Config, ConfigRequest, ConfigVariable, CreateRequest, Limits, LimitsReply, LimitsRequest, NewVariable,
+    Release, ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
+};
 pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.

@@ -29,6 +29,8 @@ pub(crate) struct Deployed {
     pub(crate) ports: Vec<Port>,
     /// Whether it served before.
     pub(crate) is_unchanged: bool,
+    /// What is new about it.
+    pub(crate) summary: String,
     /// Whether requests reach the app, as an operator wants it.
     pub(crate) traffic: TrafficMode,
     /// The release as a canary, when it does not serve everybody.
@@ -93,13 +95,23 @@ impl Following<'_> {
                     self.app
                 )));
             }
-            Progress::Deployed { release, urls, ports, is_unchanged, traffic, canary, proxy_by_command } => {
+            Progress::Deployed {
+                release,
+                urls,
+                ports,
+                is_unchanged,
+                summary,
+                traffic,
+                canary,
+                proxy_by_command,
+            } => {
                 self.view.finish();
                 return Ok(Some(Deployed {
                     release,
                     urls,
                     ports,
                     is_unchanged,
+                    summary,
                     traffic,
                     canary,
                     proxy_by_command,

@@ -17,14 +17,17 @@ mod args;
 mod canary;
 mod certs;
 mod completions;
+mod config;
 mod daemon;
 mod deploy;
 mod doctor;
+mod dotenv;
 mod down;
 mod engine;
 mod failure;
 mod image;
 mod interrupt;
+mod limits;
 mod logs;
 mod maintenance;
 mod metrics;
@@ -35,6 +38,8 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod releases;
+mod revision;
 mod server;
 mod static_server;
 mod status;
@@ -52,7 +57,7 @@ use futures_util::future::BoxFuture;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::client::Client;
-use crate::config::{self, Env, ServerConfig};
+use crate::config::{Env, ServerConfig};
 use args::{Args, Command, Globals};
 use failure::{Failure, Kind};
 use interrupt::Interrupts;
@@ -109,7 +114,7 @@ fn dispatch(args: Args, env: Env, out: Output, server: ServerMain) -> Result<(),
     let home = match &command {
         // It runs where there is no home, and needs none.
         Command::StaticServer(_) => PathBuf::new(),
-        _ => config::home(flag, &env)?,
+        _ => crate::config::home(flag, &env)?,
     };
     let session = Session { out, env, globals, home };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -135,6 +140,10 @@ async fn command_run(
 ) -> Result<(), Failure> {
     let work: BoxFuture<'_, Result<(), Failure>> = match command {
         Command::Up(args) => return up::run(session, args, interrupts).await,
+        Command::Releases(args) => return releases::run(session, args, interrupts).await,
+        Command::Rollback(args) => return releases::rollback(session, args, interrupts).await,
+        Command::Config(args) => return config::run(session, args, interrupts).await,
+        Command::Limits(args) => return limits::run(session, args, interrupts).await,
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),
@@ -179,6 +188,6 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
 impl Session {
     /// The way to the daemon, which may not be there.
     pub(crate) fn client(&self) -> Client {
-        Client::unix(config::socket_path(&self.home))
+        Client::unix(crate::config::socket_path(&self.home))
     }
 }

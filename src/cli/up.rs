@@ -18,7 +18,7 @@ use super::interrupt::Interrupts;
 use super::output::count;
 use super::progress::ProgressView;
 use super::project::Project;
-use super::{canary, certs, daemon, engine, maintenance, proxy};
+use super::{canary, certs, daemon, engine, maintenance, proxy, revision};
 use crate::api::client::Client;
 use crate::api::{Canary, DeployRequest, PlanRequest, Port, SourceTexts};
 use crate::builder::detect::BuildKind;
@@ -171,7 +171,9 @@ impl Up<'_> {
             let build = recipe.make(project, client, view).await?;
             let origin = project.dir.display().to_string();
             let take_over = self.args.take_over;
-            let request = DeployRequest { source: project.source_texts(), build, origin, take_over };
+            let revision = revision::of(&project.dir).await;
+            let request =
+                DeployRequest { source: project.source_texts(), build, origin, take_over, revision };
             Ok((content, Some(client.deploy(&project.app, &request).await?)))
         };
         let (content, stream) = interrupts.or(prepare, untouched).await?;
@@ -182,7 +184,7 @@ impl Up<'_> {
 
     fn print(&self, project: &Project, deployed: &Deployed) -> Result<(), Failure> {
         let out = self.session.out;
-        let Deployed { release, urls, ports, is_unchanged, traffic, canary, proxy_by_command } = deployed;
+        let Deployed { release, urls, ports, is_unchanged, traffic, canary, proxy_by_command, .. } = deployed;
         if let Some(found) = canary {
             out.notice(canary::sentence(project.app.as_str(), found, None));
             out.notice(canary::next());

@@ -14,7 +14,7 @@ use super::proxy::Policies;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
-use crate::manifest::{Manifest, ManifestError};
+use crate::manifest::ManifestError;
 use crate::name::{InstanceId, ReleaseId, Slot};
 use crate::plan::{self, Observed, Plan};
 use crate::release::Release;
@@ -125,16 +125,13 @@ impl App {
 
     /// The plan that makes `release` serve.
     pub(super) fn plan(&self, release: &Release, domain: &str) -> Result<Plan, ManifestError> {
-        let (manifest, _) = Manifest::parse(&release.source)?;
+        let manifest = release.manifest()?;
         Ok(plan::plan(&self.record.name, release.id, &manifest, &release.build, domain, &self.observed()))
     }
 
     /// Whether `release` would run and route what runs and is routed now.
     pub(super) fn is_unchanged(&self, release: &Release) -> bool {
-        self.rollout.is_none()
-            && self.current().is_some_and(|current| {
-                current.build.image == release.build.image && current.source == release.source
-            })
+        self.rollout.is_none() && self.current().is_some_and(|current| current.is_like(release))
     }
 
     /// Every instance that is known, whoever looks after it.
@@ -176,21 +173,17 @@ mod tests {
 
     fn release(toml: &str, page: &str) -> Release {
         let files = [("404.html".to_owned(), page.to_owned())].into();
-        Release {
-            app: "shop".parse().unwrap(),
-            id: ReleaseId::FIRST,
-            build: Build {
-                image: "sha256:1".to_owned(),
-                reference: "shop:1".to_owned(),
-                content: None,
-                exposed_ports: Vec::new(),
-                has_healthcheck: false,
-                has_command: true,
-            },
-            source: Source { toml: Some(toml.to_owned()), procfile: None, files },
-            created_at: 0,
-            state: ReleaseState::Active,
-        }
+        let build = Build {
+            image: "sha256:1".to_owned(),
+            reference: "shop:1".to_owned(),
+            content: None,
+            exposed_ports: Vec::new(),
+            has_healthcheck: false,
+            has_command: true,
+        };
+        let source = Source { toml: Some(toml.to_owned()), procfile: None, files };
+        let release = Release::new("shop".parse().unwrap(), ReleaseId::FIRST, build, source);
+        Release { state: ReleaseState::Active, ..release }
     }
 
     #[test]

@@ -233,8 +233,6 @@ impl App {
     /// Whether this release's content is what the canary runs.
     pub(super) fn is_canary(&self, release: &Release) -> bool {
         let canary = self.canary.as_ref().and_then(|canary| self.releases.get(&canary.release()));
-        canary.is_some_and(|canary| {
-            canary.build.image == release.build.image && canary.source == release.source
-        })
+        canary.is_some_and(|canary| canary.is_like(release))
     }
 }

@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Hold, RunningRollout};
 use super::fleet::Fleet;
 use super::task::{Event, Task};
-use super::{Deploy, DeployError, DeployUpdate, Deployed, Planned};
+use super::{Change, ChangeError, Code, Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
 use crate::instance::Instance;
 use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
+use crate::people::Actor;
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
@@ -58,7 +59,9 @@ impl Task {
         }
         // A volume has one writer, and what is being removed may still write to it; and what goes with an app that was taken
         // down must not be what this one has just made.
-        let is_in_the_way = self.is_sweeping(&deploy.app) && has_volume(&deploy.source);
+        let code = deploy.change.code();
+        let is_in_the_way =
+            self.is_sweeping(&deploy.app) && code.is_some_and(|code| has_volume(&code.source));
         if is_in_the_way || self.clearing.contains(&deploy.app) {
             let message = format!(
                 "what was left of `{}` is still being removed; this deploy starts when it is gone",
@@ -69,7 +72,10 @@ impl Task {
             return;
         }
         match self.accept(&deploy).await {
-            Ok(Accepted::Unchanged(release)) => deploy.end(Ok(Deployed { release, is_unchanged: true })),
+            Ok(Accepted::Unchanged(release)) => {
+                let summary = String::new();
+                deploy.end(Ok(Deployed { release, is_unchanged: true, summary }));
+            }
             Ok(Accepted::Release(plan)) => {
                 let _ = deploy.updates.send(DeployUpdate::Accepted(plan.release));
                 self.roll_out(*plan, Vec::new(), Some(deploy.updates));
@@ -81,16 +87,19 @@ impl Task {
     /// Checks the deploy and stores its release, in the place of a canary that there is.
     async fn accept(&mut self, deploy: &Deploy) -> Result<Accepted, DeployError> {
         if let Some(app) = self.apps.get(&deploy.app)
+            && let Some(code) = deploy.change.code()
             && app.record.external.is_none()
-            && app.record.origin != deploy.origin
-            && !deploy.take_over
+            // One that `apps create` made is nobody's yet.
+            && !app.record.origin.is_empty()
+            && app.record.origin != code.origin
+            && !code.take_over
         {
             return Err(DeployError::NameTaken {
                 app: deploy.app.clone(),
                 origin: app.record.origin.clone(),
             });
         }
-        let planned = self.planned(&deploy.app, deploy.source.clone(), Some(deploy.build.clone()))?;
+        let planned = self.planned(&deploy.app, &deploy.change, &deploy.by)?;
         if let Some(canary) = self.apps.get(&deploy.app).and_then(|app| app.canary.as_ref()) {
             let canary = canary.release();
             if planned.is_canary {
@@ -104,21 +113,12 @@ impl Task {
         if let Some(current) = known.and_then(|app| app.record.current).filter(|_| planned.is_unchanged) {
             return Ok(Accepted::Unchanged(current));
         }
-        let plan = planned.plan;
-        let release = Release {
-            app: deploy.app.clone(),
-            id: plan.release,
-            build: deploy.build.clone(),
-            source: deploy.source.clone(),
-            created_at: crate::clock::now(),
-            state: ReleaseState::Pending,
-        };
+        let Planned { plan, release, .. } = planned;
         let before = known.map_or_else(|| AppRecord::new(deploy.app.clone()), |app| app.record.clone());
         let record = AppRecord {
             last: Some(plan.release),
-            origin: deploy.origin.clone(),
+            origin: deploy.change.code().map_or_else(|| before.origin.clone(), |code| code.origin.clone()),
             canary: None,
-            external: None,
             ..before
         };
         self.deps.store.append_release(&record, &release).await?;
@@ -128,24 +128,13 @@ impl Task {
         Ok(Accepted::Release(Box::new(plan)))
     }
 
-    /// What a deploy would do; changes nothing.
-    pub(super) fn planned(
+    /// What a deploy of this manifest would do; changes nothing.
+    pub(super) fn plan_code(
         &self,
         name: &AppName,
         source: Source,
         build: Option<Build>,
     ) -> Result<Planned, DeployError> {
-        let none;
-        let app = match self.apps.get(name) {
-            Some(app) if app.record.external.is_some() => return Err(DeployError::External(name.clone())),
-            Some(app) => app,
-            None => {
-                // The numbers of an app that was removed are not given again.
-                let last = self.removed.get(name).copied();
-                none = App::new(AppRecord { last, ..AppRecord::new(name.clone()) });
-                &none
-            }
-        };
         let unbuilt = || Build {
             image: String::new(),
             reference: String::new(),
@@ -154,14 +143,25 @@ impl Task {
             has_healthcheck: false,
             has_command: true,
         };
-        let release = Release {
-            app: name.clone(),
-            id: app.next_release(),
-            build: build.unwrap_or_else(unbuilt),
-            source,
-            created_at: 0,
-            state: ReleaseState::Pending,
+        let build = build.unwrap_or_else(unbuilt);
+        let code = Code { source, build, origin: String::new(), take_over: false, revision: None };
+        self.planned(name, &Change::Code(Box::new(code)), &Actor::unknown())
+    }
+
+    /// What a change would do; changes nothing.
+    fn planned(&self, name: &AppName, change: &Change, by: &Actor) -> Result<Planned, DeployError> {
+        let none;
+        let app = match self.apps.get(name) {
+            Some(app) => app,
+            None if change.code().is_none() => return Err(ChangeError::NoApp(name.clone()).into()),
+            None => {
+                // The numbers of an app that was removed are not given again.
+                let last = self.removed.get(name).copied();
+                none = App::new(AppRecord { last, ..AppRecord::new(name.clone()) });
+                &none
+            }
         };
+        let release = app.release_of(change, by, crate::clock::now())?;
         let plan = app.plan(&release, &self.domain)?;
         plan.check_canonical_hosts()?;
         self.check_conflicts(name, &plan.routes)?;
@@ -170,7 +170,7 @@ impl Task {
             return Err(DeployError::CanaryWithVolume(name.clone()));
         }
         let (is_unchanged, is_canary) = (app.is_unchanged(&release), app.is_canary(&release));
-        Ok(Planned { plan, is_unchanged, is_canary })
+        Ok(Planned { plan, is_unchanged, is_canary, release })
     }
 
     /// Starts the rollout of a release that is stored.
@@ -254,7 +254,10 @@ impl Task {
         let app = self.apps.get_mut(name).expect("an app is not taken down before its rollout has ended");
         let new = app.releases.get(&release).expect("a rollout's release is stored before it starts").clone();
         let before = app.current().cloned();
-        if let Err(error) = self.deps.store.switch(&app.record, &new, before.as_ref()).await {
+        let new = new.settled(ReleaseState::Active, crate::clock::now());
+        let staged = app.record.staged.clone().not_in(&new.environment);
+        let record = AppRecord { staged, ..app.record.clone() };
+        if let Err(error) = self.deps.store.switch(&record, &new, before.as_ref()).await {
             return Err((NoSwitch::Store(error), instances));
         }
         // They were ready before the write. If none is any more, a table without the old ones would serve nobody.
@@ -279,9 +282,8 @@ impl Task {
         if let Some(before) = before {
             app.releases.insert(before.id, Release { state: ReleaseState::Superseded, ..before });
         }
-        let new = Release { state: ReleaseState::Active, ..new };
-        app.releases.insert(release, new.clone());
-        app.record.current = Some(release);
+        app.releases.insert(release, new);
+        app.record = AppRecord { current: Some(release), ..record };
         let window = plan.limits.watch_window.filter(|_| plan.order == UpdateOrder::StartFirst);
         let old_plan = app.serving.replace(Arc::clone(&plan));
         let fleet = Fleet::new(plan, instances);
@@ -327,12 +329,13 @@ impl Task {
     pub(super) async fn rolled_out(&mut self, name: &AppName, release: ReleaseId, outcome: Outcome) {
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(rollout) = app.rollout.take_if(|rollout| rollout.release == release) else { return };
+        let summary = app.releases.get(&release).map(|release| release.summary.clone()).unwrap_or_default();
         let result = match outcome {
             Outcome::Active => {
                 tracing::info!(app = %name, %release, "release serves");
-                Ok(Deployed { release, is_unchanged: false })
+                Ok(Deployed { release, is_unchanged: false, summary })
             }
-            Outcome::Canary => Ok(Deployed { release, is_unchanged: false }),
+            Outcome::Canary => Ok(Deployed { release, is_unchanged: false, summary }),
             Outcome::Aborted(abort) => {
                 tracing::warn!(app = %name, %release, reason = abort.reason(), "release does not serve");
                 self.fail(name, release, &abort).await;
@@ -360,6 +363,7 @@ impl Task {
         let Some(app) = self.apps.get_mut(name) else { return };
         if let Some(failed) = app.releases.get_mut(&release) {
             failed.state = ReleaseState::Failed { reason: abort.reason() };
+            failed.settled_at = Some(crate::clock::now());
             if let Err(error) = self.deps.store.fail_release(failed).await {
                 tracing::error!(app = %name, %release, %error, "cannot store that the release failed");
             }

@@ -18,10 +18,12 @@
 
 mod app;
 mod canary;
+mod change;
 mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod ledger;
 mod proxy;
 mod recover;
 mod removal;
@@ -36,18 +38,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::EngineError;
+use crate::environment::EnvironmentChange;
 use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
 use crate::name::{AppName, ReleaseId};
+use crate::people::Actor;
 use crate::plan::{NoSuchHost, Plan};
 use crate::port::ListenError;
-use crate::release::Build;
+use crate::release::{Build, Release};
 use crate::rollout::{Abort, Deps, Update};
 use crate::route::{Conflict, Mode, PortConflict};
 use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
+pub use change::{Change, ChangeError, Code};
 pub use external::UpstreamsError;
+pub use ledger::{ConfigError, ConfigView, Ledger};
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
@@ -78,6 +84,29 @@ pub enum Command {
         build: Option<Build>,
         /// Receives the plan; `None` when nothing would change.
         reply: oneshot::Sender<Result<Planned, DeployError>>,
+    },
+    /// Make an app that nothing was deployed to.
+    Create {
+        /// The app.
+        app: AppName,
+        /// Told once it is stored.
+        reply: oneshot::Sender<Result<(), ConfigError>>,
+    },
+    /// List an app's releases.
+    Releases {
+        /// The app.
+        app: AppName,
+        /// Receives them.
+        reply: oneshot::Sender<Result<Ledger, ChangeError>>,
+    },
+    /// Say what an app's config is, and stage a change before if that is wanted.
+    Config {
+        /// The app.
+        app: AppName,
+        /// What the next release is to have.
+        stage: Option<EnvironmentChange>,
+        /// Told what holds from now on, once it is stored.
+        reply: oneshot::Sender<Result<ConfigView, ConfigError>>,
     },
     /// Change whether requests reach an app.
     Traffic {
@@ -126,19 +155,15 @@ pub enum Command {
     },
 }
 
-/// A deploy, as it is asked for.
+/// A change that makes a release, as it is asked for.
 #[derive(Debug)]
 pub struct Deploy {
-    /// The app; made when there is none of this name.
+    /// The app; one of whose code changes is made when there is none of this name.
     pub app: AppName,
-    /// The manifest.
-    pub source: Source,
-    /// The image.
-    pub build: Build,
-    /// The folder that it comes from.
-    pub origin: String,
-    /// Whether the app may be one that came from another folder.
-    pub take_over: bool,
+    /// What is to be different about it.
+    pub change: Change,
+    /// Who wants it.
+    pub by: Actor,
     /// Hears how it goes, and ends with [`DeployUpdate::Ended`].
     pub updates: mpsc::UnboundedSender<DeployUpdate>,
 }
@@ -161,6 +186,8 @@ pub struct Deployed {
     pub release: ReleaseId,
     /// Whether it did already, and nothing was done.
     pub is_unchanged: bool,
+    /// What is new about it.
+    pub summary: String,
 }
 
 /// What a deploy would do.
@@ -172,6 +199,8 @@ pub struct Planned {
     pub is_unchanged: bool,
     /// Whether it is the canary already.
     pub is_canary: bool,
+    /// The release that the plan makes serve.
+    pub release: Release,
 }
 
 /// What went with an app.
@@ -214,9 +243,9 @@ pub enum DeployError {
         /// Where the one of this name came from.
         origin: String,
     },
-    /// The name is that of an app that is only a route.
-    #[error("app `{0}` is only a route to upstreams, and nothing can be deployed to it")]
-    External(AppName),
+    /// No release can be made of it.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// Its release does not serve.
     #[error(transparent)]
     Aborted(Box<Abort>),

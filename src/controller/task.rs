@@ -143,9 +143,18 @@ impl Task {
                     rollout.cancel.cancel();
                 }
             }
+            // A client that went away does not need the answer.
             Command::Plan { app, source, build, reply } => {
-                // A client that went away does not need the plan.
-                let _ = reply.send(self.planned(&app, source, build));
+                let _ = reply.send(self.plan_code(&app, source, build));
+            }
+            Command::Create { app, reply } => {
+                let _ = reply.send(self.create_app(&app).await);
+            }
+            Command::Releases { app, reply } => {
+                let _ = reply.send(self.ledger(&app));
+            }
+            Command::Config { app, stage, reply } => {
+                let _ = reply.send(self.stage_config(&app, stage).await);
             }
             Command::Traffic { app, change, reply } => {
                 let _ = reply.send(self.change_traffic(&app, change).await);

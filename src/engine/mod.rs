@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::environment::Value;
 use crate::name::{AppName, BoxId, InstanceId, ProcessType, ReleaseId, Slot};
 
 /// The label keys, on containers, images, networks and volumes.
@@ -165,6 +166,8 @@ pub struct ContainerSpec {
     pub argv: Option<Vec<String>>,
     /// The environment, all of it.
     pub env: BTreeMap<String, String>,
+    /// Files that are put into it before it starts, by their absolute paths; everybody in the container may read them.
+    pub files: BTreeMap<String, Value>,
     /// The port that the process listens on; published on loopback where the bridge cannot be dialled.
     pub port: Option<u16>,
     /// Further ports that it listens on; published likewise. Without `port`, and each once.

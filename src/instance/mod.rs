@@ -302,6 +302,7 @@ impl Instance {
             image: spec.image.clone(),
             argv: spec.argv.clone(),
             env: spec.env.clone(),
+            files: spec.secrets.clone(),
             port: spec.port,
             more_ports: spec.more_ports.clone(),
             memory: spec.memory.map(|bytes| bytes.0),

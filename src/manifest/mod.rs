@@ -28,6 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::environment::Value;
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 use crate::policy::{Policy, ProxyVersion};
 use crate::route::Share;
@@ -36,7 +37,7 @@ use references::References;
 
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
-pub use quantity::{Bytes, MilliCpu, duration};
+pub use quantity::{Bytes, MilliCpu, cpu, duration, memory};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.
@@ -53,6 +54,8 @@ pub struct Manifest {
     pub build: Build,
     /// Environment variables of every process.
     pub env: BTreeMap<String, String>,
+    /// Files of every container, by their paths. No manifest names any: they are the secrets of the app's config.
+    pub secrets: BTreeMap<String, Value>,
     /// What runs. Never empty: `web` alone when nothing is named.
     pub processes: BTreeMap<ProcessType, Process>,
     /// Routes beyond the app's own `<app>.<domain>`, in the file's order.

@@ -64,8 +64,12 @@ fn any_duration(text: &str) -> Option<Duration> {
     number.checked_mul(millis).map(Duration::from_millis)
 }
 
-/// A size that an engine accepts for a container.
-pub(super) fn memory(text: &str) -> Result<Bytes, String> {
+/// A size that an engine accepts for a container: `256M`.
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn memory(text: &str) -> Result<Bytes, String> {
     let bytes = size(text)?;
     if bytes.0 < MEMORY_MIN {
         Err(format!("`{text}` is less than an engine gives a container; use `6M` or more"))
@@ -106,7 +110,11 @@ pub(super) fn cores(number: f64) -> Result<MilliCpu, String> {
 }
 
 /// Cores as Kubernetes writes them: `500m`, or `0.5`.
-pub(super) fn cpu(text: &str) -> Result<MilliCpu, String> {
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn cpu(text: &str) -> Result<MilliCpu, String> {
     let rule = || format!("`{text}` is not a share of CPU; write cores, such as `0.5`, or `500m`");
     match text.strip_suffix('m') {
         Some(milli) => cores(milli.parse::<f64>().map_err(|_| rule())? / 1000.0),

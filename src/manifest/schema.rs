@@ -130,6 +130,7 @@ pub(super) fn empty() -> Manifest {
         app: None,
         build: Build::default(),
         env: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         processes: BTreeMap::new(),
         routes: Vec::new(),
         ports: Vec::new(),

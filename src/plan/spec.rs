@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{PlannedPort, PlannedRoute};
+use crate::environment::Value;
 use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
@@ -27,6 +28,8 @@ pub struct InstanceSpec {
     pub argv: Option<Vec<String>>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
+    /// Files that are put into the container before it starts, by their paths.
+    pub secrets: BTreeMap<String, Value>,
     /// The port that it listens on; `None` for a process that takes no requests.
     pub port: Option<u16>,
     /// Further ports that TCP routes lead to.
@@ -84,6 +87,7 @@ pub(super) fn instances(
             let slot = Slot { process: name.clone(), number };
             specs.push(InstanceSpec {
                 env: environment(app, release, &slot, port, manifest),
+                secrets: manifest.secrets.clone(),
                 slot,
                 release,
                 image: build.image.clone(),

@@ -122,6 +122,7 @@ pub async fn run(
     }
 
     let key = tls::box_key(&config.home)?;
+    let store = store.sealed_with(key.clone());
     let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));

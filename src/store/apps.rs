@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Store, StoreError, record};
+use crate::environment::EnvironmentChange;
 use crate::external::External;
 use crate::manifest::Overrides;
 use crate::name::{AppName, ReleaseId};
@@ -27,6 +28,8 @@ pub struct AppRecord {
     pub external: Option<External>,
     /// Settings of its proxy that were made by command.
     pub proxy: Arc<Overrides>,
+    /// What `config` was told that no release has yet.
+    pub staged: EnvironmentChange,
 }
 
 impl AppRecord {
@@ -42,6 +45,7 @@ impl AppRecord {
             canary: None,
             external: None,
             proxy: Arc::default(),
+            staged: EnvironmentChange::default(),
         }
     }
 }
@@ -54,7 +58,7 @@ impl Store {
     /// When it cannot be written; then it is as it was.
     pub async fn save_app(&self, app: &AppRecord) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
+        self.put_app(&mut batch, app)?;
         self.apply(batch).await
     }
 
@@ -79,8 +83,10 @@ impl Store {
         }
         self.apply(batch).await
     }
-}
 
-pub(super) fn put_app(batch: &mut sled::Batch, app: &AppRecord) {
-    batch.insert(format!("app/{}", app.name).as_bytes(), record::from_app(app));
+    pub(super) fn put_app(&self, batch: &mut sled::Batch, app: &AppRecord) -> Result<(), StoreError> {
+        let bytes = record::from_app(app, self.key.as_ref())?;
+        batch.insert(format!("app/{}", app.name).as_bytes(), bytes);
+        Ok(())
+    }
 }

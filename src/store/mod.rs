@@ -10,6 +10,7 @@
 
 mod apps;
 mod certs;
+mod environment;
 mod external;
 mod lock;
 mod record;
@@ -73,6 +74,8 @@ pub struct Store {
     db: sled::Db,
     path: PathBuf,
     box_id: BoxId,
+    /// Seals what is secret of the records.
+    key: Option<BoxKey>,
     _lock: std::sync::Arc<Lock>,
     /// Where a test wants the process to be killed: nothing goes on after this moment.
     #[cfg(any(test, feature = "testing"))]
@@ -125,10 +128,17 @@ impl Store {
             db,
             path,
             box_id,
+            key: None,
             _lock: std::sync::Arc::new(lock),
             #[cfg(any(test, feature = "testing"))]
             halt_at: std::sync::Arc::default(),
         })
+    }
+
+    /// With the box's key, without which no variable of an app can be kept or read.
+    #[must_use]
+    pub fn sealed_with(self, key: BoxKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// This box's id, made once.
@@ -164,9 +174,10 @@ impl Store {
     /// When a record cannot be read back.
     pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.blocking(|store| {
+            let key = store.key.as_ref();
             Ok(Snapshot {
-                apps: store.scan("app/", record::app)?,
-                releases: store.scan("release/", record::release)?,
+                apps: store.scan("app/", |name, bytes| record::app(name, bytes, key))?,
+                releases: store.scan("release/", |name, bytes| record::release(name, bytes, key))?,
                 rollouts: store.scan("rollout/", record::rollout)?,
                 removed: store.scan("removed/", record::removed)?.into_iter().collect(),
             })
@@ -243,7 +254,7 @@ impl Store {
     fn scan<T>(
         &self,
         prefix: &str,
-        read: fn(&str, &[u8]) -> Result<T, StoreError>,
+        read: impl Fn(&str, &[u8]) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         self.db
             .scan_prefix(prefix)

@@ -10,15 +10,19 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::environment;
 use super::external::{self, ExternalForm};
 use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
 use crate::manifest::Source;
+use crate::manifest::{Bytes, MilliCpu};
 use crate::name::{AppName, BoxId, ReleaseId};
-use crate::release::{Build, Release, ReleaseState};
+use crate::people::Actor;
+use crate::release::{Build, ProcessLimits, Release, ReleaseState, Revision};
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::{Mode, PortRoute, Route, RouteTable, Upstream};
+use crate::seal::BoxKey;
 
 /// The version of every form today.
 const VERSION: u32 = 1;
@@ -50,6 +54,9 @@ struct AppForm {
     external: Option<ExternalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proxy: Option<OverridesForm>,
+    /// Sealed, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,6 +78,39 @@ struct ReleaseForm {
     created_at: u64,
     state: StateForm,
     failure: Option<String>,
+    /// Sealed, in base64; releases of the first days have none, nor what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<String, LimitsForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    summary: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<RevisionForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copy_of: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settled_at: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LimitsForm {
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<u64>,
+    /// Thousandths of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RevisionForm {
+    commit: String,
+    subject: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_dirty: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -142,8 +182,9 @@ pub(super) fn box_id(key: &str, bytes: &[u8]) -> Result<BoxId, StoreError> {
     parse(key, &decode::<BoxForm>(key, bytes)?.id)
 }
 
-pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
-    encode(&AppForm {
+pub(super) fn from_app(app: &AppRecord, box_key: Option<&BoxKey>) -> Result<Vec<u8>, StoreError> {
+    let what = staged_as(&app.name);
+    Ok(encode(&AppForm {
         name: app.name.to_string(),
         current: app.current.map(ReleaseId::number),
         last: app.last.map(ReleaseId::number),
@@ -152,13 +193,16 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
         proxy: settings::from_overrides(&app.proxy),
-    })
+        staged: environment::from_change(&what, &app.staged, box_key)?,
+    }))
 }
 
-pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
+pub(super) fn app(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Result<AppRecord, StoreError> {
     let form: AppForm = decode(key, bytes)?;
+    let name = parse(key, &form.name)?;
     Ok(AppRecord {
-        name: parse(key, &form.name)?,
+        staged: environment::change(&staged_as(&name), form.staged.as_deref(), box_key)?,
+        name,
         current: form.current.and_then(ReleaseId::from_number),
         last: form.last.and_then(ReleaseId::from_number),
         origin: form.origin,
@@ -178,7 +222,7 @@ pub(super) fn removed(key: &str, bytes: &[u8]) -> Result<(AppName, ReleaseId), S
     Ok((parse(key, &form.name)?, parse(key, &form.last.to_string())?))
 }
 
-pub(super) fn from_release(release: &Release) -> Vec<u8> {
+pub(super) fn from_release(release: &Release, box_key: Option<&BoxKey>) -> Result<Vec<u8>, StoreError> {
     let (state, failure) = match &release.state {
         ReleaseState::Pending => (StateForm::Pending, None),
         ReleaseState::Active => (StateForm::Active, None),
@@ -186,7 +230,17 @@ pub(super) fn from_release(release: &Release) -> Vec<u8> {
         ReleaseState::Failed { reason } => (StateForm::Failed, Some(reason.clone())),
     };
     let build = &release.build;
-    encode(&ReleaseForm {
+    let limits = |limits: &ProcessLimits| LimitsForm {
+        memory: limits.memory.map(|bytes| bytes.0),
+        cpu: limits.cpu.map(|milli| milli.0),
+    };
+    let revision = |revision: &Revision| RevisionForm {
+        commit: revision.commit.clone(),
+        subject: revision.subject.clone(),
+        is_dirty: revision.is_dirty,
+    };
+    let what = environment_as(&release.app, release.id);
+    Ok(encode(&ReleaseForm {
         app: release.app.to_string(),
         id: release.id.number(),
         build: BuildForm {
@@ -203,10 +257,17 @@ pub(super) fn from_release(release: &Release) -> Vec<u8> {
         created_at: release.created_at,
         state,
         failure,
-    })
+        environment: environment::from_environment(&what, &release.environment, box_key)?,
+        limits: release.limits.iter().map(|(name, found)| (name.to_string(), limits(found))).collect(),
+        by: Some(release.by.to_string()),
+        summary: release.summary.clone(),
+        revision: release.revision.as_ref().map(revision),
+        copy_of: release.copy_of.map(ReleaseId::number),
+        settled_at: release.settled_at,
+    }))
 }
 
-pub(super) fn release(key: &str, bytes: &[u8]) -> Result<Release, StoreError> {
+pub(super) fn release(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Result<Release, StoreError> {
     let form: ReleaseForm = decode(key, bytes)?;
     let state = match form.state {
         StateForm::Pending => ReleaseState::Pending,
@@ -214,9 +275,17 @@ pub(super) fn release(key: &str, bytes: &[u8]) -> Result<Release, StoreError> {
         StateForm::Superseded => ReleaseState::Superseded,
         StateForm::Failed => ReleaseState::Failed { reason: form.failure.unwrap_or_default() },
     };
+    let (app, id) = (parse(key, &form.app)?, parse(key, &form.id.to_string())?);
+    let what = environment_as(&app, id);
+    let limits = |(name, form): (String, LimitsForm)| {
+        let limits = ProcessLimits { memory: form.memory.map(Bytes), cpu: form.cpu.map(MilliCpu) };
+        Ok((parse(key, &name)?, limits))
+    };
+    let revision =
+        |form: RevisionForm| Revision { commit: form.commit, subject: form.subject, is_dirty: form.is_dirty };
     Ok(Release {
-        app: parse(key, &form.app)?,
-        id: parse(key, &form.id.to_string())?,
+        app,
+        id,
         build: Build {
             image: form.build.image,
             reference: form.build.reference,
@@ -226,9 +295,26 @@ pub(super) fn release(key: &str, bytes: &[u8]) -> Result<Release, StoreError> {
             has_command: form.build.has_command,
         },
         source: Source { toml: form.manifest, procfile: form.procfile, files: form.files },
+        environment: Arc::new(environment::environment(&what, form.environment.as_deref(), box_key)?),
+        limits: form.limits.into_iter().map(limits).collect::<Result<_, StoreError>>()?,
+        by: form.by.map_or_else(Actor::unknown, Actor::named),
+        summary: form.summary,
+        revision: form.revision.map(revision),
+        copy_of: form.copy_of.and_then(ReleaseId::from_number),
         created_at: form.created_at,
+        settled_at: form.settled_at,
         state,
     })
+}
+
+/// What the variables are sealed as that an app's next release will have.
+fn staged_as(app: &AppName) -> String {
+    format!("staged config of {app}")
+}
+
+/// What the variables of a release are sealed as.
+fn environment_as(app: &AppName, release: ReleaseId) -> String {
+    format!("config of {app} {release}")
 }
 
 pub(super) fn from_rollout(rollout: &RolloutRecord) -> Vec<u8> {

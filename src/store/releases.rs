@@ -2,7 +2,7 @@
 //!
 //! What a phase changes of several records is one batch. A phase is stored before its effect.
 
-use super::apps::{AppRecord, put_app};
+use super::apps::AppRecord;
 use super::{Store, StoreError, record};
 use crate::name::{AppName, ReleaseId};
 use crate::release::{Release, ReleaseState};
@@ -16,7 +16,7 @@ impl Store {
     /// When it cannot be written; the release must not get requests then.
     pub async fn begin_canary(&self, app: &AppRecord, release: ReleaseId) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
+        self.put_app(&mut batch, app)?;
         put_rollout(&mut batch, &RolloutRecord { app: app.name.clone(), release, phase: Phase::Canary });
         self.apply(batch).await?;
         self.halt(Phase::Canary.as_str()).await;
@@ -35,9 +35,9 @@ impl Store {
         failed: &Release,
     ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_app(&mut batch, &AppRecord { current: Some(back.id), ..app.clone() });
-        put_release(&mut batch, &Release { state: ReleaseState::Active, ..back.clone() });
-        put_release(&mut batch, failed);
+        self.put_app(&mut batch, &AppRecord { current: Some(back.id), ..app.clone() })?;
+        self.put_release(&mut batch, &Release { state: ReleaseState::Active, ..back.clone() })?;
+        self.put_release(&mut batch, failed)?;
         batch.remove(rollout_key(&app.name, failed.id).as_bytes());
         self.apply(batch).await
     }
@@ -49,8 +49,8 @@ impl Store {
     /// When it cannot be written; then nothing was.
     pub async fn append_release(&self, app: &AppRecord, release: &Release) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_app(&mut batch, app);
-        put_release(&mut batch, release);
+        self.put_app(&mut batch, app)?;
+        self.put_release(&mut batch, release)?;
         put_rollout(
             &mut batch,
             &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Starting },
@@ -91,10 +91,10 @@ impl Store {
         before: Option<&Release>,
     ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_app(&mut batch, &AppRecord { current: Some(release.id), ..app.clone() });
-        put_release(&mut batch, &Release { state: ReleaseState::Active, ..release.clone() });
+        self.put_app(&mut batch, &AppRecord { current: Some(release.id), ..app.clone() })?;
+        self.put_release(&mut batch, &Release { state: ReleaseState::Active, ..release.clone() })?;
         if let Some(before) = before {
-            put_release(&mut batch, &Release { state: ReleaseState::Superseded, ..before.clone() });
+            self.put_release(&mut batch, &Release { state: ReleaseState::Superseded, ..before.clone() })?;
         }
         put_rollout(
             &mut batch,
@@ -123,16 +123,17 @@ impl Store {
     /// When it cannot be written.
     pub async fn fail_release(&self, release: &Release) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
-        put_release(&mut batch, release);
+        self.put_release(&mut batch, release)?;
         batch.remove(rollout_key(&release.app, release.id).as_bytes());
         self.apply(batch).await
     }
-}
 
-fn put_release(batch: &mut sled::Batch, release: &Release) {
-    // Padded, so that the order of the keys is that of the numbers.
-    let key = format!("release/{}/{:012}", release.app, release.id.number());
-    batch.insert(key.as_bytes(), record::from_release(release));
+    fn put_release(&self, batch: &mut sled::Batch, release: &Release) -> Result<(), StoreError> {
+        // Padded, so that the order of the keys is that of the numbers.
+        let key = format!("release/{}/{:012}", release.app, release.id.number());
+        batch.insert(key.as_bytes(), record::from_release(release, self.key.as_ref())?);
+        Ok(())
+    }
 }
 
 fn put_rollout(batch: &mut sled::Batch, rollout: &RolloutRecord) {

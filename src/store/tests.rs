@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::{AppRecord, LockError, STICKY_KEY, Store, StoreError};
 use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
+use crate::environment::{Environment, EnvironmentChange, Kind, Variable};
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
-use crate::release::{Build, Release, ReleaseState};
+use crate::people::Actor;
+use crate::release::{Build, ProcessLimits, Release, ReleaseState, Revision};
 use crate::rollout::{Phase, RolloutRecord};
 use crate::route::{Maintenance, Mode, Share};
 use crate::seal::BoxKey;
@@ -27,21 +29,17 @@ fn name() -> AppName {
 }
 
 fn release(number: u64, state: ReleaseState) -> Release {
-    Release {
-        app: name(),
-        id: ReleaseId::from_number(number).unwrap(),
-        build: Build {
-            image: "sha256:1".to_owned(),
-            reference: "shop:1".to_owned(),
-            content: Some("abc".to_owned()),
-            exposed_ports: vec![80],
-            has_healthcheck: true,
-            has_command: true,
-        },
-        source: Source { toml: Some("app = \"shop\"".to_owned()), ..Source::default() },
-        created_at: 1_700_000_000_000,
-        state,
-    }
+    let build = Build {
+        image: "sha256:1".to_owned(),
+        reference: "shop:1".to_owned(),
+        content: Some("abc".to_owned()),
+        exposed_ports: vec![80],
+        has_healthcheck: true,
+        has_command: true,
+    };
+    let source = Source { toml: Some("app = \"shop\"".to_owned()), ..Source::default() };
+    let release = Release::new(name(), ReleaseId::from_number(number).unwrap(), build, source);
+    Release { created_at: 1_700_000_000_000, state, ..release }
 }
 
 #[tokio::test]
@@ -167,40 +165,38 @@ fn the_lock_names_its_holder() {
 fn records_of_every_version_there_was_are_read() {
     let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
     let read = |name: &str| std::fs::read(fixtures.join(name)).unwrap();
-    assert_eq!(super::record::app("app/shop", &read("app.v1.json")).unwrap(), app(Some(1)));
-    let closed = super::record::app("app/shop", &read("app.v1.maintenance.json")).unwrap();
+    assert_eq!(super::record::app("app/shop", &read("app.v1.json"), None).unwrap(), app(Some(1)));
+    let closed = super::record::app("app/shop", &read("app.v1.maintenance.json"), None).unwrap();
     let Mode::Maintenance(closed) = closed.mode else { panic!("{closed:?}") };
     assert!(closed.is_passed_by(b"secret"));
     let bytes = read("app.v1.external.json");
-    let legacy = super::record::app("app/legacy", &bytes).unwrap();
+    let legacy = super::record::app("app/legacy", &bytes, None).unwrap();
     let upstreams = &legacy.external.as_ref().unwrap().upstreams;
     assert_eq!(upstreams[&3].to_string(), "http://app.internal");
     assert_eq!(
-        String::from_utf8(super::record::from_app(&legacy)),
+        String::from_utf8(super::record::from_app(&legacy, None).unwrap()),
         Ok(String::from_utf8(bytes).unwrap().trim_end().to_owned())
     );
     assert_eq!(
-        super::record::release("release/shop/1", &read("release.v1.json")).unwrap(),
+        super::record::release("release/shop/1", &read("release.v1.json"), None).unwrap(),
         release(1, ReleaseState::Active)
     );
     let mut with_files = release(1, ReleaseState::Active);
     with_files.source.files.insert("errors/404.html".to_owned(), "<p>gone</p>".to_owned());
     let bytes = read("release.v1.files.json");
-    assert_eq!(super::record::release("release/shop/1", &bytes).unwrap(), with_files);
-    assert_eq!(
-        String::from_utf8(super::record::from_release(&with_files)),
-        Ok(String::from_utf8(bytes).unwrap().trim_end().to_owned())
-    );
+    assert_eq!(super::record::release("release/shop/1", &bytes, None).unwrap(), with_files);
+    let again = super::record::from_release(&with_files, None).unwrap();
+    assert_eq!(super::record::release("release/shop/1", &again, None).unwrap(), with_files);
     let removed = super::record::removed("removed/shop", &read("removed.v1.json")).unwrap();
     assert_eq!(removed, (name(), ReleaseId::from_number(2).unwrap()));
     let bytes = read("app.v1.proxy.json");
-    let with_settings = super::record::app("app/shop", &bytes).unwrap();
+    let with_settings = super::record::app("app/shop", &bytes, None).unwrap();
     let (proxy, route) =
         (&with_settings.proxy, ("shop.localhost".parse().unwrap(), "/admin".parse().unwrap()));
     assert_eq!(proxy.keys().into_iter().collect::<Vec<_>>(), ["allow", "body_max", "error_pages"]);
     assert_eq!((proxy.app.files.len(), proxy.routes[&route].values.len()), (1, 1));
-    let again = super::record::from_app(&with_settings);
-    assert_eq!(super::record::app("app/shop", &again).unwrap(), with_settings);
+    let again = super::record::from_app(&with_settings, None).unwrap();
+    assert_eq!(super::record::app("app/shop", &again, None).unwrap(), with_settings);
     let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
     assert_eq!(rollout.phase, Phase::AwaitingReadiness);
     let canary = super::record::rollout("rollout/shop/2", &read("rollout.v1.canary.json")).unwrap();
@@ -209,8 +205,42 @@ fn records_of_every_version_there_was_are_read() {
 }
 
 #[test]
+fn what_config_has_set_is_kept_sealed() {
+    let key = BoxKey::new(&[7; 32]);
+    let name: crate::environment::VariableName = "TOKEN".parse().unwrap();
+    let variable = Variable::new(&name, "hunter2".to_owned(), Kind::Secret).unwrap();
+    let limits = ProcessLimits { memory: Some(crate::manifest::Bytes(1 << 28)), cpu: None };
+    let kept = Release {
+        environment: Arc::new(Environment::new([(name.clone(), variable.clone())])),
+        limits: [("web".parse().unwrap(), limits)].into(),
+        by: Actor::named("ann"),
+        summary: "added TOKEN".to_owned(),
+        revision: Some(Revision { commit: "1f2e".to_owned(), subject: "Sell".to_owned(), is_dirty: true }),
+        copy_of: Some(ReleaseId::FIRST),
+        settled_at: Some(1_700_000_001_000),
+        ..release(2, ReleaseState::Active)
+    };
+    let bytes = super::record::from_release(&kept, Some(&key)).unwrap();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("\"TOKEN\""), "{text}");
+    let other = BoxKey::new(&[8; 32]);
+    let read = |bytes: &[u8], key| super::record::release("release/shop/2", bytes, key);
+    assert_eq!(read(&bytes, Some(&key)).unwrap(), kept);
+    assert!(read(&bytes, None).is_err() && read(&bytes, Some(&other)).is_err());
+    // One release's variables are not another's.
+    assert!(read(text.replace("\"id\":2", "\"id\":3").as_bytes(), Some(&key)).is_err());
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store/release.v1.config.json");
+    assert_eq!(read(&std::fs::read(fixture).unwrap(), Some(&key)).unwrap(), kept);
+
+    let staged = EnvironmentChange { set: [(name.clone(), variable)].into(), unset: [name].into() };
+    let record = AppRecord { staged, ..app(None) };
+    let bytes = super::record::from_app(&record, Some(&key)).unwrap();
+    assert_eq!(super::record::app("app/shop", &bytes, Some(&key)).unwrap(), record);
+}
+
+#[test]
 fn a_record_of_a_newer_version_is_refused() {
-    let error = super::record::app("app/shop", br#"{"version":99,"name":"shop"}"#).unwrap_err();
+    let error = super::record::app("app/shop", br#"{"version":99,"name":"shop"}"#, None).unwrap_err();
     assert!(error.to_string().contains("a newer minipaas wrote"), "{error}");
 }
 

@@ -69,12 +69,10 @@ async fn create_refuses_what_cannot_be() {
         exit: 2
         --- stdout
         --- stderr
-        error: nothing says where `legacy` leads, and an app that is built and run is made by `up`
+        error: nothing says where `legacy` leads, and only an app that is a route has hosts of its own here
 
-        hint: `minipaas up --app legacy` in its folder builds it and runs it
-        hint: `minipaas apps create legacy --upstream http://10.0.0.5:8080` makes an app that is only a route
-    "#]]
-    .assert_eq(&folder.run(&daemon, "apps create legacy").await.text());
+        hint: add `--upstream http://10.0.0.5:8080`
+    "#]].assert_eq(&folder.run(&daemon, "apps create legacy --host a.example.com").await.text());
     expect![[r#"
         exit: 2
         --- stdout

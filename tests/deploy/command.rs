@@ -110,6 +110,15 @@ impl Run {
         self
     }
 
+    /// Checks that standard output has each of these.
+    #[track_caller]
+    pub(crate) fn printing(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stdout.contains(text), "`{text}` is not in:\n{}", self.stdout);
+        }
+        self
+    }
+
     /// Checks that standard error has each of these.
     #[track_caller]
     pub(crate) fn saying(self, texts: &[&str]) -> Self {

@@ -63,6 +63,7 @@ pub(super) trait World: Sync {
             image: self.image("shop").await,
             argv: None,
             env: BTreeMap::new(),
+            files: BTreeMap::new(),
             port: None,
             more_ports: Vec::new(),
             memory: None,

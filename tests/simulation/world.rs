@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use minipaas::controller::{
-    CanaryChange, CanaryChanged, CanaryError, Command, Controller, Deploy, DeployError, DeployUpdate,
-    Deployed, Parts, ProxyChange, ProxyError, ProxySettings, TrafficChange, TrafficError, UpstreamsError,
-    last_table,
+    CanaryChange, CanaryChanged, CanaryError, Change, Code, Command, Controller, Deploy, DeployError,
+    DeployUpdate, Deployed, Parts, ProxyChange, ProxyError, ProxySettings, TrafficChange, TrafficError,
+    UpstreamsError, last_table,
 };
 use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
@@ -18,10 +18,12 @@ use minipaas::external::{Health, Resolver, Surroundings, Wanted};
 use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
+use minipaas::people::Actor;
 use minipaas::probe::{ProbeFailure, Prober, Question};
 use minipaas::release::{Build, ReleaseState};
 use minipaas::rollout::{Deps, Phase, Update};
 use minipaas::route::Mode;
+use minipaas::seal::BoxKey;
 use minipaas::store::Store;
 use minipaas::traffic::{self, Found, InFlight, Outcome, Refusal, Routes};
 use tokio::sync::{mpsc, oneshot};
@@ -121,7 +123,7 @@ fn open(dir: &std::path::Path) -> Store {
     let deadline = std::time::SystemTime::now() + Duration::from_secs(10);
     loop {
         match Store::open(dir) {
-            Ok(store) => return store,
+            Ok(store) => return store.sealed_with(BoxKey::new(&[7; 32])),
             Err(error) => assert!(
                 std::time::SystemTime::now() < deadline,
                 "{error}: {:?}",
@@ -214,17 +216,21 @@ impl Daemon {
         let (updates, said) = mpsc::unbounded_channel();
         let deploy = Deploy {
             app: app.parse().unwrap(),
-            source: Source { toml: Some(toml.to_owned()), ..Source::default() },
-            build: Build {
-                image: self.engine.add_image(&image_of(app, toml), image()),
-                reference: image_of(app, toml),
-                content: None,
-                exposed_ports: vec![3000],
-                has_healthcheck: false,
-                has_command: true,
-            },
-            origin: origin.to_owned(),
-            take_over: false,
+            by: Actor::named("ann"),
+            change: Change::Code(Box::new(Code {
+                source: Source { toml: Some(toml.to_owned()), ..Source::default() },
+                build: Build {
+                    image: self.engine.add_image(&image_of(app, toml), image()),
+                    reference: image_of(app, toml),
+                    content: None,
+                    exposed_ports: vec![3000],
+                    has_healthcheck: false,
+                    has_command: true,
+                },
+                origin: origin.to_owned(),
+                take_over: false,
+                revision: None,
+            })),
             updates,
         };
         self.controller.send(Command::Deploy(deploy)).await.unwrap();

@@ -13,6 +13,7 @@ mod answer;
 mod certs;
 mod lines;
 mod query;
+mod releases;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -41,6 +42,8 @@ use super::{
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
+pub use releases::ConfigChanged;
+
 use answer::{Answer, RequestName, within};
 use query::{encoded, query};
 

@@ -1,24 +1,24 @@
 //! From a folder's archive to a release that serves.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use axum::{Extension, Json};
 use futures_util::TryStreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::stream::{self, Lines};
-use super::{Api, app_name, wire};
+use super::{Api, actor, app_name, wire};
 use crate::api::{
     BuildQuery, BuildRef, DeployRequest, Failure, ImageQuery, PlanReply, PlanRequest, Progress,
 };
 use crate::builder::image::Recipe;
-use crate::controller::{Command, Deploy, DeployUpdate, Stopping};
-use crate::name::ReleaseId;
-use crate::people::Role;
+use crate::controller::{Change, Code, Command, Deploy, DeployUpdate, Stopping};
+use crate::name::{AppName, ReleaseId};
+use crate::people::{Actor, Role};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let (get, post) = (Method::GET, Method::POST);
@@ -135,21 +135,22 @@ async fn static_base(State(api): State<Api>) -> Result<Json<BuildRef>, Refusal> 
 async fn deploy(
     State(api): State<Api>,
     Path(name): Path<String>,
+    by: Option<Extension<Actor>>,
     Json(request): Json<DeployRequest>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
     let asked = &request.build;
     let build = api.images.by_id(&asked.image, &asked.reference, asked.content.as_deref()).await?;
+    let (origin, take_over) = (request.origin, request.take_over);
+    let (source, revision) = (wire::source(request.source), request.revision.map(wire::revision));
+    let change = Change::Code(Box::new(Code { source, build, origin, take_over, revision }));
+    roll_out(api, app, change, actor(by)).await
+}
+
+/// Asks for the change, and answers with how its rollout goes.
+pub(super) async fn roll_out(api: Api, app: AppName, change: Change, by: Actor) -> Result<Response, Refusal> {
     let (updates, mut said) = mpsc::unbounded_channel();
-    let source = wire::source(request.source);
-    let deploy = Deploy {
-        app: app.clone(),
-        source,
-        build,
-        origin: request.origin,
-        take_over: request.take_over,
-        updates,
-    };
+    let deploy = Deploy { app: app.clone(), change, by, updates };
     api.controller.send(Command::Deploy(deploy)).await?;
     Ok(stream::of_work(move |lines: Lines| async move {
         while let Some(update) = said.recv().await {

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use crate::api::Failure;
 use crate::builder::image::ImageError;
 use crate::controller::{
-    CanaryError, DeployError, DownError, ProxyError, Stopping, TrafficError, UpstreamsError, View,
+    CanaryError, ChangeError, ConfigError, DeployError, DownError, ProxyError, Stopping, TrafficError,
+    UpstreamsError, View,
 };
 use crate::engine::EngineError;
 use crate::external::ExternalError;
@@ -162,8 +163,8 @@ impl From<DeployError> for Refusal {
             | DeployError::PortConflict(_)
             | DeployError::OwnPort(_)
             | DeployError::Port(_)
-            | DeployError::External(_)
             | DeployError::NameTaken { .. } => StatusCode::CONFLICT,
+            DeployError::Change(error) => status_of_change(error),
             DeployError::EngineAway(_) => StatusCode::BAD_GATEWAY,
             DeployError::Aborted(_) | DeployError::TakenDown(_) | DeployError::Store(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -194,9 +195,7 @@ impl From<DeployError> for Failure {
                 ListenError::Forbidden { .. } => "choose one above 1023, or run the daemon as root",
                 _ => "choose another port in its [[port]] table, or end whatever listens there",
             }),
-            DeployError::External(app) => Self::new("external", message)
-                .hinted("choose another name with `--app`")
-                .hinted(format!("`minipaas apps destroy {app}` removes it")),
+            DeployError::Change(error) => error.into(),
             DeployError::NameTaken { app, .. } => Self::new("name-taken", message)
                 .hinted("choose another name with `--app`, or deploy over it with `--take-over`")
                 .hinted(format!("`minipaas down {app}` removes it")),
@@ -218,6 +217,70 @@ impl From<DeployError> for Failure {
                 .hinted("what runs goes on to serve; `minipaas doctor` looks into it"),
             DeployError::Store(source) => *internal(&message, &source).failure,
         }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        let message = error.to_string();
+        match error {
+            ChangeError::NoApp(_) => Self::new("not-found", message)
+                .hinted("`minipaas apps` lists what there is; `minipaas apps create` makes one"),
+            ChangeError::External(app) => Self::new("external", message)
+                .hinted("choose another name with `--app`")
+                .hinted(format!("`minipaas apps destroy {app}` removes it")),
+            ChangeError::NeverDeployed(_) => {
+                Self::new("never-deployed", message).hinted("`minipaas up` deploys it")
+            }
+            ChangeError::NoRelease { app, .. } => Self::new("not-found", message)
+                .hinted(format!("`minipaas releases -a {app}` lists those that it has")),
+            ChangeError::NoneBefore(app) => Self::new("nothing-before", message)
+                .hinted(format!("`minipaas releases -a {app}` lists its releases")),
+            ChangeError::Serves { .. } => Self::new("serves-already", message),
+            ChangeError::NeverServed { app, .. } => Self::new("never-served", message)
+                .hinted(format!("`minipaas releases -a {app}` shows which have served")),
+            ChangeError::NoVariable { near: Some(near), .. } => {
+                Self::new("not-found", message).hinted(format!("did you mean `{near}`?"))
+            }
+            ChangeError::NoVariable { near: None, .. } => Self::new("not-found", message),
+            ChangeError::NoProcess { known, .. } => {
+                let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+                Self::new("not-found", message).hinted(format!("it has {}", known.join(", ")))
+            }
+            ChangeError::TooMuch { .. } => Self::new("too-large", message),
+        }
+    }
+}
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        Self::new(status_of_change(&error), error)
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Self {
+        let message = error.to_string();
+        match error {
+            ConfigError::Change(error) => error.into(),
+            ConfigError::Exists(_) => Self::new(StatusCode::CONFLICT, Failure::new("exists", message)),
+            ConfigError::Store(source) => internal(&message, &source),
+        }
+    }
+}
+
+fn status_of_change(error: &ChangeError) -> StatusCode {
+    match error {
+        ChangeError::NoApp(_)
+        | ChangeError::NoRelease { .. }
+        | ChangeError::NoVariable { .. }
+        | ChangeError::NoProcess { .. } => StatusCode::NOT_FOUND,
+        ChangeError::External(_)
+        | ChangeError::NeverDeployed(_)
+        | ChangeError::NoneBefore(_)
+        | ChangeError::Serves { .. }
+        | ChangeError::NeverServed { .. } => StatusCode::CONFLICT,
+        ChangeError::TooMuch { .. } => StatusCode::BAD_REQUEST,
     }
 }
 

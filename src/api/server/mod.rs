@@ -11,6 +11,7 @@ mod external;
 mod failure;
 mod metrics;
 mod proxy;
+mod releases;
 mod stream;
 mod traffic;
 mod wire;
@@ -18,10 +19,10 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,7 @@ use crate::controller::Controller;
 use crate::engine::Engine;
 use crate::external::Surroundings;
 use crate::name::AppName;
+use crate::people::Actor;
 use crate::traffic::Routes;
 use endpoint::{Endpoint, Needs};
 use failure::Refusal;
@@ -90,6 +92,7 @@ fn endpoints() -> Vec<Endpoint> {
         own_endpoints(),
         apps::endpoints(),
         deploys::endpoints(),
+        releases::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),
@@ -120,6 +123,11 @@ async fn status(State(api): State<Api>) -> Json<super::Status> {
 
 async fn ca(State(api): State<Api>) -> String {
     api.facts.ca_pem.clone()
+}
+
+/// Who asks.
+fn actor(found: Option<Extension<Actor>>) -> Actor {
+    found.map_or_else(Actor::unknown, |Extension(actor)| actor)
 }
 
 fn app_name(text: &str) -> Result<AppName, Refusal> {

@@ -13,7 +13,7 @@ use crate::controller::{
 use crate::manifest::Source;
 use crate::name::{AppName, ReleaseId};
 use crate::plan::PlannedPort;
-use crate::release::Build;
+use crate::release::{Build, Release, ReleaseState, Revision};
 use crate::rollout::Update;
 use crate::route::{Mode, Share};
 
@@ -153,6 +153,33 @@ pub(super) fn build(build: &Build) -> BuildRef {
     }
 }
 
+pub(super) fn release(release: &Release, current: Option<ReleaseId>) -> crate::api::Release {
+    let reason = match &release.state {
+        ReleaseState::Failed { reason } => Some(reason.clone()),
+        ReleaseState::Pending | ReleaseState::Active | ReleaseState::Superseded => None,
+    };
+    crate::api::Release {
+        release: release.id.to_string(),
+        state: release.state.to_string(),
+        is_current: current == Some(release.id),
+        reason,
+        by: release.by.to_string(),
+        summary: release.summary.clone(),
+        at: release.created_at,
+        duration_ms: release.settled_at.map(|at| at.saturating_sub(release.created_at)),
+        revision: release.revision.as_ref().map(|revision| crate::api::Revision {
+            commit: revision.commit.clone(),
+            subject: revision.subject.clone(),
+            is_dirty: revision.is_dirty,
+        }),
+    }
+}
+
+pub(super) fn revision(revision: crate::api::Revision) -> Revision {
+    let crate::api::Revision { commit, subject, is_dirty } = revision;
+    Revision { commit, subject, is_dirty }
+}
+
 pub(super) fn plan(planned: &Planned, facts: &Facts) -> PlanReply {
     let routes: Vec<_> =
         planned.plan.routes.iter().map(|route| (route.host.to_string(), route.path.to_string())).collect();
@@ -179,6 +206,7 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
                 urls: urls(known.map(|known| known.routes.as_slice()).unwrap_or_default(), facts),
                 ports: known.map(ports).unwrap_or_default(),
                 is_unchanged: deployed.is_unchanged,
+                summary: deployed.summary,
                 traffic: known.map(|known| traffic(&known.mode)).unwrap_or_default(),
                 canary: beside.map(|beside| canary(beside.release, &beside.share, beside.until)),
                 proxy_by_command: known.map(|known| known.proxy_by_command.clone()).unwrap_or_default(),

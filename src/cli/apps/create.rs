@@ -1,4 +1,4 @@
-//! `minipaas apps create`: an app that is only a route to upstreams that run somewhere else.
+//! `minipaas apps create`: an app that is only a route to upstreams that run somewhere else; without any, one that is empty.
 //!
 //! Typed again it changes the app: what is not given is as if it had never been. It says how the upstreams are, and does not
 //! fail because one is not ready: that may be why it is typed.
@@ -8,18 +8,13 @@ use crate::cli::args::CreateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::count;
 use crate::cli::{Session, daemon, maintenance, project};
+use crate::name::AppName;
 
 pub(crate) async fn run(session: &Session, args: &CreateArgs) -> Result<(), Failure> {
     let app = project::named_app(session, &args.app)
         .ok_or_else(|| Failure::usage("an app needs a name: `minipaas apps create NAME --upstream URL`"))?;
     if args.upstream.is_empty() {
-        let message =
-            format!("nothing says where `{app}` leads, and an app that is built and run is made by `up`");
-        return Err(Failure::usage(message)
-            .hint(format!("`minipaas up --app {app}` in its folder builds it and runs it"))
-            .hint(format!(
-                "`minipaas apps create {app} --upstream http://10.0.0.5:8080` makes an app that is only a route"
-            )));
+        return make_empty(session, args, &app).await;
     }
     let source = args.file.as_deref().map(project::read_routes).transpose()?;
     let request = UpstreamsRequest {
@@ -33,6 +28,28 @@ pub(crate) async fn run(session: &Session, args: &CreateArgs) -> Result<(), Fail
     let client = daemon::ensure(session).await?;
     let app = client.put_upstreams(&app, &request).await?;
     print(session, &app)
+}
+
+/// An app that `up` will deploy to, so that its config can be set before.
+async fn make_empty(session: &Session, args: &CreateArgs, app: &AppName) -> Result<(), Failure> {
+    let is_route =
+        !args.host.is_empty() || args.path.is_some() || args.health.is_some() || args.file.is_some();
+    if is_route {
+        let message = format!(
+            "nothing says where `{app}` leads, and only an app that is a route has hosts of its own here"
+        );
+        return Err(Failure::usage(message).hint("add `--upstream http://10.0.0.5:8080`"));
+    }
+    let client = daemon::ensure(session).await?;
+    let made = client.create(app).await?;
+    let out = session.out;
+    if out.is_json() {
+        out.json(&made)?;
+        return Ok(());
+    }
+    out.notice(format_args!("`{app}` is there; `minipaas up --app {app}` in its folder deploys it"));
+    out.line(app)?;
+    Ok(())
 }
 
 fn print(session: &Session, app: &App) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod releases;
 mod traffic;
 
 use std::ffi::OsString;
@@ -18,6 +19,10 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::releases::{
+    ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
+    RollbackArgs,
+};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -59,6 +64,14 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Stop an app and forget it
     Down(DownArgs),
+    /// List releases, or show one
+    Releases(ReleasesArgs),
+    /// Go back to what an earlier release was
+    Rollback(RollbackArgs),
+    /// List an app's variables, or change them
+    Config(ConfigArgs),
+    /// Show or change how much memory and CPU processes may use
+    Limits(LimitsArgs),
     /// List instances
     Ps(AppArgs),
     /// List apps; make one that is only a route, look at one, or remove one

@@ -4,11 +4,13 @@
 //! init process (children are reaped, SIGTERM arrives), no new privileges, a bounded number of processes and a bounded log;
 //! none is restarted by the engine, because restarting is the controller's decision.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::body_full;
 use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum,
@@ -17,7 +19,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
 use super::error::explain;
 use super::{CALL_TIME_MAX, DockerEngine};
+use crate::environment::Value;
 
 /// How many processes and threads a container may have: enough for a server of hundreds of threads, too few for a fork bomb.
 const PIDS_MAX: i64 = 1024;
@@ -33,6 +37,10 @@ const LOG_FILE_SIZE_MAX: &str = "10m";
 const LOG_FILES_MAX: &str = "3";
 /// How many containers are looked at at a time: each costs the engine a lock and a thread.
 const INSPECTS_MAX: usize = 8;
+/// Of files that are put into containers and their folders: whoever the process runs as must be able to read them, and only
+/// what runs in the container sees them. The same as Docker's own secrets have.
+const FILE_MODE: u32 = 0o444;
+const FOLDER_MODE: u32 = 0o755;
 /// What the engine counts of a core: billionths, where the manifest counts thousandths.
 const NANO_CPUS_PER_MILLI: i64 = 1_000_000;
 
@@ -44,14 +52,34 @@ impl DockerEngine {
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
         let create = self.client.create_container(Some(options), self.container_body(spec));
         match self.call(&action, &format!("image `{}`", spec.image), create).await {
-            Ok(created) => Ok(created.id),
+            Ok(created) => {
+                self.put_files(&created.id, spec).await?;
+                Ok(created.id)
+            }
             // The name is taken: by ourselves, when an earlier call was cut off before its answer arrived.
             Err(error @ EngineError::Refused { .. }) => {
                 let found = self.inspect_container(&name).await?;
-                found.filter(|found| found.labels == spec.labels).map(|found| found.id).ok_or(error)
+                let id =
+                    found.filter(|found| found.labels == spec.labels).map(|found| found.id).ok_or(error)?;
+                self.put_files(&id, spec).await?;
+                Ok(id)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Puts the spec's files into a container that does not run yet: they are gone with it, and on no host's disk but the
+    /// engine's own.
+    async fn put_files(&self, container: &str, spec: &ContainerSpec) -> Result<(), EngineError> {
+        if spec.files.is_empty() {
+            return Ok(());
+        }
+        let action = format!("put files into container `{}`", spec.labels.container_name());
+        let archive = archive(&spec.files)
+            .map_err(|error| EngineError::Refused { action: action.clone(), message: error.to_string() })?;
+        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        let upload = self.client.upload_to_container(container, Some(options), body_full(archive.into()));
+        self.call(&action, &format!("container `{container}`"), upload).await
     }
 
     pub(super) async fn start_container(&self, container: &str) -> Result<(), EngineError> {
@@ -252,6 +280,31 @@ impl DockerEngine {
         let binding = network.ports.as_ref()?.get(&tcp(port))?.as_ref()?.first()?;
         Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), binding.host_port.as_ref()?.parse().ok()?))
     }
+}
+
+/// The files as a tar archive, each with the folders above it.
+fn archive(files: &BTreeMap<String, Value>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut folders = BTreeSet::new();
+    for (path, value) in files {
+        let path = Path::new(path.trim_start_matches('/'));
+        let mut above: Vec<_> =
+            path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
+        above.reverse();
+        for folder in above.into_iter().filter(|folder| folders.insert(folder.to_path_buf())) {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(FOLDER_MODE);
+            header.set_size(0);
+            archive.append_data(&mut header, folder, std::io::empty())?;
+        }
+        let bytes = value.reveal().as_bytes();
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(FILE_MODE);
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, path, bytes)?;
+    }
+    archive.into_inner()
 }
 
 fn unless_gone(result: Result<(), EngineError>) -> Result<(), EngineError> {

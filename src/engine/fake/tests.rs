@@ -35,6 +35,7 @@ async fn started(engine: &FakeEngine, number: u32) -> String {
         image: engine.add_image("shop:1", image()),
         argv: None,
         env: Default::default(),
+        files: std::collections::BTreeMap::new(),
         port: Some(3000),
         more_ports: Vec::new(),
         memory: None,

@@ -349,7 +349,15 @@ impl Task {
         for leave in leaving {
             self.down(name, leave).await;
         }
-        if let Some(next) = self.apps.get_mut(name).and_then(|app| app.queue.pop_front()) {
+        self.next_deploy(name).await;
+    }
+
+    /// Starts the deploy that waited longest; those that come to nothing by themselves let the next one begin.
+    async fn next_deploy(&mut self, name: &AppName) {
+        while let Some(app) = self.apps.get_mut(name)
+            && app.rollout.is_none()
+            && let Some(next) = app.queue.pop_front()
+        {
             Box::pin(self.deploy(next)).await;
         }
     }

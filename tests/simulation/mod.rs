@@ -14,6 +14,7 @@ mod world;
 
 use std::time::Duration;
 
+use minipaas::controller::Change;
 use minipaas::engine::fake::Behaviour;
 use minipaas::rollout::Phase;
 
@@ -271,6 +272,23 @@ fn two_deploys_of_one_app_are_carried_out_in_turn() {
         assert_eq!(first.result.unwrap().release.number(), 1);
         assert_eq!(second.result.unwrap().release.number(), 2);
         assert!(second.said.iter().any(|line| line.contains("another deploy of `shop` (v1) is under way")));
+        daemon.settle().await;
+        daemon.check_settled(&["shop"]).await;
+    });
+}
+
+#[test]
+fn a_queued_deploy_that_comes_to_nothing_lets_the_next_one_begin() {
+    let mut world = World::new();
+    world.life(async |daemon| {
+        let first = daemon.start_deploy("shop", "").await;
+        let same = daemon.start_deploy("shop", "").await;
+        let refused = daemon.start_change("shop", Change::Rollback(None)).await;
+        let last = daemon.start_deploy("shop", SECOND).await;
+        assert!(first.ended().await.result.is_ok());
+        assert!(same.ended().await.result.is_ok_and(|deployed| deployed.is_unchanged));
+        assert!(refused.ended().await.result.is_err());
+        assert_eq!(last.ended().await.result.expect("it serves").release.number(), 2);
         daemon.settle().await;
         daemon.check_settled(&["shop"]).await;
     });

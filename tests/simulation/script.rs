@@ -1,10 +1,13 @@
 //! A story made from a seed: deploys, crashes and an engine that misbehaves.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minipaas::controller::{CanaryChange, CanaryError, TrafficChange};
+use minipaas::controller::{CanaryChange, CanaryError, Change, TrafficChange};
 use minipaas::engine::fake::{Behaviour, Fault, Operation};
+use minipaas::environment::{EnvironmentChange, Kind as VariableKind, Variable, VariableName};
+use minipaas::name::ReleaseId;
 
 use super::world::{Daemon, World, image_of};
 
@@ -27,6 +30,7 @@ struct Dice(u64);
 #[derive(Debug)]
 enum Act {
     Deploy { app: usize, behaviour: Option<Behaviour>, kind: Kind, replicas: u32, waits: bool },
+    Change { app: usize, change: Change, waits: bool },
     Canary { app: usize, change: CanaryChange },
     Traffic { app: usize, change: TrafficChange },
     Answers { app: usize, well: u32, failing: u32 },
@@ -127,6 +131,12 @@ impl Script {
                     let _ = started.ended().await;
                 }
             }
+            Act::Change { app, change, waits } => {
+                let started = daemon.start_change(APPS[app], change).await;
+                if waits {
+                    let _ = started.ended().await;
+                }
+            }
             Act::Canary { app, change } => drop(daemon.canary(APPS[app], change).await),
             Act::Traffic { app, change } => drop(daemon.traffic(APPS[app], change).await),
             Act::Answers { app, well, failing } => {
@@ -160,7 +170,7 @@ impl Script {
 
     fn next_act(&mut self) -> Act {
         let dice = &mut self.dice;
-        match dice.below(24) {
+        match dice.below(26) {
             0..=6 => Act::Deploy {
                 app: usize::from(dice.below(2) == 1),
                 behaviour: dice.behaviour(),
@@ -198,6 +208,11 @@ impl Script {
                 well: u32::try_from(dice.below(100)).unwrap(),
                 failing: u32::try_from(dice.below(30)).unwrap(),
             },
+            23 | 24 => Act::Change {
+                app: usize::from(dice.below(2) == 1),
+                change: dice.change(),
+                waits: dice.below(2) == 0,
+            },
             _ => Act::Down { app: usize::from(dice.below(2) == 1) },
         }
     }
@@ -224,6 +239,18 @@ impl Dice {
             6 => Kind::Watched,
             _ => Kind::Both,
         }
+    }
+
+    /// What makes a release without new code.
+    fn change(&mut self) -> Change {
+        if self.below(2) == 0 {
+            let release = ReleaseId::from_number(self.below(6));
+            return Change::Rollback(release);
+        }
+        let name: VariableName = "M".parse().unwrap();
+        let value = self.below(3).to_string();
+        let variable = Variable::new(&name, value, VariableKind::Plain).unwrap();
+        Change::Config(EnvironmentChange { set: [(name, variable)].into(), unset: BTreeSet::new() })
     }
 
     fn traffic(&mut self) -> TrafficChange {

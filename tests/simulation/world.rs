@@ -209,30 +209,30 @@ impl Daemon {
     }
 
     async fn start_deploy_from(&mut self, origin: &str, app: &str, toml: &str) -> StartedDeploy {
+        let code = Code {
+            source: Source { toml: Some(toml.to_owned()), ..Source::default() },
+            build: Build {
+                image: self.engine.add_image(&image_of(app, toml), image()),
+                reference: image_of(app, toml),
+                content: None,
+                exposed_ports: vec![3000],
+                has_healthcheck: false,
+                has_command: true,
+            },
+            origin: origin.to_owned(),
+            take_over: false,
+            revision: None,
+        };
+        self.start_change(app, Change::Code(Box::new(code))).await
+    }
+
+    pub(super) async fn start_change(&mut self, app: &str, change: Change) -> StartedDeploy {
         let mut view = self.controller.watch();
         // With the engine away nothing is recovered, and a deploy is to be refused, not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(5), view.wait_for(|view| view.engine.is_recovered))
             .await;
         let (updates, said) = mpsc::unbounded_channel();
-        let deploy = Deploy {
-            app: app.parse().unwrap(),
-            by: Actor::named("ann"),
-            change: Change::Code(Box::new(Code {
-                source: Source { toml: Some(toml.to_owned()), ..Source::default() },
-                build: Build {
-                    image: self.engine.add_image(&image_of(app, toml), image()),
-                    reference: image_of(app, toml),
-                    content: None,
-                    exposed_ports: vec![3000],
-                    has_healthcheck: false,
-                    has_command: true,
-                },
-                origin: origin.to_owned(),
-                take_over: false,
-                revision: None,
-            })),
-            updates,
-        };
+        let deploy = Deploy { app: app.parse().unwrap(), change, by: Actor::named("ann"), updates };
         self.controller.send(Command::Deploy(deploy)).await.unwrap();
         StartedDeploy(said)
     }

@@ -25,6 +25,7 @@ mod fleet;
 mod proxy;
 mod recover;
 mod removal;
+mod report;
 mod supervise;
 mod table;
 mod task;

@@ -8,9 +8,12 @@
 //!
 //! This is the only module that knows sled.
 
+mod answers;
 mod apps;
 mod certs;
+mod events;
 mod external;
+mod hooks;
 mod lock;
 mod record;
 mod releases;

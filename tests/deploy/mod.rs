@@ -15,6 +15,7 @@ mod traffic;
 mod world;
 
 mod browser;
+mod events;
 mod examples;
 mod external;
 mod kill;

@@ -87,12 +87,12 @@ fn wanted(url: &str) -> Wanted {
     }
 }
 
-/// Waits until the newest delivery is over.
-async fn settled(hooks: &Hooks, id: &str) -> Delivery {
+/// Waits until this event's delivery is over.
+async fn settled(hooks: &Hooks, id: &str, event: u64) -> Delivery {
     let wait = async {
         loop {
-            let newest = hooks.deliveries(None, id).await.unwrap().into_iter().next();
-            match newest {
+            let mut all = hooks.deliveries(None, id).await.unwrap().into_iter();
+            match all.find(|found| found.event == event) {
                 Some(delivery) if !matches!(delivery.state, DeliveryState::Waiting(_)) => return delivery,
                 _ => tokio::task::yield_now().await,
             }
@@ -137,7 +137,7 @@ async fn what_is_not_taken_is_sent_again_and_given_up_at_last() {
     for _ in 0..3 {
         assert_eq!(receiver.next().await.0["id"], first);
     }
-    let delivery = settled(&hooks, &hook.id).await;
+    let delivery = settled(&hooks, &hook.id, first).await;
     assert_eq!(
         (delivery.state, delivery.attempts, delivery.status),
         (DeliveryState::Delivered, 3, Some(200))
@@ -149,7 +149,7 @@ async fn what_is_not_taken_is_sent_again_and_given_up_at_last() {
         assert_eq!(receiver.next().await.0["id"], second);
     }
     assert_eq!(receiver.next().await.0["id"], third, "the next one's turn comes");
-    settled(&hooks, &hook.id).await;
+    settled(&hooks, &hook.id, third).await;
     let deliveries = hooks.deliveries(None, &hook.id).await.unwrap();
     let states: Vec<_> = deliveries.iter().map(|found| (found.event, found.state)).collect();
     let (delivered, given_up) = (DeliveryState::Delivered, DeliveryState::GivenUp);
@@ -162,9 +162,9 @@ async fn gone_is_the_end_of_it() {
     let (world, mut receiver) = (World::new().await, Receiver::answering(&[410]).await);
     let hooks = world.hooks().await;
     let hook = hooks.add(wanted(&receiver.url())).await.unwrap();
-    world.happens("shop", "release-active").await;
+    let event = world.happens("shop", "release-active").await;
     receiver.next().await;
-    settled(&hooks, &hook.id).await;
+    settled(&hooks, &hook.id, event).await;
     let listed = hooks.list(None).await;
     assert_eq!(listed[0].1.disabled.as_deref(), Some("it answered 410 Gone"));
     let is_stored =

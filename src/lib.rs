@@ -25,6 +25,9 @@
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
 //!
+//! *What is told of it*: [`events`] is the audit log, who did what and what happened; [`hooks`] tells others of it; [`answers`] are
+//! kept for clients that ask twice.
+//!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
 //!
@@ -116,7 +119,7 @@
 //!
 //! | file | what it is | written by |
 //! |---|---|---|
-//! | `store/` | apps, releases, phases, what commands have set, the key of sticky cookies, the last route table | [`store`] |
+//! | `store/` | apps, releases, phases, what commands have set, events, hooks, the key of sticky cookies, the last route table | [`store`] |
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
 //! | `box.key` | seals keys and secrets at rest (0600), made once; a copy of the rest without it reveals none | [`seal`] |
@@ -129,6 +132,7 @@
 
 pub mod acme;
 mod alarm;
+pub mod answers;
 pub mod api;
 pub mod builder;
 pub mod certs;
@@ -139,9 +143,11 @@ pub mod controller;
 pub mod dns;
 pub mod engine;
 pub mod environment;
+pub mod events;
 pub mod external;
 mod file;
 pub mod hex;
+pub mod hooks;
 pub mod http1;
 pub mod http2;
 pub mod instance;

@@ -1,9 +1,10 @@
 //! What the wire says about certificates.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A name, and the certificate that it has or will have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Certificate {
     /// A host, a wildcard or an address.
@@ -29,7 +30,7 @@ pub struct Certificate {
 }
 
 /// What a certificate says. Its key is told to nobody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CertificateFacts {
     /// Its id on this box.
@@ -51,7 +52,7 @@ pub struct CertificateFacts {
 }
 
 /// Why there is no certificate, or no new one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CertificateProblem {
     /// Its kind, for machines: `unresolved`, `rate-limited`, ….
@@ -63,7 +64,7 @@ pub struct CertificateProblem {
 }
 
 /// A certificate that somebody brings.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CertificateRequest {
     /// The certificate and those of its issuers, as PEM.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Canary, Failure, Port, Revision, TrafficMode};
 
 /// The manifest's texts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct SourceTexts {
     /// `minipaas.toml`.
@@ -20,7 +21,7 @@ pub struct SourceTexts {
 }
 
 /// An image on the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct BuildRef {
     /// The engine's id.
@@ -32,7 +33,7 @@ pub struct BuildRef {
 }
 
 /// Asks what a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlanRequest {
     /// The manifest.
@@ -42,7 +43,7 @@ pub struct PlanRequest {
 }
 
 /// What a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlanReply {
     /// As a person reads it, one step a line.
@@ -54,7 +55,7 @@ pub struct PlanReply {
 }
 
 /// How an archive is to be built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct BuildQuery {
     /// The digest of the context and everything else that the image depends on.
@@ -68,7 +69,7 @@ pub struct BuildQuery {
 }
 
 /// A ready image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ImageQuery {
     /// Its reference.
@@ -76,7 +77,7 @@ pub struct ImageQuery {
 }
 
 /// Makes a release and rolls it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DeployRequest {
     /// The manifest.
@@ -93,7 +94,7 @@ pub struct DeployRequest {
 }
 
 /// One line of a stream that tells how something goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "event")]
 pub enum Progress {
     /// A step began; the one before it is done.

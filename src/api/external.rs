@@ -1,11 +1,12 @@
 //! What the wire says about apps that are only routes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SourceTexts;
 
 /// Makes an app that is only a route, or has it lead somewhere else; what is not said is as if it never was.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct UpstreamsRequest {
     /// Where it leads: `http://10.0.0.5:8080`.
@@ -28,7 +29,7 @@ pub struct UpstreamsRequest {
 }
 
 /// Where an app leads that is only a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct External {
     /// When an upstream is ready: `tcp`, or a path.
@@ -38,7 +39,7 @@ pub struct External {
 }
 
 /// An upstream. Its addresses are among the app's instances, by its slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ExternalUpstream {
     /// `upstream.1`.

@@ -1,9 +1,10 @@
 //! Why something did not work, as the wire says it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why something did not work, for a person and for a program.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 #[error("{message}")]
 pub struct Failure {

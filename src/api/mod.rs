@@ -14,6 +14,7 @@
 //! | `POST /v1/apps/{app}/images?`[`ImageQuery`] | stream of [`Progress`], ends with `Built` |
 //! | `POST /v1/static-base` | [`BuildRef`] of the image that static sites are made from |
 //! | `POST /v1/apps/{app}/deploys` [`DeployRequest`] | stream of [`Progress`], ends with `Deployed` |
+//! | `GET /v1/apps/{app}/deploys/{release}?`[`AfterQuery`] | the same stream once more, of a deploy that is under way or was lately |
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
 //! | `POST /v1/apps` [`CreateRequest`] | the [`App`] |
 //! | `GET /v1/apps/{app}/releases?`[`ReleasesQuery`] | [`Release`]s, the newest first |
@@ -36,23 +37,33 @@
 //! | `POST /v1/certs/{name}/renew` | 202; [`Certificate`] says how it goes |
 //! | `GET /v1/traffic?`[`TrafficQuery`] | [`Traffic`] |
 //! | `GET /v1/metrics` | the same and more, as Prometheus reads it |
+//! | `GET /v1/events?`[`EventsQuery`], `GET /v1/apps/{app}/events` | [`Events`], or a stream of [`Event`] |
+//! | `GET /v1/hooks`, `GET /v1/apps/{app}/hooks` | [`Hook`]s |
+//! | `POST` there [`HookRequest`] | [`HookAdded`] |
+//! | `DELETE` there `/{id}` | 204 |
+//! | `POST` there `/{id}/test` | [`HookDelivery`] |
+//! | `GET` there `/{id}/deliveries` | [`HookDelivery`]s, the newest first |
+//! | `GET /v1/openapi.json` | all of this as an OpenAPI document |
 //! | `GET /v1/ca.pem` | the local CA's certificate |
 //!
-//! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
+//! `docs/api.md` tells of what all routes have in common. A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
 //! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
 mod app;
 mod certs;
 pub mod client;
 mod deploy;
+mod events;
 mod external;
 mod failure;
+mod hooks;
 mod operations;
 mod proxy;
 mod release;
 pub mod server;
 mod traffic;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use app::{App, AppState, DeployStatus, Instance, Port};
@@ -60,8 +71,10 @@ pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRe
 pub use deploy::{
     BuildQuery, BuildRef, DeployRequest, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
 };
+pub use events::{Event, Events, EventsQuery};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
+pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
@@ -74,9 +87,28 @@ pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, Ups
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";
+/// The header in which every answer says which minipaas gave it.
+pub const VERSION_HEADER: &str = "minipaas-version";
+/// The header of a change that may be sent again: a random word, another one for each change.
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+/// The failure's code for a route that this version does not have.
+pub const CODE_NO_ROUTE: &str = "no-such-route";
+
+/// The API as an OpenAPI document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct OpenApi(pub serde_json::Value);
+
+/// From where a stream is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct AfterQuery {
+    /// After so many lines; default 0.
+    pub after: Option<u64>,
+}
 
 /// What a box is and does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// The daemon's version.
@@ -103,7 +135,7 @@ pub struct Status {
 }
 
 /// The engine as the daemon last saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct EngineStatus {
     /// Where it is.
@@ -115,7 +147,7 @@ pub struct EngineStatus {
 }
 
 /// What is to go with an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DownQuery {
     /// Its volumes, too.
@@ -124,7 +156,7 @@ pub struct DownQuery {
 }
 
 /// What went with an app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DownReply {
     /// How many instances were stopped.
@@ -137,7 +169,7 @@ pub struct DownReply {
 }
 
 /// Which lines are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LogsQuery {
     /// Go on with new lines, from instances of later releases, too.
@@ -150,7 +182,7 @@ pub struct LogsQuery {
 }
 
 /// One line that an instance wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LogLine {
     /// When, in milliseconds since the Unix epoch.

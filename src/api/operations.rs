@@ -1,9 +1,10 @@
 //! What the wire says about operations on an app's traffic.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether requests reach an app, as an operator wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "mode")]
 pub enum TrafficMode {
     /// They do.
@@ -19,7 +20,7 @@ pub enum TrafficMode {
 }
 
 /// Who passes while an app is in maintenance, and what the others see; without what is secret or long.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Maintenance {
     /// Networks whose clients pass.
@@ -35,7 +36,7 @@ pub struct Maintenance {
 }
 
 /// Puts an app into maintenance, in place of whatever it was in before.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct MaintenanceRequest {
     /// Networks whose clients pass.
@@ -52,7 +53,7 @@ pub struct MaintenanceRequest {
 }
 
 /// Has requests wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PauseRequest {
     /// For how long at most, in milliseconds.
@@ -60,7 +61,7 @@ pub struct PauseRequest {
 }
 
 /// A release that gets a share of the requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Canary {
     /// `v4`.
@@ -80,7 +81,7 @@ pub struct Canary {
 }
 
 /// Changes a canary's share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CanaryRequest {
     /// Of a hundred clients so many.
@@ -88,7 +89,7 @@ pub struct CanaryRequest {
 }
 
 /// What became of a canary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CanaryReply {
     /// The release that is or was the canary.

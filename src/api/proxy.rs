@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How an app's requests are treated, and who said so.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Proxy {
     /// Every key of `[proxy]`, for routes of which nothing else is said.
@@ -17,7 +18,7 @@ pub struct Proxy {
 }
 
 /// What differs on one route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RouteSettings {
     /// Host and path: `shop.example.com/api`.
@@ -27,7 +28,7 @@ pub struct RouteSettings {
 }
 
 /// A key of `[proxy]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Setting {
     /// The key.
@@ -39,7 +40,7 @@ pub struct Setting {
 }
 
 /// Who said something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
     /// Nobody.
@@ -51,7 +52,7 @@ pub enum Layer {
 }
 
 /// A setting that was made by command and does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct IgnoredSetting {
     /// The route that it does not hold for; `None`: for the app.
@@ -63,7 +64,7 @@ pub struct IgnoredSetting {
 }
 
 /// Changes settings: one of the last four.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ProxyRequest {
     /// The route that it is about, `shop.example.com/api`, or `/api` of the app's own host; `None`: all of the app's.

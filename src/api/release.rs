@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::BuildRef;
 
 /// One release, as the ledger lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Release {
     /// `v42`.
@@ -34,7 +35,7 @@ pub struct Release {
 }
 
 /// A commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Revision {
     /// The whole hash.
@@ -47,7 +48,7 @@ pub struct Revision {
 }
 
 /// One release, and what is new about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReleaseInfo {
     /// The release.
@@ -69,7 +70,7 @@ pub struct ReleaseInfo {
 }
 
 /// Limits of a process type's instances.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {
     /// Memory, as in the manifest: `256M`.
@@ -81,7 +82,7 @@ pub struct Limits {
 }
 
 /// Which releases are wanted, the newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ReleasesQuery {
     /// At most so many; default 100.
@@ -91,7 +92,7 @@ pub struct ReleasesQuery {
 }
 
 /// Goes back to an earlier release.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RollbackRequest {
     /// `v42`; none: the last that served before.
@@ -99,7 +100,7 @@ pub struct RollbackRequest {
 }
 
 /// Changes limits; each change of a type is a release.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LimitsRequest {
     /// Process type to its limits; none takes them back to the manifest's.
@@ -107,7 +108,7 @@ pub struct LimitsRequest {
 }
 
 /// The limits of each process type.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct LimitsReply {
     /// Process type to what holds.
@@ -117,7 +118,7 @@ pub struct LimitsReply {
 }
 
 /// Makes an app that nothing is deployed to yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct CreateRequest {
     /// Its name.
@@ -125,7 +126,7 @@ pub struct CreateRequest {
 }
 
 /// Sets variables and takes them out.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigRequest {
     /// Name to value.
@@ -140,7 +141,7 @@ pub struct ConfigRequest {
 }
 
 /// A value to set. Its `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct NewVariable {
     /// The value.
@@ -154,7 +155,7 @@ pub struct NewVariable {
 }
 
 /// An app's variables.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Config {
     /// By name.
@@ -168,7 +169,7 @@ pub struct Config {
 }
 
 /// One variable.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ConfigVariable {
     /// The name.

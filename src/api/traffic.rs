@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whose traffic is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct TrafficQuery {
     /// Of this app alone.
@@ -15,7 +16,7 @@ pub struct TrafficQuery {
 }
 
 /// What was counted since the daemon started, at one moment. Rates are the difference of two.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Traffic {
     /// The moment, in milliseconds since the Unix epoch.
@@ -30,7 +31,7 @@ pub struct Traffic {
 }
 
 /// The traffic of one route.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct RouteTraffic {
     /// The app.
@@ -54,7 +55,7 @@ pub struct RouteTraffic {
 }
 
 /// How long requests took.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Latency {
     /// The buckets' upper bounds, in milliseconds.
@@ -66,7 +67,7 @@ pub struct Latency {
 }
 
 /// The traffic of one instance.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct UpstreamTraffic {
     /// The app.
@@ -88,7 +89,7 @@ pub struct UpstreamTraffic {
 }
 
 /// The traffic of one TCP port.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct PortTraffic {
     /// The app.

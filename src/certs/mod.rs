@@ -37,6 +37,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::acme::{Authority, ChallengeKind, Responder};
 use crate::clock::WallClock;
+use crate::events::Reporter;
 use crate::seal::BoxKey;
 use crate::store::{Store, StoreError};
 use crate::tls::{CertificateId, Chain, Vault, VaultError};
@@ -100,6 +101,8 @@ pub struct Parts {
     pub asker: Arc<dyn Asker>,
     /// The time of day.
     pub clock: WallClock,
+    /// Hears what became of certificates.
+    pub reporter: Reporter,
 }
 
 /// Why a command was not obeyed.

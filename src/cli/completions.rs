@@ -1,4 +1,4 @@
-//! `minipaas completions` and `minipaas version`: what the program says about itself.
+//! `minipaas completions`, `minipaas openapi` and `minipaas version`: what the program says about itself.
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Session;
 use super::args::Args;
 use super::failure::Failure;
+use crate::api::server::openapi_document;
 
 /// This program's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,4 +32,9 @@ pub(crate) fn version(session: &Session) -> Result<(), Failure> {
         session.out.line(format_args!("minipaas {VERSION}"))?;
     }
     Ok(())
+}
+
+/// Prints the API of this program as an OpenAPI document.
+pub(crate) fn openapi(session: &Session) -> Result<(), Failure> {
+    Ok(session.out.json(openapi_document())?)
 }

@@ -2,6 +2,9 @@
 //!
 //! Before the daemon has accepted it, ending the request ends the deploy. After that the deploy is the daemon's: the first
 //! Ctrl-C asks for it to be cancelled and goes on following, since only the stream says how it ended; the second one leaves.
+//! A stream that is cut off is taken up again where it was.
+
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
@@ -20,6 +23,11 @@ const CODE_NOT_FOUND: &str = "not-found";
 
 /// The daemon's name of the step in which a release serves and may still be taken back.
 const STEP_WATCH: &str = "watch";
+
+/// Times that a stream is asked for anew, one after the other without a word.
+const RESUMES_MAX: u32 = 6;
+/// Before the first of them; each time twice as long, 32 s in all.
+const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
 /// A release that serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,10 @@ struct Following<'a> {
     view: &'a mut ProgressView,
     /// The release, once it is accepted.
     release: Option<String>,
+    /// Lines of the deploy that were heard.
+    heard: u64,
+    /// Times in a row that the stream was cut off before it said anything.
+    silent_tries: u32,
     is_cancelled: bool,
     /// Whether the release serves already, and is only watched.
     is_watched: bool,
@@ -59,8 +71,16 @@ pub(crate) async fn follow(
     view: &mut ProgressView,
     interrupts: &mut Interrupts,
 ) -> Result<Deployed, Failure> {
-    let mut following =
-        Following { app, client, view, release: None, is_cancelled: false, is_watched: false };
+    let mut following = Following {
+        app,
+        client,
+        view,
+        release: None,
+        heard: 0,
+        silent_tries: 0,
+        is_cancelled: false,
+        is_watched: false,
+    };
     loop {
         tokio::select! {
             biased;
@@ -69,7 +89,16 @@ pub(crate) async fn follow(
                 let Some(event) = event else {
                     return Err(Failure::failed("the daemon ended the deploy without a result"));
                 };
-                if let Some(deployed) = following.event(event?).await? {
+                let event = match event {
+                    Ok(event) => event,
+                    Err(error) => {
+                        stream = following.resumed(error, interrupts).await?;
+                        continue;
+                    }
+                };
+                following.heard += 1;
+                following.silent_tries = 0;
+                if let Some(deployed) = following.event(event).await? {
                     return Ok(deployed);
                 }
             }
@@ -135,14 +164,50 @@ impl Following<'_> {
         Ok(None)
     }
 
+    /// The rest of the stream, after the connection broke: the deploy goes on without us. The daemon may be starting anew.
+    async fn resumed(
+        &mut self,
+        error: ClientError,
+        interrupts: &mut Interrupts,
+    ) -> Result<ProgressStream, Failure> {
+        let Some(release) = self.release.clone().filter(|_| is_broken(&error)) else {
+            return Err(error.into());
+        };
+        self.view.notice("the connection to the daemon broke; asking how the deploy goes on");
+        while self.silent_tries < RESUMES_MAX {
+            let pause = RESUME_PAUSE * 2_u32.saturating_pow(self.silent_tries);
+            self.silent_tries += 1;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = interrupts.next() => return Err(self.left(&release)),
+            }
+            match self.client.follow_deploy(self.app, &release, self.heard).await {
+                Ok(stream) => return Ok(stream),
+                Err(again) if is_broken(&again) => {}
+                // A daemon of before there was a way back.
+                Err(_) => break,
+            }
+        }
+        let app = self.client.app(self.app).await;
+        let hint = match &app {
+            Ok(app) if app.release.as_ref() == Some(&release) => format!("{release} serves by now"),
+            Ok(app) if app.deploy.is_none() => {
+                format!("{release} does not serve; `minipaas events {}` tells why", self.app)
+            }
+            _ => format!("`minipaas ps {}` shows what became of it", self.app),
+        };
+        Err(Failure::from(error).hint(hint))
+    }
+
+    fn left(&self, release: &str) -> Failure {
+        Failure::interrupted(format!("left release {release} of `{}` to the daemon", self.app))
+            .hint(format!("`minipaas ps {}` shows what became of it", self.app))
+    }
+
     async fn interrupted(&mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         let Some(release) = self.release.clone() else {
             self.view.abandon();
             return Err(Failure::interrupted(format!("interrupted before `{}` was changed", self.app)));
-        };
-        let left = || {
-            Failure::interrupted(format!("left release {release} of `{}` to the daemon", self.app))
-                .hint(format!("`minipaas ps {}` shows what became of it", self.app))
         };
         if self.is_watched {
             self.view.abandon();
@@ -153,13 +218,13 @@ impl Following<'_> {
         }
         if self.is_cancelled {
             self.view.abandon();
-            return Err(left());
+            return Err(self.left(&release));
         }
         self.is_cancelled = true;
         self.view.notice(&format!("cancelling release {release}; Ctrl-C again leaves it to the daemon"));
         let asked = tokio::select! {
             asked = self.client.cancel(self.app, &release) => asked,
-            () = interrupts.next() => return Err(left()),
+            () = interrupts.next() => return Err(self.left(&release)),
         };
         match asked {
             // It has just ended; the stream says how.
@@ -176,4 +241,9 @@ impl Following<'_> {
             Err(_) => failure,
         }
     }
+}
+
+/// Whether the way to the daemon is what is broken, so that it may be well again soon.
+fn is_broken(error: &ClientError) -> bool {
+    matches!(error, ClientError::CutOff { .. } | ClientError::Late { .. } | ClientError::Unreachable { .. })
 }

@@ -183,6 +183,11 @@ impl From<ClientError> for Failure {
             }
             ClientError::CutOff { .. } | ClientError::Late { .. } => Self::new(Kind::Unreachable, error)
                 .hint("its log may say why: `daemon.log` in its home, or `journalctl -u minipaas`"),
+            ClientError::TooOld { .. } => Self::new(Kind::Failed, error).hint(concat!(
+                "this is minipaas ",
+                env!("CARGO_PKG_VERSION"),
+                "; upgrade the box to it"
+            )),
             ClientError::Protocol { .. } => Self::new(Kind::Failed, error)
                 .hint("the daemon may be of another version: `minipaas doctor` compares them"),
         }

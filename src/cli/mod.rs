@@ -24,7 +24,9 @@ mod doctor;
 mod dotenv;
 mod down;
 mod engine;
+mod events;
 mod failure;
+mod hooks;
 mod image;
 mod interrupt;
 mod limits;
@@ -156,6 +158,8 @@ async fn command_run(
         Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Proxy(args) => proxy::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
+        Command::Events(args) => events::run(session, args).boxed(),
+        Command::Hooks(args) => hooks::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
@@ -163,6 +167,7 @@ async fn command_run(
         Command::Trust(args) => trust::run(session, args).boxed(),
         Command::Untrust(args) => trust::run_untrust(session, args).boxed(),
         Command::Completions { shell } => return completions::run(session, *shell),
+        Command::Openapi => return completions::openapi(session),
         Command::Version => return completions::version(session),
         Command::StaticServer(args) => return static_server::run(args).await,
     };

@@ -15,6 +15,7 @@ use super::app::App;
 use super::fleet::{Comparison, Fleet};
 use super::task::{Event, Task};
 use crate::clock;
+use crate::events::News;
 use crate::instance::Instance;
 use crate::name::{AppName, ReleaseId};
 use crate::plan::Plan;
@@ -173,7 +174,10 @@ impl Task {
         let release = plan.release;
         let instances = instances.into_values().collect();
         match self.switch(name, Arc::clone(&plan), instances).await {
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                self.report_rollout(name, release, &rollout::Outcome::Active);
+                Ok(())
+            }
             Ok(Some(watched)) => {
                 let (cancel, updates) = self.begin(Arc::clone(&plan), None);
                 self.note_switched(name);
@@ -210,6 +214,8 @@ impl Task {
             app.releases.insert(release, failed);
         }
         tracing::info!(app = %name, %release, reason, "canary ends");
+        let detail = format!("{release} gets no share of the requests any more: {reason}");
+        self.deps.reporter.tell(News::of_app(name, "canary-ended", detail));
         if let Some(canary) = app.canary.take() {
             let old = canary.retirements(&canary.plan.limits);
             self.retire(name, old).await;

@@ -327,8 +327,13 @@ impl Task {
 
     /// Ends a rollout and starts the deploy that waited for it.
     pub(super) async fn rolled_out(&mut self, name: &AppName, release: ReleaseId, outcome: Outcome) {
+        let Some(app) = self.apps.get(name) else { return };
+        if app.rollout.as_ref().is_none_or(|rollout| rollout.release != release) {
+            return;
+        }
+        self.report_rollout(name, release, &outcome);
         let Some(app) = self.apps.get_mut(name) else { return };
-        let Some(rollout) = app.rollout.take_if(|rollout| rollout.release == release) else { return };
+        let Some(rollout) = app.rollout.take() else { return };
         let summary = app.releases.get(&release).map(|release| release.summary.clone()).unwrap_or_default();
         let result = match outcome {
             Outcome::Active => {

@@ -27,6 +27,7 @@ mod ledger;
 mod proxy;
 mod recover;
 mod removal;
+mod report;
 mod supervise;
 mod table;
 mod task;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::app::{App, Hold};
 use super::fleet::Fleet;
+use super::report;
 use super::task::Task;
 use crate::instance::{Instance, InstanceState, Retirement};
 use crate::name::{AppName, InstanceId, ProcessType, Slot};
@@ -166,6 +167,8 @@ fn fill(
             }
             backoff.replaced(now);
             tracing::warn!(app = %name, instance = %slot, restarts = backoff.restarts, "replacing an instance");
+            let why = Task::detail(&instance.observed().state);
+            deps.reporter.tell(report::crashed(name, slot, why.as_deref(), backoff.restarts));
             ended.push(instance.retirement(&plan.limits));
             if !spec.volumes.is_empty() {
                 // It may still write to its volume: its slot stays empty until it is gone.

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Container;
+use crate::events::Reporter;
 use crate::instance::{Instance, Machinery, Retirement};
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
 use crate::plan::{Plan, UpdateOrder};
@@ -157,6 +158,8 @@ pub struct Deps {
     pub ids: Arc<dyn Fn() -> InstanceId + Send + Sync>,
     /// To the controller.
     pub requests: mpsc::UnboundedSender<Request>,
+    /// To the audit log.
+    pub reporter: Reporter,
 }
 
 /// One rollout, about to run.

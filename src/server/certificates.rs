@@ -17,6 +17,7 @@ use crate::acme::{
 use crate::certs::{AppAsker, Means, Parts, SelfCheck};
 use crate::config::{AcmeConfig, Directory, ServerConfig};
 use crate::dns::{self, DnsError, Lookup, Provider};
+use crate::events::Reporter;
 use crate::store::Store;
 use crate::traffic::Routes;
 use crate::web::{self, WebError};
@@ -62,6 +63,7 @@ pub(super) struct Daemon<'a> {
     pub(super) store: &'a Store,
     pub(super) tls: &'a Tls,
     pub(super) routes: &'a Routes,
+    pub(super) reporter: Reporter,
     /// The port where plain http is served.
     pub(super) http_port: u16,
     /// A variable of the environment.
@@ -72,7 +74,11 @@ pub(super) struct Daemon<'a> {
 pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
     let acme = &daemon.config.acme;
     let extra_roots = acme.root.as_deref().map(roots).transpose()?.unwrap_or_default();
-    let web = web::Client::new(&web::Settings { extra_roots, nameservers: daemon.config.dns.clone() })?;
+    let web = web::Client::new(&web::Settings {
+        extra_roots,
+        nameservers: daemon.config.dns.clone(),
+        may_reach: None,
+    })?;
     let lookup = Lookup::new(&daemon.config.dns);
     let provider = acme.dns.as_deref().map(|kind| open_provider(kind, acme, daemon.env, &web)).transpose();
     let has_dns = acme.dns.is_some();
@@ -112,6 +118,7 @@ pub(super) fn parts(daemon: &Daemon<'_>) -> Result<Parts, CertificatesError> {
         look: Arc::new(self_check),
         asker: Arc::new(AppAsker { web, routes: daemon.routes.clone() }),
         clock: Arc::new(SystemTime::now),
+        reporter: daemon.reporter.clone(),
     })
 }
 

@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::certificates::Daemon;
 use self::tls::Tls;
-use crate::api::server::{Api, Facts};
+use crate::answers::Answers;
+use crate::api::server::{Api, Facts, Recordings};
 use crate::builder::image::Images;
 use crate::certs::{self, Certs};
 use crate::config::ServerConfig;
@@ -33,7 +34,9 @@ use crate::controller::{Controller, Parts, last_table};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
+use crate::events::Journal;
 use crate::external::{Surroundings, SystemResolver};
+use crate::hooks::{self, HookError, Hooks};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
 use crate::port::{ListenError, listen_at};
@@ -98,6 +101,9 @@ pub enum ServerError {
     /// Nobody can be asked for certificates.
     #[error("cannot order certificates")]
     Certificates(#[from] CertificatesError),
+    /// The webhooks cannot be taken up.
+    #[error("cannot take up the webhooks")]
+    Hooks(#[from] HookError),
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -121,6 +127,7 @@ pub async fn run(
         store.halt_at(&moment);
     }
 
+    let journal = Journal::start(store.clone()).await?;
     let key = tls::box_key(&config.home)?;
     let store = store.sealed_with(key.clone());
     let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
@@ -132,7 +139,7 @@ pub async fn run(
     let log = traffic::access_log(&config.access_log, &routes)?;
     let plain = CancellationToken::new();
     let (demand, demanded) = certs::demand();
-    let tls = Tls::open(&config, key, &routes, demand)?;
+    let tls = Tls::open(&config, key.clone(), &routes, demand)?;
     let proxy =
         traffic::serve(&config, &routes, &tls, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
@@ -143,7 +150,7 @@ pub async fn run(
     let own = Arc::new([listeners.http.0, proxy.https]);
     let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
     let controller =
-        start_controller(&config, &store, &routes, &engine, surroundings.clone(), &doors).await?;
+        start_controller(&config, &store, &routes, &engine, surroundings.clone(), &journal, &doors).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -156,14 +163,34 @@ pub async fn run(
         store: &store,
         tls: &tls,
         routes: &routes,
+        reporter: journal.reporter(),
         http_port: listeners.http.0.port(),
         env: &env,
     })?;
     let certs = Certs::start(parts, demanded, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
-    let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
-    let api =
-        Api { controller, images, engine, certs: certs.clone(), routes: routes_of_api, surroundings, facts };
+    let hooks = Hooks::start(hooks::Parts {
+        store: store.clone(),
+        key: key.clone(),
+        journal: journal.clone(),
+        retry: retry(&env),
+        box_id: facts.box_id.clone(),
+        https_port: proxy.https.port(),
+    })
+    .await?;
+    let api = Api {
+        controller,
+        images,
+        engine,
+        certs: certs.clone(),
+        routes: routes.clone(),
+        surroundings,
+        journal,
+        hooks,
+        answers: Answers::new(store.clone(), key),
+        recordings: Recordings::default(),
+        facts: Arc::new(facts),
+    };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
@@ -205,6 +232,7 @@ async fn start_controller(
     routes: &Routes,
     engine: &Arc<dyn Engine>,
     surroundings: Surroundings,
+    journal: &Journal,
     shutdown: &CancellationToken,
 ) -> Result<Controller, StoreError> {
     let (changes_tx, changes) = mpsc::unbounded_channel();
@@ -220,6 +248,7 @@ async fn start_controller(
         routes: routes.clone(),
         ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
         requests: requests_tx,
+        reporter: journal.reporter(),
     };
     let parts = Parts { deps, requests, changes, domain: config.domain.clone(), surroundings };
     Controller::start(parts, shutdown.clone()).await
@@ -235,6 +264,20 @@ fn engine(owner: BoxId, endpoints: Vec<Endpoint>) -> Arc<dyn Engine> {
         }
         .boxed()
     }))
+}
+
+/// When webhooks try again. A test has no hours.
+#[cfg(feature = "testing")]
+fn retry(env: &impl Fn(&str) -> Option<String>) -> hooks::Retry {
+    let first =
+        env("MINIPAAS_HOOK_RETRY_MS").and_then(|millis| millis.parse().ok()).map(Duration::from_millis);
+    let default = hooks::Retry::default();
+    first.map_or(default, |first| hooks::Retry { first, pause_max: first, ..default })
+}
+
+#[cfg(not(feature = "testing"))]
+fn retry(_env: &impl Fn(&str) -> Option<String>) -> hooks::Retry {
+    hooks::Retry::default()
 }
 
 fn make_home(home: &Path) -> Result<(), ServerError> {

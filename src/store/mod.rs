@@ -8,10 +8,13 @@
 //!
 //! This is the only module that knows sled.
 
+mod answers;
 mod apps;
 mod certs;
 mod environment;
+mod events;
 mod external;
+mod hooks;
 mod lock;
 mod record;
 mod releases;

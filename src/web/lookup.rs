@@ -1,6 +1,6 @@
 //! Where the client gets addresses: as the machine does, or at DNS servers of our choice.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::vec;
@@ -13,7 +13,14 @@ use tower_service::Service;
 
 /// Looks names up for the connector.
 #[derive(Debug, Clone)]
-pub(super) enum Lookup {
+pub(super) struct Lookup {
+    source: Source,
+    may_reach: Option<fn(IpAddr) -> bool>,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone)]
+enum Source {
     /// As everything on this machine does, `/etc/hosts` included.
     System(GaiResolver),
     /// At these servers.
@@ -30,7 +37,14 @@ pub(super) struct LookupError(String);
 type Addrs = vec::IntoIter<SocketAddr>;
 
 impl Lookup {
-    pub(super) fn new(nameservers: &[SocketAddr]) -> Self {
+    /// At these servers, or as the machine does; addresses that may not be reached are left out.
+    pub(super) fn new(nameservers: &[SocketAddr], may_reach: Option<fn(IpAddr) -> bool>) -> Self {
+        Self { source: Source::new(nameservers), may_reach }
+    }
+}
+
+impl Source {
+    fn new(nameservers: &[SocketAddr]) -> Self {
         if nameservers.is_empty() {
             return Self::System(GaiResolver::new());
         }
@@ -52,6 +66,20 @@ impl Service<Name> for Lookup {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let found = self.source.call(name);
+        let Some(may_reach) = self.may_reach else { return found };
+        Box::pin(async move {
+            let good: Vec<_> = found.await?.filter(|addr| may_reach(addr.ip())).collect();
+            if good.is_empty() {
+                return Err(LookupError("it has no address that may be asked".to_owned()));
+            }
+            Ok(good.into_iter())
+        })
+    }
+}
+
+impl Source {
+    fn call(&mut self, name: Name) -> <Lookup as Service<Name>>::Future {
         match self {
             Self::System(system) => {
                 let found = system.call(name);

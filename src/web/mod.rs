@@ -12,7 +12,7 @@ mod error;
 mod lookup;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +58,9 @@ pub struct Settings {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// DNS servers to ask for addresses, all at once. Default none, which means as the machine does.
     pub nameservers: Vec<SocketAddr>,
+    /// Which of a name's addresses may be asked; an address that is asked for by itself is not looked up, and not refused.
+    /// Default all.
+    pub may_reach: Option<fn(IpAddr) -> bool>,
 }
 
 /// Sends requests; clones share their connections.
@@ -81,7 +84,8 @@ impl Client {
             .expect("ring has cipher suites for TLS 1.2 and 1.3")
             .with_root_certificates(roots(&settings.extra_roots)?)
             .with_no_client_auth();
-        let mut tcp = HttpConnector::new_with_resolver(Lookup::new(&settings.nameservers));
+        let mut tcp =
+            HttpConnector::new_with_resolver(Lookup::new(&settings.nameservers, settings.may_reach));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limits::CONNECT_TIME_MAX));

@@ -91,8 +91,11 @@ async fn authorities_are_looked_up_at_the_servers_of_our_choice() {
 
     let world = World::new().await;
     world.pebble.set_a("here.example.com.", "127.0.0.1").await;
-    let settings =
-        Settings { extra_roots: vec![world.pebble.root.clone()], nameservers: vec![world.pebble.dns] };
+    let settings = Settings {
+        extra_roots: vec![world.pebble.root.clone()],
+        nameservers: vec![world.pebble.dns],
+        may_reach: None,
+    };
     let web = Client::new(&settings).unwrap();
     let send = |host: &str| {
         let url = format!("http://{host}:{}/{}", world.pebble.ports.0, "x");

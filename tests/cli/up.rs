@@ -303,6 +303,7 @@ async fn deploy_that_is_cut_off_is_exit_code_3() {
         error: the daemon ended the connection before it answered `POST /v1/apps/shop/deploys`
 
         hint: its log may say why: `daemon.log` in its home, or `journalctl -u minipaas`
+        hint: `minipaas ps shop` shows what became of it
     "#]]
     .assert_eq(&Folder::with(DOCKERFILE).run(&daemon, "up -q").await.text());
 }

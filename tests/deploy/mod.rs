@@ -16,6 +16,7 @@ mod world;
 
 mod browser;
 mod config;
+mod events;
 mod examples;
 mod external;
 mod kill;

@@ -174,6 +174,7 @@ impl Daemon {
                 InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
             }),
             requests: requests_tx,
+            reporter: minipaas::events::Reporter::default(),
         };
         let own = Arc::new(["0.0.0.0:80", "0.0.0.0:443"].map(|addr| addr.parse().unwrap()));
         let surroundings = Surroundings { resolver: Arc::new(network.clone()), own };

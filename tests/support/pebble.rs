@@ -99,7 +99,7 @@ impl Options {
         let processes = [(challtestsrv, "dns.log"), (pebble, "pebble.log")]
             .map(|(command, log)| run(command, folder.path(), log));
 
-        let settings = Settings { extra_roots: vec![root.clone()], nameservers: Vec::new() };
+        let settings = Settings { extra_roots: vec![root.clone()], nameservers: Vec::new(), may_reach: None };
         let started = Pebble {
             directory: format!("https://{listen}/dir"),
             root,

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{ANSWER_TIMEOUT, ClientError, ProgressStream, lines};
-use crate::api::{Failure, Progress};
+use crate::api::{CODE_NO_ROUTE, Failure, Progress, VERSION_HEADER};
 
 /// An answer that is no stream; the status of 200 apps has less than 1 MiB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -42,8 +42,11 @@ impl Answer {
             return Ok(self);
         }
         let request = self.request.clone();
+        let version = self.res.headers().get(VERSION_HEADER).and_then(|version| version.to_str().ok());
+        let version = version.unwrap_or("of another version").to_owned();
         let body = self.bytes(ANSWER_TIMEOUT).await?;
         match serde_json::from_slice::<Failure>(&body) {
+            Ok(failure) if failure.code == CODE_NO_ROUTE => Err(request.too_old(version)),
             Ok(failure) => Err(ClientError::Failed(failure)),
             Err(_) => Err(request.protocol(format!("status {status} without a reason"))),
         }
@@ -109,6 +112,10 @@ impl Answer {
 impl RequestName {
     pub(super) fn cut_off(&self, source: Option<hyper::Error>) -> ClientError {
         ClientError::CutOff { request: self.0.clone(), source }
+    }
+
+    fn too_old(&self, version: String) -> ClientError {
+        ClientError::TooOld { version, request: self.0.clone() }
     }
 
     pub(super) fn protocol(&self, problem: impl Into<String>) -> ClientError {

@@ -7,10 +7,12 @@
 //! An answer that is not 2xx comes out as [`ClientError::Failed`]. A stream of progress that stops before its last event is
 //! [`ClientError::CutOff`]; after that event it ends, whatever the daemon still sends.
 //!
-//! It does not start a daemon, retry, or print.
+//! It does not start a daemon, and does not print.
 
 mod answer;
 mod certs;
+mod events;
+mod hooks;
 mod lines;
 mod query;
 mod releases;
@@ -37,15 +39,18 @@ use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, ImageQuery, LogLine, LogsQuery,
-    PlanReply, PlanRequest, Progress, Status, VERSION,
+    AfterQuery, App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, IDEMPOTENCY_HEADER,
+    ImageQuery, LogLine, LogsQuery, PlanReply, PlanRequest, Progress, Status, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
 pub use releases::ConfigChanged;
+use crate::{hex, random};
+pub use events::EventStream;
 
 use answer::{Answer, RequestName, within};
-use query::{encoded, query};
+use query::encoded;
+pub(crate) use query::query;
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,7 +62,13 @@ pub type ProgressStream = BoxStream<'static, Result<Progress, ClientError>>;
 /// Lines of instances; ends when the daemon has no more of them.
 pub type LogStream = BoxStream<'static, Result<LogLine, ClientError>>;
 
-type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// What a request carries.
+enum Body {
+    /// All of it, which can be sent again.
+    Whole(Bytes),
+    /// Made as it is sent.
+    Stream(UnsyncBoxBody<Bytes, io::Error>),
+}
 
 /// A way to the daemon. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
@@ -104,6 +115,14 @@ pub enum ClientError {
         /// What the connection said; `None` when it ended in good order.
         #[source]
         source: Option<hyper::Error>,
+    },
+    /// The daemon is of a version that cannot do this.
+    #[error("this box runs minipaas {version}, which has no `{request}`")]
+    TooOld {
+        /// The daemon's version.
+        version: String,
+        /// Method and path.
+        request: String,
     },
     /// The archive could not be made.
     #[error(transparent)]
@@ -236,6 +255,22 @@ impl Client {
         self.send(Method::POST, &path, json(deploy), WORK_TIMEOUT).await?.progress().await
     }
 
+    /// `GET /v1/apps/{app}/deploys/{release}`: what it said and says, after so many lines.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn follow_deploy(
+        &self,
+        app: &AppName,
+        release: &str,
+        after: u64,
+    ) -> Result<ProgressStream, ClientError> {
+        let after = AfterQuery { after: Some(after) };
+        let path = format!("/apps/{app}/deploys/{}{}", encoded(release), query(&after));
+        self.send(Method::GET, &path, empty(), WORK_TIMEOUT).await?.progress().await
+    }
+
     /// `DELETE /v1/apps/{app}/deploys/{release}`: asks for it; the deploy's stream says how it ended.
     ///
     /// # Errors
@@ -294,12 +329,35 @@ impl Client {
             .map_err(|source| ClientError::Unreachable { path: self.socket.clone(), source })
     }
 
-    /// Sends a request and waits for the answer's head.
+    /// Sends a request and waits for the answer's head. A change has a key of its own, with which it is sent once more should
+    /// the connection break before there is an answer: the daemon does it once.
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Body,
+        limit: Duration,
+    ) -> Result<Answer, ClientError> {
+        let bytes = match body {
+            Body::Stream(body) => return self.send_once(&method, path, body, None, limit).await,
+            Body::Whole(bytes) => bytes,
+        };
+        let key = (!method.is_safe()).then(|| hex::encode(random::bytes::<16>()));
+        let whole = || Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync();
+        match self.send_once(&method, path, whole(), key.as_deref(), limit).await {
+            Err(ClientError::CutOff { .. }) if key.is_some() => {
+                self.send_once(&method, path, whole(), key.as_deref(), limit).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: UnsyncBoxBody<Bytes, io::Error>,
+        key: Option<&str>,
         limit: Duration,
     ) -> Result<Answer, ClientError> {
         let path = format!("/{VERSION}{path}");
@@ -311,9 +369,12 @@ impl Client {
             // Whatever ends it also ends the body, where it is reported.
             let _ = connection.await;
         }));
-        let req = Request::builder()
-            .method(method)
-            .uri(path)
+        let req = Request::builder().method(method).uri(path);
+        let req = match key {
+            Some(key) => req.header(IDEMPOTENCY_HEADER, key),
+            None => req,
+        };
+        let req = req
             .header(header::HOST, "minipaas")
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
@@ -325,10 +386,9 @@ impl Client {
 }
 
 fn empty() -> Body {
-    Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
+    Body::Whole(Bytes::new())
 }
 
 fn json(value: &impl Serialize) -> Body {
-    let text = serde_json::to_vec(value).expect("the API's types are JSON");
-    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
+    Body::Whole(serde_json::to_vec(value).expect("the API's types are JSON").into())
 }

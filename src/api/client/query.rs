@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// A query's fields as `?a=b&c=d`; those that are `None` are left out.
-pub(super) fn query(value: &impl Serialize) -> String {
+pub(crate) fn query(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).expect("the API's types are JSON");
     let fields = value.as_object().expect("a query is a struct");
     let mut text = String::new();

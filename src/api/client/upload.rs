@@ -45,7 +45,7 @@ pub(super) fn archive(context: Context) -> (Body, Writing) {
     });
     let chunks = stream::unfold(rx, |mut rx| async move { Some((rx.recv().await?, rx)) });
     let body = StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data)));
-    (body.boxed_unsync(), writing)
+    (Body::Stream(body.boxed_unsync()), writing)
 }
 
 /// The same stream; when the archive was the reason for an error, the error says so.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name, stream, wire};
-use crate::api::{App, DownQuery, DownReply, LogsQuery};
+use crate::api::{App, DownQuery, DownReply, LogLine, LogsQuery};
 use crate::controller::{Command, Downed, Stopping};
 use crate::logs;
 use crate::people::Role;
@@ -27,14 +27,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::OfApp(Role::Owner),
             "Stop an app and forget it",
             down,
-        ),
+        )
+        .action("down"),
         Endpoint::new(
             Method::GET,
             "/v1/apps/{app}/logs",
             viewer,
             "Read what an app's instances write",
             app_logs,
-        ),
+        )
+        .streaming::<LogLine>(),
     ]
 }
 

@@ -22,15 +22,18 @@ const OWN_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Method::GET, "/v1/certs", Needs::Admin, "List the certificates of all hosts", list),
-        Endpoint::new(Method::POST, "/v1/certs", Needs::Admin, "Add a certificate of one's own", add),
-        Endpoint::new(Method::DELETE, "/v1/certs/{which}", Needs::Admin, "Remove a certificate", remove),
+        Endpoint::new(Method::POST, "/v1/certs", Needs::Admin, "Add a certificate of one's own", add)
+            .action("certificate-added"),
+        Endpoint::new(Method::DELETE, "/v1/certs/{which}", Needs::Admin, "Remove a certificate", remove)
+            .action("certificate-removed"),
         Endpoint::new(
             Method::POST,
             "/v1/certs/{which}/renew",
             Needs::Admin,
             "Have a certificate renewed now",
             renew,
-        ),
+        )
+        .action("certificate-renewal"),
     ]
 }
 

@@ -1,11 +1,14 @@
 //! From a folder's archive to a release that serves.
 
+use std::sync::Arc;
+
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Json};
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::endpoint::{Endpoint, Needs};
@@ -13,11 +16,11 @@ use super::failure::Refusal;
 use super::stream::{self, Lines};
 use super::{Api, actor, app_name, wire};
 use crate::api::{
-    BuildQuery, BuildRef, DeployRequest, Failure, ImageQuery, PlanReply, PlanRequest, Progress,
+    AfterQuery, BuildQuery, BuildRef, DeployRequest, Failure, ImageQuery, PlanReply, PlanRequest, Progress,
 };
 use crate::builder::image::Recipe;
-use crate::controller::{Change, Code, Command, Deploy, DeployUpdate, Stopping};
-use crate::name::{AppName, ReleaseId};
+use crate::controller::{Change, Code, Command, Deploy, DeployUpdate, Stopping, Deployed, View};
+use crate::name::{AppName, ReleaseId, NameError};
 use crate::people::{Actor, Role};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -30,10 +33,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::Account,
             "Make sure of the image that static sites are made from",
             static_base,
-        ),
-        Endpoint::new(post.clone(), "/v1/apps/{app}/plan", collaborator, "Say what a deploy would do", plan),
+        )
+        .reading(),
+        Endpoint::new(post.clone(), "/v1/apps/{app}/plan", collaborator, "Say what a deploy would do", plan)
+            .reading(),
         Endpoint::new(
-            get,
+            get.clone(),
             "/v1/apps/{app}/builds/{content}",
             collaborator,
             "Find the image of this content",
@@ -45,22 +50,37 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             collaborator,
             "Build an image of an archive",
             build,
-        ),
+        )
+        .action("build")
+        .streaming::<Progress>(),
         Endpoint::new(
             post.clone(),
             "/v1/apps/{app}/images",
             collaborator,
             "Make sure of a ready image",
             image,
-        ),
-        Endpoint::new(post, "/v1/apps/{app}/deploys", collaborator, "Make a release and roll it out", deploy),
+        )
+        .action("image")
+        .streaming::<Progress>(),
+        Endpoint::new(post, "/v1/apps/{app}/deploys", collaborator, "Make a release and roll it out", deploy)
+            .action("deploy")
+            .streaming::<Progress>(),
+        Endpoint::new(
+            get,
+            "/v1/apps/{app}/deploys/{release}",
+            Needs::OfApp(Role::Viewer),
+            "Follow a deploy, from its beginning or from where one was",
+            follow,
+        )
+        .streaming::<Progress>(),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/deploys/{release}",
             collaborator,
             "End a rollout that has not switched yet",
             cancel,
-        ),
+        )
+        .action("deploy-cancelled"),
     ]
 }
 
@@ -152,18 +172,73 @@ pub(super) async fn roll_out(api: Api, app: AppName, change: Change, by: Actor) 
     let (updates, mut said) = mpsc::unbounded_channel();
     let deploy = Deploy { app: app.clone(), change, by, updates };
     api.controller.send(Command::Deploy(deploy)).await?;
-    Ok(stream::of_work(move |lines: Lines| async move {
+    let recording = api.recordings.begin(app.clone());
+    let heard = Arc::clone(&recording);
+    // It goes on whoever listens: a client that comes back hears the rest.
+    tokio::spawn(async move {
         while let Some(update) = said.recv().await {
-            let is_last = matches!(update, DeployUpdate::Ended(_));
-            lines.send(&wire::progress(update, &app, &api.controller.view(), &api.facts));
-            if is_last {
-                return;
-            }
+            heard.push(&wire::progress(update, &app, &api.controller.view(), &api.facts));
         }
-        let failure = Failure::new("internal", "the daemon is stopping")
-            .hinted("`minipaas status` tells how it went on");
-        lines.send(&Progress::Failed { failure });
-    }))
+        if !heard.is_over() {
+            let failure = Failure::new("stopping", "the daemon is stopping")
+                .hinted("`minipaas status` tells how it went on");
+            heard.push(&Progress::Failed { failure });
+        }
+    });
+    Ok(stream::of_recording(&recording, 0))
+}
+
+/// Of a deploy that nobody remembers, the answer is what became of its release.
+async fn follow(
+    State(api): State<Api>,
+    Path((name, release)): Path<(String, String)>,
+    Query(query): Query<AfterQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (app, release) = (app_name(&name)?, release_id(&release)?);
+    let after = stream::after(query.after, &headers).unwrap_or(0);
+    if let Some(recording) = api.recordings.find(&app, release) {
+        return Ok(stream::of_recording(&recording, usize::try_from(after).unwrap_or(usize::MAX)));
+    }
+    let view = api.controller.view();
+    if !view.apps.iter().any(|known| known.name == app) {
+        return Err(Refusal::no_app(&app, &view));
+    }
+    let ended = futures_util::stream::once(async move { ended(&api, &app, release).await });
+    Ok(stream::of_values(ended.boxed()))
+}
+
+/// How the rollout of this release ended, once it has: one that a restart has interrupted goes on.
+async fn ended(api: &Api, app: &AppName, release: ReleaseId) -> Progress {
+    let mut views = api.controller.watch();
+    let is_over = |view: &Arc<View>| {
+        let found = view.apps.iter().find(|found| found.name == *app);
+        let deploy = found.and_then(|found| found.deploy.as_ref());
+        view.engine.is_recovered && deploy.is_none_or(|deploy| deploy.release != release)
+    };
+    let view = views.wait_for(is_over).await.map(|view| Arc::clone(&view));
+    let Ok(view) = view else {
+        return Progress::Failed { failure: Failure::new("stopping", "the daemon is stopping") };
+    };
+    let found = view.apps.iter().find(|found| found.name == *app);
+    let serving = found.and_then(|found| found.release);
+    let canary = found.and_then(|found| found.canary.as_ref()).map(|canary| canary.release);
+    if serving == Some(release) || canary == Some(release) {
+        let deployed = Deployed { release, is_unchanged: false, summary: String::new() };
+        return wire::progress(DeployUpdate::Ended(Ok(deployed)), app, &view, &api.facts);
+    }
+    let message =
+        format!("release {release} of `{app}` does not serve, and what its deploy said is forgotten");
+    let failure = Failure::new("forgotten", message);
+    let hint = match serving {
+        Some(serving) => format!("{serving} serves; `minipaas events -a {app}` tells what happened"),
+        None => format!("`minipaas events -a {app}` tells what happened"),
+    };
+    Progress::Failed { failure: failure.hinted(hint) }
+}
+
+fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
+    text.parse().map_err(|error: NameError| Refusal::bad_request(error.to_string()))
 }
 
 async fn cancel(
@@ -171,7 +246,7 @@ async fn cancel(
     Path((name, release)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let app = app_name(&name)?;
-    let release: ReleaseId = release.parse().map_err(|error| Refusal::bad_request(format!("{error}")))?;
+    let release = release_id(&release)?;
     api.controller.send(Command::Cancel { app, release }).await?;
     Ok(StatusCode::ACCEPTED)
 }

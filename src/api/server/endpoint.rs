@@ -2,14 +2,26 @@
 //!
 //! A module of handlers lists its [`Endpoint`]s; [`router`] makes of them what axum serves. What is in no list is not served,
 //! and nothing is in a list without saying what it [`Needs`]: access is denied by default.
+//!
+//! What a route takes and gives is read from its handler's own type ([`Described`]), so that the OpenAPI document cannot say
+//! anything else. Whatever changes something is recorded in the audit log (`audit`) and may be sent again with an
+//! `Idempotency-Key` (`idempotency`): that follows from its method, and a route that only reads by `POST` says so with
+//! [`Endpoint::reading`].
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::JsonSchema;
 
-use super::Api;
+use super::describe::{Described, Docs};
 use super::failure::Refusal;
+use super::{Api, audit, idempotency, stream};
+use crate::api::{CODE_NO_ROUTE, Failure, VERSION_HEADER};
 use crate::people::Role;
 
 /// What somebody must be to use a route.
@@ -33,6 +45,11 @@ pub(super) struct Endpoint {
     pub(super) needs: Needs,
     /// What it does, as a sentence without a period. The first word is the verb.
     pub(super) summary: &'static str,
+    /// What it takes and gives.
+    pub(super) docs: Docs,
+    /// What the audit log calls it; `None` for the name that its method and path make.
+    action: Option<&'static str>,
+    is_reading: bool,
     handler: MethodRouter<Api>,
 }
 
@@ -46,22 +63,129 @@ impl Endpoint {
         handler: H,
     ) -> Self
     where
-        H: Handler<T, Api>,
+        H: Handler<T, Api> + Described<T>,
         T: 'static,
     {
         let filter = MethodFilter::try_from(method.clone()).expect("the API uses methods that axum knows");
-        Self { method, path, needs, summary, handler: on(filter, handler) }
+        let is_reading = method.is_safe();
+        let docs = H::docs();
+        let handler = on(filter, handler);
+        Self { method, path, needs, summary, docs, action: None, is_reading, handler }
+    }
+
+    /// With this word for it in the audit log. It is told to scripts: it stays as it is.
+    pub(super) fn action(self, action: &'static str) -> Self {
+        Self { action: Some(action), ..self }
+    }
+
+    /// It changes nothing, though its method says so.
+    pub(super) fn reading(self) -> Self {
+        Self { is_reading: true, ..self }
+    }
+
+    /// Its answer is a stream of these, one JSON value a line.
+    pub(super) fn streaming<T: JsonSchema>(self) -> Self {
+        Self { docs: self.docs.streaming::<T>(), ..self }
+    }
+
+    /// Its answer is one of these, though its handler does not say so.
+    pub(super) fn answering<T: JsonSchema>(self) -> Self {
+        Self { docs: self.docs.answering::<T>(), ..self }
+    }
+
+    /// Whether it is in the audit log.
+    pub(super) fn is_write(&self) -> bool {
+        !self.is_reading
+    }
+
+    /// What the audit log calls it: its own word, or one of its path and method, as `certs-create`.
+    pub(super) fn action_name(&self) -> String {
+        if let Some(action) = self.action {
+            return action.to_owned();
+        }
+        let is_word = |part: &&str| !part.is_empty() && !part.starts_with('{') && *part != "v1";
+        let words: Vec<_> = self.path.split('/').filter(is_word).collect();
+        let words = match words.as_slice() {
+            ["apps", rest @ ..] if !rest.is_empty() => rest,
+            all => all,
+        };
+        let verb = match self.method {
+            Method::POST => "create",
+            Method::PUT => "set",
+            Method::PATCH => "change",
+            Method::DELETE => "remove",
+            _ => "read",
+        };
+        format!("{}-{verb}", words.join("-"))
     }
 }
 
 /// What serves these endpoints, and answers 404 to everything else.
 pub(super) fn router(endpoints: Vec<Endpoint>, api: Api) -> Router {
-    endpoints
-        .into_iter()
-        .fold(Router::new(), |router, endpoint| {
-            tracing::trace!(method = %endpoint.method, endpoint.path, needs = ?endpoint.needs, endpoint.summary);
-            router.route(endpoint.path, endpoint.handler)
+    let kept = Arc::new(idempotency::Kept::new(api.answers.clone()));
+    let router = endpoints.into_iter().fold(Router::new(), |router, endpoint| {
+        tracing::trace!(method = %endpoint.method, endpoint.path, needs = ?endpoint.needs, endpoint.summary);
+        let mut handler = endpoint.handler.clone();
+        if endpoint.is_write() {
+            let audited = audit::Audited {
+                journal: api.journal.clone(),
+                action: endpoint.action_name().into(),
+                summary: endpoint.summary,
+            };
+            handler = handler.layer(from_fn_with_state(audited, audit::record));
+            // Outside of the audit log: what is answered again is not done again.
+            if !endpoint.docs.takes_bytes() {
+                handler = handler.layer(from_fn_with_state(Arc::clone(&kept), idempotency::once));
+            }
+        }
+        router.route(endpoint.path, handler)
+    });
+    router
+        .fallback(|method: Method, uri: axum::http::Uri| async move { no_route(&method, uri.path()) })
+        .method_not_allowed_fallback(|method: Method, uri: axum::http::Uri| async move {
+            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..no_route(&method, uri.path()) }
         })
-        .fallback(|| async { Refusal::not_found("there is no such route in this version of the API") })
+        .layer(axum::middleware::from_fn(stream::as_events))
+        .layer(map_response(with_version))
         .with_state(api)
+}
+
+fn no_route(method: &Method, path: &str) -> Refusal {
+    let version = env!("CARGO_PKG_VERSION");
+    let message = format!("this box runs minipaas {version}, which has no `{method} {path}`");
+    Refusal::new(StatusCode::NOT_FOUND, Failure::new(CODE_NO_ROUTE, message))
+}
+
+async fn with_version(mut res: Response) -> Response {
+    res.headers_mut().insert(VERSION_HEADER, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    res
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::api::server::endpoints;
+
+    #[test]
+    fn each_write_has_an_action_of_its_own() {
+        let mut seen = BTreeMap::new();
+        for endpoint in endpoints().iter().filter(|endpoint| endpoint.is_write()) {
+            let (action, route) = (endpoint.action_name(), format!("{} {}", endpoint.method, endpoint.path));
+            let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(action.chars().all(is_word), "`{action}` of `{route}` is no kebab-case word");
+            if let Some(other) = seen.insert(action.clone(), route.clone()) {
+                panic!("`{action}` is what both `{other}` and `{route}` are called");
+            }
+        }
+    }
+
+    #[test]
+    fn summaries_are_sentences() {
+        for endpoint in endpoints() {
+            let summary = endpoint.summary;
+            assert!(summary.starts_with(|c: char| c.is_ascii_uppercase()), "{summary}");
+            assert!(!summary.ends_with('.'), "{summary}");
+        }
+    }
 }

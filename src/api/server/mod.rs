@@ -4,14 +4,21 @@
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.
 
 mod apps;
+mod audit;
 mod certs;
 mod deploys;
+mod describe;
 mod endpoint;
+mod events;
 mod external;
 mod failure;
+mod hooks;
+mod idempotency;
 mod metrics;
+mod openapi;
 mod proxy;
 mod releases;
+mod recording;
 mod stream;
 mod traffic;
 mod wire;
@@ -26,11 +33,14 @@ use axum::{Extension, Json};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::answers::Answers;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
 use crate::engine::Engine;
+use crate::events::Journal;
 use crate::external::Surroundings;
+use crate::hooks::Hooks;
 use crate::name::AppName;
 use crate::people::Actor;
 use crate::traffic::Routes;
@@ -38,6 +48,8 @@ use endpoint::{Endpoint, Needs};
 use failure::Refusal;
 
 pub use metrics::serve as serve_metrics;
+pub use openapi::document as openapi_document;
+pub use recording::Recordings;
 
 /// How long a status waits for the engine's first answer; longer than the engine itself is waited for.
 const FIRST_LOOK_TIME_MAX: Duration = Duration::from_secs(3);
@@ -57,6 +69,14 @@ pub struct Api {
     pub routes: Routes,
     /// Looks up where apps are to lead that are only routes.
     pub surroundings: Surroundings,
+    /// What was done, and by whom.
+    pub journal: Journal,
+    /// Tell others of it.
+    pub hooks: Hooks,
+    /// What was answered to requests that may come again.
+    pub answers: Answers,
+    /// What the last deploys have said.
+    pub recordings: Recordings,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }
@@ -98,6 +118,9 @@ fn endpoints() -> Vec<Endpoint> {
         external::endpoints(),
         certs::endpoints(),
         metrics::endpoints(),
+        events::endpoints(),
+        hooks::endpoints(),
+        openapi::own_endpoints(),
     ]
     .into_iter()
     .flatten()
@@ -136,6 +159,9 @@ fn app_name(text: &str) -> Result<AppName, Refusal> {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(self.failure)).into_response()
+        let code = audit::FailureCode(self.failure.code.clone());
+        let mut res = (self.status, Json(self.failure)).into_response();
+        res.extensions_mut().insert(code);
+        res
     }
 }

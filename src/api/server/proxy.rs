@@ -31,7 +31,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::OfApp(Role::Collaborator),
             "Change how an app's requests are treated, without a release",
             change,
-        ),
+        )
+        .action("proxy-set"),
     ]
 }
 

@@ -15,7 +15,7 @@ use super::failure::Refusal;
 use super::{Api, actor, app_name, wire};
 use crate::api::{
     Config, ConfigRequest, ConfigVariable, CreateRequest, Failure, Limits, LimitsReply, LimitsRequest,
-    NewVariable, ReleaseInfo, ReleasesQuery, RollbackRequest,
+    NewVariable, Progress, ReleaseInfo, ReleasesQuery, RollbackRequest,
 };
 use crate::controller::{Change, Command, ConfigView, Ledger, Stopping};
 use crate::environment::{EnvironmentChange, Kind, Variable, VariableName};
@@ -36,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::Account,
             "Make an app that nothing is deployed to",
             create,
-        ),
+        ).action("app-created"),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases", viewer, "List an app's releases", list),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases/{release}", viewer, "Show a release", info),
         Endpoint::new(
@@ -45,7 +45,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             collaborator,
             "Go back to what an earlier release was",
             rollback,
-        ),
+        )
+        .action("rollback")
+        .streaming::<Progress>(),
         Endpoint::new(Method::GET, "/v1/apps/{app}/config", collaborator, "Show an app's variables", config),
         Endpoint::new(
             Method::PATCH,
@@ -53,7 +55,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             collaborator,
             "Set variables and take them out, with a release",
             change_config,
-        ),
+        )
+        .action("config-set")
+        .streaming::<Progress>(),
         Endpoint::new(
             Method::GET,
             "/v1/apps/{app}/limits",
@@ -67,7 +71,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             collaborator,
             "Change the limits of an app's processes, with a release",
             change_limits,
-        ),
+        )
+        .action("limits-set")
+        .streaming::<Progress>(),
     ]
 }
 

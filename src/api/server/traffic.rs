@@ -28,49 +28,56 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::OfApp(Role::Collaborator),
             "Answer an app's requests with a page that says it is being worked on",
             maintain,
-        ),
+        )
+        .action("maintenance-on"),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/maintenance",
             Needs::OfApp(Role::Collaborator),
             "End an app's maintenance",
             end_maintenance,
-        ),
+        )
+        .action("maintenance-off"),
         Endpoint::new(
             Method::PUT,
             "/v1/apps/{app}/pause",
             Needs::OfApp(Role::Collaborator),
             "Have an app's requests wait",
             pause,
-        ),
+        )
+        .action("pause"),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/pause",
             Needs::OfApp(Role::Collaborator),
             "Let the requests of a paused app go on",
             resume,
-        ),
+        )
+        .action("resume"),
         Endpoint::new(
             Method::PATCH,
             "/v1/apps/{app}/canary",
             Needs::OfApp(Role::Collaborator),
             "Change a canary's share of the requests",
             share_canary,
-        ),
+        )
+        .action("canary-share"),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/canary",
             Needs::OfApp(Role::Collaborator),
             "Take a canary back",
             abort_canary,
-        ),
+        )
+        .action("canary-abort"),
         Endpoint::new(
             Method::POST,
             "/v1/apps/{app}/canary/promote",
             Needs::OfApp(Role::Collaborator),
             "Give a canary all requests",
             promote_canary,
-        ),
+        )
+        .action("canary-promote"),
     ]
 }
 

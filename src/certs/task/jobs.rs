@@ -15,6 +15,7 @@ use crate::certs::record::{NameRecord, Problem, Renewal};
 use crate::certs::schedule::{self, Pace};
 use crate::certs::wanted::OnDemand;
 use crate::clock::millis;
+use crate::events::News;
 use crate::name::is_public;
 use crate::plain::plain;
 use crate::tls::CertificateId;
@@ -108,6 +109,9 @@ impl Task {
                         .map(|until| until.to_string())
                         .unwrap_or_default();
                     tracing::info!(name = text, issuer = summary.issuer, until, "certificate issued");
+                    let action = if before.is_some() { "certificate-renewed" } else { "certificate-issued" };
+                    let detail = format!("{text}, by {}, until {until}", summary.issuer);
+                    self.parts.reporter.tell(News::of_box(action, plain(&detail, REASON_CHARS_MAX)));
                 }
                 name.certificate = found;
                 if let Some(before) = before.filter(|before| before.id != id) {
@@ -128,6 +132,11 @@ impl Task {
                     retry_in_s = wait.as_secs(),
                     "no certificate"
                 );
+                // Once each time that something goes wrong, and not at each try.
+                if name.record.failures == 1 {
+                    let detail = format!("{text}: {}", failure.message);
+                    self.parts.reporter.tell(News::of_box("certificate-failed", detail).failed(failure.kind));
+                }
                 name.record.next_try = Some(millis(now + wait));
                 name.record.tried_with = self.settings.clone();
                 name.record.problem = Some(Problem {

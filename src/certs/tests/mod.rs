@@ -110,6 +110,7 @@ impl TestBox {
             look: Arc::clone(&knows) as Arc<dyn Look>,
             asker: knows,
             clock: Arc::clone(&self.clock),
+            reporter: crate::events::Reporter::default(),
         };
         let shutdown = CancellationToken::new();
         let (demand, demanded) = demand();

@@ -6,6 +6,7 @@
 
 mod colons;
 mod releases;
+mod events;
 mod traffic;
 
 use std::ffi::OsString;
@@ -19,10 +20,8 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
-pub(crate) use self::releases::{
-    ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
-    RollbackArgs,
-};
+pub(crate) use self::releases::{ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs, RollbackArgs,};
+pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -94,6 +93,10 @@ pub(crate) enum Command {
     Proxy(ProxyArgs),
     /// List the certificates of all hosts, add one of your own, or look at one
     Certs(CertsArgs),
+    /// Show who did what, and what happened
+    Events(EventsArgs),
+    /// Tell others of what happens: list webhooks, add, test or remove one
+    Hooks(HooksArgs),
     /// Show what the box is and does
     Status,
     /// Open the app in a browser
@@ -111,6 +114,8 @@ pub(crate) enum Command {
         /// The shell that it is for
         shell: Shell,
     },
+    /// Print the control API as an OpenAPI document
+    Openapi,
     /// Print the version
     Version,
     /// Serve a folder over http: what runs in the containers of static sites

@@ -12,6 +12,7 @@ use super::task::{Event, Task};
 use super::{Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
 use crate::instance::Instance;
+use crate::logs::Voice;
 use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::{Plan, UpdateOrder};
@@ -183,6 +184,8 @@ impl Task {
         let (name, release) = (plan.app.clone(), plan.release);
         let (cancel, updates) = self.begin(Arc::new(plan.clone()), listener);
         tracing::info!(app = %name, %release, "rollout begins");
+        let text = format!("{release} is being rolled out");
+        self.deps.machinery.logs.say(&name, Voice::Release(release), &text);
         let deps = self.deps.clone();
         self.end_with(name, release, async move {
             rollout::run(Rollout { plan, found, cancel, updates }, &deps).await
@@ -327,13 +330,20 @@ impl Task {
     pub(super) async fn rolled_out(&mut self, name: &AppName, release: ReleaseId, outcome: Outcome) {
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(rollout) = app.rollout.take_if(|rollout| rollout.release == release) else { return };
+        let logs = self.deps.machinery.logs.clone();
+        let say = |text: String| logs.say(name, Voice::Release(release), &text);
         let result = match outcome {
             Outcome::Active => {
+                say(format!("{release} deployed"));
                 tracing::info!(app = %name, %release, "release serves");
                 Ok(Deployed { release, is_unchanged: false })
             }
-            Outcome::Canary => Ok(Deployed { release, is_unchanged: false }),
+            Outcome::Canary => {
+                say(format!("{release} is a canary"));
+                Ok(Deployed { release, is_unchanged: false })
+            }
             Outcome::Aborted(abort) => {
+                say(format!("{release} failed: {}", abort.reason()));
                 tracing::warn!(app = %name, %release, reason = abort.reason(), "release does not serve");
                 self.fail(name, release, &abort).await;
                 Err(DeployError::Aborted(abort))

@@ -10,6 +10,7 @@ use super::app::{App, Hold};
 use super::fleet::Fleet;
 use super::task::Task;
 use crate::instance::{Instance, InstanceState, Retirement};
+use crate::logs::Voice;
 use crate::name::{AppName, InstanceId, ProcessType, Slot};
 use crate::plan::Plan;
 use crate::rollout::Deps;
@@ -161,7 +162,14 @@ fn fill(
                 backoff.due = None;
                 continue;
             }
-            if backoff.ended(now) > now {
+            let is_noted = backoff.due.is_some();
+            let due = backoff.ended(now);
+            if due > now {
+                if !is_noted {
+                    let text = format!("restarting in {}s", due.duration_since(now).as_secs());
+                    let voice = Voice::Instance(slot, plan.release);
+                    deps.machinery.logs.say(name, voice, &text);
+                }
                 continue;
             }
             backoff.replaced(now);

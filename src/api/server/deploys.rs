@@ -17,6 +17,7 @@ use crate::api::{
 };
 use crate::builder::image::Recipe;
 use crate::controller::{Command, Deploy, DeployUpdate, Stopping};
+use crate::logs::Voice;
 use crate::name::ReleaseId;
 use crate::people::Role;
 
@@ -104,7 +105,10 @@ async fn build(
     let recipe = Recipe { content: query.content, dockerfile: query.dockerfile, args, target: query.target };
     let archive = Box::pin(body.into_data_stream().map_err(std::io::Error::other));
     Ok(stream::of_work(move |lines: Lines| async move {
-        let log = |line| lines.send(&Progress::Log { line });
+        let log = |line: String| {
+            api.logs.sink().say(&app, Voice::Build, &line);
+            lines.send(&Progress::Log { line });
+        };
         match api.images.build(&app, recipe, archive, &log).await {
             Ok(build) => lines.send(&Progress::Built { build: wire::build(&build) }),
             Err(error) => lines.send(&Progress::Failed { failure: error.into() }),
@@ -117,9 +121,12 @@ async fn image(
     Path(name): Path<String>,
     Query(query): Query<ImageQuery>,
 ) -> Result<Response, Refusal> {
-    app_name(&name)?;
+    let app = app_name(&name)?;
     Ok(stream::of_work(move |lines: Lines| async move {
-        let log = |line| lines.send(&Progress::Log { line });
+        let log = |line: String| {
+            api.logs.sink().say(&app, Voice::Build, &line);
+            lines.send(&Progress::Log { line });
+        };
         match api.images.ready(&query.reference, &log).await {
             Ok(build) => lines.send(&Progress::Built { build: wire::build(&build) }),
             Err(error) => lines.send(&Progress::Failed { failure: error.into() }),

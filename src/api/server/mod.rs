@@ -6,9 +6,11 @@
 mod apps;
 mod certs;
 mod deploys;
+mod drains;
 mod endpoint;
 mod external;
 mod failure;
+mod logs;
 mod metrics;
 mod proxy;
 mod stream;
@@ -28,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
-use crate::engine::Engine;
 use crate::external::Surroundings;
+use crate::logs::{Drains, Logs};
 use crate::name::AppName;
 use crate::traffic::Routes;
 use endpoint::{Endpoint, Needs};
@@ -47,8 +49,10 @@ pub struct Api {
     pub controller: Controller,
     /// Makes images.
     pub images: Images,
-    /// Holds the logs.
-    pub engine: Arc<dyn Engine>,
+    /// What apps write, and what is said of them.
+    pub logs: Logs,
+    /// Where they go to.
+    pub drains: Drains,
     /// Owns the certificates.
     pub certs: Certs,
     /// Counts the traffic.
@@ -90,6 +94,8 @@ fn endpoints() -> Vec<Endpoint> {
         own_endpoints(),
         apps::endpoints(),
         deploys::endpoints(),
+        logs::endpoints(),
+        drains::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),

@@ -11,7 +11,6 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::api::Progress;
-use crate::logs;
 
 /// Where work puts its lines; clones lead to the same answer.
 #[derive(Debug, Clone)]
@@ -37,29 +36,20 @@ where
     answer(stream::select(written, working).boxed())
 }
 
-/// The answer that is these log lines.
-pub(super) fn of_lines(lines: mpsc::Receiver<logs::Line>) -> Response {
-    let lines = stream::unfold(lines, |mut lines| async move {
-        let found = lines.recv().await?;
-        let wire = crate::api::LogLine {
-            at: found.line.at,
-            slot: found.slot.to_string(),
-            release: found.release.to_string(),
-            is_stderr: found.line.is_stderr,
-            text: found.line.text,
-        };
-        Some((line(&wire), lines))
-    });
-    answer(lines.boxed())
+/// Adds a value and the end of its line.
+pub(super) fn push_line<T: Serialize>(to: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(&mut *to, value).expect("wire types hold only strings, numbers and lists");
+    to.push(b'\n');
 }
 
 fn line<T: Serialize>(value: &T) -> Bytes {
-    let mut json = serde_json::to_vec(value).expect("wire types hold only strings, numbers and lists");
-    json.push(b'\n');
+    let mut json = Vec::new();
+    push_line(&mut json, value);
     json.into()
 }
 
-fn answer(lines: BoxStream<'static, Bytes>) -> Response {
+/// The answer that is these lines.
+pub(super) fn answer(lines: BoxStream<'static, Bytes>) -> Response {
     let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
     ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }

@@ -12,6 +12,13 @@ pub fn now() -> u64 {
     millis(SystemTime::now())
 }
 
+/// Nanoseconds since the Unix epoch.
+#[must_use]
+pub fn nanos() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A time as milliseconds since the Unix epoch; what was before is the epoch.
 #[must_use]
 pub fn millis(time: SystemTime) -> u64 {

@@ -29,7 +29,8 @@
 //! kept for clients that ask twice.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
-//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
+//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and what the box says, for
+//! readers and drains.
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
@@ -125,6 +126,7 @@
 //! | `box.key` | seals keys and secrets at rest (0600), made once; a copy of the rest without it reveals none | [`seal`] |
 //! | `ca/` | `ca.key` (0600, sealed) and `ca.crt`, made once | [`tls`] |
 //! | `certs/` | certificates, with their keys sealed, and an index of them | [`tls`] |
+//! | `logs/` | every app's stream of lines, in segments, and where its drains stand | [`logs`] |
 //! | `tickets` | the keys of TLS session tickets (0600), sealed | [`tls`] |
 //! | `daemon.log` | the log of a daemon that was started in the background | [`cli`] |
 //! | `server.toml` | settings, if somebody wrote any | nobody; [`config`] reads it |

@@ -31,6 +31,9 @@
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `GET /v1/apps/{app}/drains` | [`Drain`]s |
+//! | `POST /v1/apps/{app}/drains` [`DrainRequest`] | the [`Drain`] |
+//! | `DELETE /v1/apps/{app}/drains/{id or URL}` | 204 |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -57,6 +60,7 @@ mod events;
 mod external;
 mod failure;
 mod hooks;
+mod logs;
 mod operations;
 mod proxy;
 mod release;
@@ -75,6 +79,7 @@ pub use events::{Event, Events, EventsQuery};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
 pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
+pub use logs::{Drain, DrainRequest, LogLine, LogsQuery};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
@@ -166,35 +171,6 @@ pub struct DownReply {
     pub upstreams: usize,
     /// The volumes that were removed.
     pub volumes: Vec<String>,
-}
-
-/// Which lines are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct LogsQuery {
-    /// Go on with new lines, from instances of later releases, too.
-    #[serde(default)]
-    pub follow: bool,
-    /// At most so many of the newest from each instance; default 100.
-    pub tail: Option<u32>,
-    /// Only this process type or slot: `web`, `web.1`.
-    pub process: Option<String>,
-}
-
-/// One line that an instance wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct LogLine {
-    /// When, in milliseconds since the Unix epoch.
-    pub at: u64,
-    /// `web.1`.
-    pub slot: String,
-    /// `v3`.
-    pub release: String,
-    /// Whether it went to standard error.
-    pub is_stderr: bool,
-    /// The line.
-    pub text: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

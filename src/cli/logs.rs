@@ -1,8 +1,10 @@
-//! `minipaas logs`: what the instances wrote, as `time app[slot]: text`.
+//! `minipaas logs`: an app's stream, as `time app[slot]: text`.
 //!
-//! Each line is out before the next is waited for. Times are UTC, so that lines of several boxes can be merged.
+//! Lines that come together are printed together, and none waits for another. Times are UTC, so that lines of several boxes
+//! can be merged.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -13,23 +15,66 @@ use super::failure::Failure;
 use super::project;
 use crate::api::{LogLine, LogsQuery};
 
+/// Lines that are printed together at most.
+const LINES_MAX: usize = 512;
+
 pub(crate) async fn run(session: &Session, args: &LogsArgs) -> Result<(), Failure> {
     let app = project::app_of(session, &args.app)?;
-    let query = LogsQuery { follow: args.follow, tail: args.lines, process: args.process.clone() };
-    let mut lines = session.client().logs(&app, &query).await?;
+    let query = LogsQuery {
+        follow: args.follow,
+        tail: args.lines,
+        process: args.process.clone(),
+        source: args.source.map(|source| source.as_str().to_owned()),
+        release: args.release.map(|release| release.to_string()),
+        since: args.since.map(|moment| moment.to_string()),
+        until: args.until.map(|moment| moment.to_string()),
+        grep: args.grep.clone(),
+    };
+    let lines = session.client().logs(&app, &query).await?;
+    let mut chunks = lines.ready_chunks(LINES_MAX);
     let mut numbers = BTreeMap::new();
-    while let Some(line) = lines.next().await {
-        let line = line?;
-        if session.out.is_json() {
-            session.out.json(&line)?;
-            continue;
+    while let Some(chunk) = chunks.next().await {
+        let mut text = String::new();
+        let mut failed = None;
+        for line in chunk {
+            match line {
+                Ok(line) if session.out.is_json() => {
+                    text.push_str(&serde_json::to_string(&line).expect("results are JSON"));
+                    text.push('\n');
+                }
+                Ok(line) => print(&mut text, session, args, &line, &mut numbers),
+                Err(error) => failed = Some(error),
+            }
         }
-        let next = numbers.len();
-        let number = *numbers.entry(line.slot.clone()).or_insert(next);
-        let slot = session.out.slot(&format!("{app}[{}]:", line.slot), number);
-        session.out.line(format_args!("{} {slot} {}", time(&line), line.text))?;
+        session.out.bytes(text.as_bytes())?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
     }
     Ok(())
+}
+
+fn print(
+    text: &mut String,
+    session: &Session,
+    args: &LogsArgs,
+    line: &LogLine,
+    numbers: &mut BTreeMap<String, usize>,
+) {
+    let program = if line.source == "app" { "app" } else { "minipaas" };
+    let name = format!("{program}[{}]:", line.slot);
+    let end = if line.is_cut { " …" } else { "" };
+    let written = if args.no_color {
+        let said = console::strip_ansi_codes(&line.text);
+        writeln!(text, "{} {name} {said}{end}", time(line))
+    } else {
+        // What the box says about a slot has the slot's colour.
+        let next = numbers.len();
+        let number = *numbers.entry(line.slot.clone()).or_insert(next);
+        let name = session.out.slot(&name, number);
+        writeln!(text, "{} {name} {}{end}", time(line), line.text)
+    };
+    written.expect("memory takes it");
 }
 
 fn time(line: &LogLine) -> String {

@@ -23,6 +23,7 @@ mod deploy;
 mod doctor;
 mod dotenv;
 mod down;
+mod drains;
 mod engine;
 mod events;
 mod failure;
@@ -150,6 +151,7 @@ async fn command_run(
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
+        Command::Drains(args) => drains::run(session, args).boxed(),
         Command::Metrics(args) => metrics::run(session, args).boxed(),
         Command::Top(args) => top::run(session, args).boxed(),
         Command::Maintenance(args) => maintenance::run(session, args).boxed(),

@@ -80,6 +80,16 @@ pub enum ConfigError {
         /// Its value.
         text: String,
     },
+    /// Not a size, or too small a one.
+    #[error("{from} is `{text}`; it takes a size of at least {min}M, such as `64M` or `1G`")]
+    Size {
+        /// The flag, variable or key.
+        from: String,
+        /// Its value.
+        text: String,
+        /// The least, in MiB.
+        min: u64,
+    },
     /// A setting that does nothing without another one.
     #[error("{from} is for trusted proxies, and there is none; set `trusted_proxies`, too")]
     NobodyTrusted {

@@ -13,7 +13,7 @@ use crate::manifest::read::{Entry, Report, Table};
 /// Gives a value of the file as the text that a variable would have.
 type Reader = fn(&Entry<'_>, &mut Report<'_>) -> Option<String>;
 /// Every key of the file.
-const READERS: [(&str, Reader); 17] = [
+const READERS: [(&str, Reader); 20] = [
     ("http", |entry, report| entry.string(report)),
     ("https", |entry, report| entry.string(report)),
     ("http3", |entry, report| Some(entry.boolean(report)?.to_string())),
@@ -31,6 +31,9 @@ const READERS: [(&str, Reader); 17] = [
     ("log", |entry, report| entry.string(report)),
     ("metrics", |entry, report| entry.string(report)),
     ("access_log", |entry, report| entry.string(report)),
+    ("log_budget", |entry, report| entry.string(report)),
+    ("log_budget_box", |entry, report| entry.string(report)),
+    ("log_router", |entry, report| Some(entry.boolean(report)?.to_string())),
 ];
 
 /// A list, or what flags and variables take in its place: one string with commas.

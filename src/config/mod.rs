@@ -13,6 +13,7 @@ mod acme;
 mod error;
 mod file;
 mod listen;
+mod logs;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
+use crate::logs::Budget;
 use crate::name::Host;
 
 pub use acme::{AcmeConfig, Directory};
@@ -116,6 +118,10 @@ pub struct ServerConfig {
     pub log: String,
     /// Where Prometheus may scrape `/metrics`. Default nowhere.
     pub metrics: Option<ListenChoice>,
+    /// What is kept of apps' logs. Default: 64 MiB of each, 1 GiB of all.
+    pub log_budget: Budget,
+    /// Whether a line for each request goes into its app's log. Default: whether there is an access log.
+    pub log_router: bool,
     /// Where a line for each request goes. Default standard error, as the log.
     pub access_log: AccessLogChoice,
 }
@@ -214,11 +220,19 @@ impl ServerConfig {
         let log = setting("log", None);
         let metrics = setting("metrics", flags.metrics.as_ref());
         let access_log = setting("access_log", flags.access_log.as_ref());
+        let access_log =
+            access_log.map_or_else(AccessLogChoice::default, |setting| access_log_choice(&setting, &home));
+        let logs = logs::Settings {
+            budget: setting("log_budget", None),
+            budget_box: setting("log_budget_box", None),
+        };
+        let log_router = setting("log_router", None);
         let trusted_proxies = proxies.map_or_else(|| Ok(Vec::new()), trust::networks)?;
         let is_trusting = !trusted_proxies.is_empty();
         Ok(Self {
-            access_log: access_log
-                .map_or_else(AccessLogChoice::default, |setting| access_log_choice(&setting, &home)),
+            log_router: log_router.map_or(Ok(access_log != AccessLogChoice::Off), switch)?,
+            access_log,
+            log_budget: logs.resolve()?,
             acme: acme.resolve(&home)?,
             dns: dns.map_or_else(|| Ok(Vec::new()), acme::name_servers)?,
             home,

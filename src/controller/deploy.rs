@@ -12,6 +12,7 @@ use super::task::{Event, Task};
 use super::{Change, ChangeError, Code, Deploy, DeployError, DeployUpdate, Deployed, Planned};
 use crate::engine::Container;
 use crate::instance::Instance;
+use crate::logs::Voice;
 use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::people::Actor;
@@ -183,6 +184,8 @@ impl Task {
         let (name, release) = (plan.app.clone(), plan.release);
         let (cancel, updates) = self.begin(Arc::new(plan.clone()), listener);
         tracing::info!(app = %name, %release, "rollout begins");
+        let text = format!("{release} is being rolled out");
+        self.deps.machinery.logs.say(&name, Voice::Release(release), &text);
         let deps = self.deps.clone();
         self.end_with(name, release, async move {
             rollout::run(Rollout { plan, found, cancel, updates }, &deps).await
@@ -335,13 +338,21 @@ impl Task {
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(rollout) = app.rollout.take() else { return };
         let summary = app.releases.get(&release).map(|release| release.summary.clone()).unwrap_or_default();
+        let logs = self.deps.machinery.logs.clone();
+        let by = app.releases.get(&release).map(|release| release.by.to_string()).unwrap_or_default();
+        let say = |text: String| logs.say(name, Voice::Release(release), &text);
         let result = match outcome {
             Outcome::Active => {
+                say(format!("{release} serves: {by} {summary}"));
                 tracing::info!(app = %name, %release, "release serves");
                 Ok(Deployed { release, is_unchanged: false, summary })
             }
-            Outcome::Canary => Ok(Deployed { release, is_unchanged: false, summary }),
+            Outcome::Canary => {
+                say(format!("{release} is a canary"));
+                Ok(Deployed { release, is_unchanged: false, summary })
+            }
             Outcome::Aborted(abort) => {
+                say(format!("{release} failed: {}", abort.reason()));
                 tracing::warn!(app = %name, %release, reason = abort.reason(), "release does not serve");
                 self.fail(name, release, &abort).await;
                 Err(DeployError::Aborted(abort))

@@ -65,7 +65,7 @@ impl App {
         let routes = plan.map(|plan| plan.routes.as_slice()).unwrap_or_default();
         Some(ReleaseFacts {
             id: release,
-            by: Some(known.by.to_string()),
+            by: Some(known.by.clone()),
             summary: Some(known.summary.clone()).filter(|summary| !summary.is_empty()),
             commit: known.revision.as_ref().map(|revision| revision.commit.clone()),
             took: Duration::from_millis(clock::now().saturating_sub(known.created_at)),

@@ -11,6 +11,7 @@ use super::fleet::Fleet;
 use super::report;
 use super::task::Task;
 use crate::instance::{Instance, InstanceState, Retirement};
+use crate::logs::Voice;
 use crate::name::{AppName, InstanceId, ProcessType, Slot};
 use crate::plan::Plan;
 use crate::rollout::Deps;
@@ -162,7 +163,14 @@ fn fill(
                 backoff.due = None;
                 continue;
             }
-            if backoff.ended(now) > now {
+            let is_noted = backoff.due.is_some();
+            let due = backoff.ended(now);
+            if due > now {
+                if !is_noted {
+                    let text = format!("restarting in {}s", due.duration_since(now).as_secs());
+                    let voice = Voice::Instance(slot, plan.release);
+                    deps.machinery.logs.say(name, voice, &text);
+                }
                 continue;
             }
             backoff.replaced(now);

@@ -4,7 +4,7 @@
 //! is where all later ones go. When the stream of events ends the engine went away, maybe to come back as another version:
 //! the next call connects anew.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,22 @@ type Slot = Arc<Mutex<Option<Arc<dyn Engine>>>>;
 pub struct LazyEngine {
     connect: Box<Connect>,
     connected: Slot,
+    observer: OnceLock<Arc<dyn Observer>>,
+}
+
+/// Sees what the daemon does to containers and learns of them, without asking the engine by itself.
+#[async_trait]
+pub trait Observer: Send + Sync + 'static {
+    /// A container was looked at.
+    fn seen(&self, container: &Container);
+    /// All containers were listed.
+    fn listed(&self, containers: &[Container]);
+    /// A container is to be stopped.
+    fn stopping(&self, container: &str);
+    /// A container was stopped.
+    fn stopped(&self, container: &str);
+    /// A container is to be removed, which waits for this.
+    async fn removing(&self, container: &str);
 }
 
 impl LazyEngine {
@@ -33,7 +49,12 @@ impl LazyEngine {
     pub fn new(
         connect: impl Fn() -> BoxFuture<'static, Result<Arc<dyn Engine>, EngineError>> + Send + Sync + 'static,
     ) -> Self {
-        Self { connect: Box::new(connect), connected: Slot::default() }
+        Self { connect: Box::new(connect), connected: Slot::default(), observer: OnceLock::new() }
+    }
+
+    /// Has this see everything from now on. The first stays.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.observer.get_or_init(|| observer);
     }
 
     async fn engine(&self) -> Result<Arc<dyn Engine>, EngineError> {
@@ -91,19 +112,39 @@ impl Engine for LazyEngine {
         grace: Duration,
         told: &CancellationToken,
     ) -> Result<(), EngineError> {
-        self.engine().await?.stop_and_tell(container, grace, told).await
+        let engine = self.engine().await?;
+        if let Some(observer) = self.observer.get() {
+            observer.stopping(container);
+        }
+        engine.stop_and_tell(container, grace, told).await?;
+        if let Some(observer) = self.observer.get() {
+            observer.stopped(container);
+        }
+        Ok(())
     }
 
     async fn remove(&self, container: &str) -> Result<(), EngineError> {
-        self.engine().await?.remove(container).await
+        let engine = self.engine().await?;
+        if let Some(observer) = self.observer.get() {
+            observer.removing(container).await;
+        }
+        engine.remove(container).await
     }
 
     async fn container(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        self.engine().await?.container(container).await
+        let found = self.engine().await?.container(container).await?;
+        if let Some((observer, found)) = self.observer.get().zip(found.as_ref()) {
+            observer.seen(found);
+        }
+        Ok(found)
     }
 
     async fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        self.engine().await?.containers().await
+        let found = self.engine().await?.containers().await?;
+        if let Some(observer) = self.observer.get() {
+            observer.listed(&found);
+        }
+        Ok(found)
     }
 
     async fn events(&self) -> Result<BoxStream<'static, ContainerEvent>, EngineError> {

@@ -240,19 +240,25 @@ pub struct ContainerEvent {
 /// One line that a container wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// When, in milliseconds since the Unix epoch.
+    /// When it began, in nanoseconds since the Unix epoch.
     pub at: u64,
     /// Whether it went to standard error.
     pub is_stderr: bool,
+    /// Whether it was too long, and goes on in the next one of its stream.
+    pub is_cut: bool,
+    /// Whether the log ended before it did: all that there is of a container that has ended, maybe not of one that runs.
+    pub is_unfinished: bool,
     /// The line without its end; what is not UTF-8 is replaced.
     pub text: String,
 }
 
-/// Which lines of a container are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which lines of a container are wanted. Default: all that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogQuery {
     /// At most so many of the newest.
     pub tail: Option<u32>,
+    /// Only what was written at this time or later, in nanoseconds since the Unix epoch; an engine may give some that is older.
+    pub since: Option<u64>,
     /// Go on with new ones until the container ends.
     pub follow: bool,
 }

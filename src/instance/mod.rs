@@ -28,6 +28,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::engine::{Container, ContainerId, ContainerSpec, Engine, Labels};
+use crate::logs::LogSink;
 use crate::name::{AppName, InstanceId};
 use crate::plan::InstanceSpec;
 use crate::probe::Prober;
@@ -53,6 +54,8 @@ pub struct Machinery {
     pub prober: Arc<dyn Prober>,
     /// Hears of changes.
     pub changes: Changes,
+    /// Is told, in the app's stream, what becomes of them.
+    pub logs: LogSink,
 }
 
 /// What an instance does, as its task last found it.

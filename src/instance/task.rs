@@ -12,6 +12,7 @@ use super::probing::Rhythm;
 use super::retire::Gate;
 use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin};
 use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
+use crate::logs::Voice;
 use crate::manifest::Probe;
 use crate::plan::{InstanceSpec, Readiness};
 use crate::probe::{ProbeFailure, Question};
@@ -87,6 +88,8 @@ impl Task {
             }
         };
         self.observed.send_modify(|observed| observed.container = Some(id.clone()));
+        let voice = Voice::Instance(&self.labels.slot, self.labels.release);
+        self.machinery.logs.say(&self.labels.app, voice, "starting");
         engine.start(&id).await?;
         drop(is_closed);
         let missing = || EngineError::NotFound { what: format!("the container of `{}`", self.labels.slot) };
@@ -295,6 +298,10 @@ impl Task {
             true
         });
         if has_changed {
+            if let Some(text) = self.observed.borrow().state.told() {
+                let voice = Voice::Instance(&self.labels.slot, self.labels.release);
+                self.machinery.logs.say(&self.labels.app, voice, &text);
+            }
             self.tell();
         }
     }
@@ -306,6 +313,19 @@ impl Task {
 }
 
 impl InstanceState {
+    /// What the app's stream says of it; nothing of an instance that was only begun.
+    fn told(&self) -> Option<String> {
+        Some(match self {
+            Self::Starting { .. } => return None,
+            Self::Ready => "up".to_owned(),
+            Self::Unready { why } => format!("unready, and gets no requests: {why}"),
+            Self::Dead { why } => format!("not alive, and to be replaced: {why}"),
+            Self::Exited(exit) if exit.is_out_of_memory => format!("crashed, out of memory: {exit}"),
+            Self::Exited(exit) => format!("crashed: {exit}"),
+            Self::Failed { why } => format!("cannot start: {why}"),
+        })
+    }
+
     /// One word for logs and lists.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -323,7 +343,7 @@ impl InstanceState {
 /// A container's last lines; none when they cannot be had.
 pub(crate) async fn last_lines(engine: &dyn Engine, container: &str) -> Vec<String> {
     let read = async {
-        let query = LogQuery { tail: Some(LOG_TAIL), follow: false };
+        let query = LogQuery { tail: Some(LOG_TAIL), ..LogQuery::default() };
         match engine.logs(container, query).await {
             Ok(lines) => lines.map(|line| line.text).collect().await,
             Err(_) => Vec::new(),

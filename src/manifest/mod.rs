@@ -37,7 +37,7 @@ use references::References;
 
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
-pub use quantity::{Bytes, MilliCpu, cpu, duration, memory};
+pub use quantity::{Bytes, MilliCpu, cpu, duration, memory, size};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.

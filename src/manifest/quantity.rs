@@ -79,7 +79,11 @@ pub fn memory(text: &str) -> Result<Bytes, String> {
 }
 
 /// `64M`, `1G`, `512K`, `1048576`.
-pub(super) fn size(text: &str) -> Result<Bytes, String> {
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn size(text: &str) -> Result<Bytes, String> {
     let rule = || format!("`{text}` is not a size; write a number with `K`, `M` or `G`, such as `256M`");
     let trimmed = text.trim_end_matches(['B', 'b']).trim_end_matches('i');
     let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());

@@ -38,6 +38,7 @@ use crate::events::Journal;
 use crate::external::{Surroundings, SystemResolver};
 use crate::hooks::{self, HookError, Hooks};
 use crate::instance::Machinery;
+use crate::logs::{Collector, DrainError, Drains, EngineContainers, LogSink, Logs};
 use crate::name::{BoxId, InstanceId};
 use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
@@ -104,6 +105,9 @@ pub enum ServerError {
     /// The webhooks cannot be taken up.
     #[error("cannot take up the webhooks")]
     Hooks(#[from] HookError),
+    /// Nothing can be handed on to log servers.
+    #[error("cannot open the drains")]
+    Drains(#[from] DrainError),
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -136,8 +140,10 @@ pub async fn run(
     }
     let listeners = listen::listen(&config.http, &config.https, env("LISTEN_FDNAMES").as_deref()).await?;
     let metrics = config.metrics.as_ref().map(|metrics| listen_at(&metrics.attempts())).transpose()?;
-    let log = traffic::access_log(&config.access_log, &routes)?;
+    let logs = Logs::open(config.home.join("logs"), config.log_budget);
+    let log = traffic::access_log(&config, &routes, logs.sink())?;
     let plain = CancellationToken::new();
+    let drains = Drains::open(logs.clone(), store.clone(), key.clone()).await?;
     let (demand, demanded) = certs::demand();
     let tls = Tls::open(&config, key.clone(), &routes, demand)?;
     let proxy =
@@ -145,12 +151,21 @@ pub async fn run(
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
 
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let engine = engine(store.box_id().clone(), find_endpoints(&env, &user_home));
+    let (engine, collector) = engine(store.box_id().clone(), find_endpoints(&env, &user_home), &logs);
     let doors = CancellationToken::new();
     let own = Arc::new([listeners.http.0, proxy.https]);
     let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
-    let controller =
-        start_controller(&config, &store, &routes, &engine, surroundings.clone(), &journal, &doors).await?;
+    let controller = start_controller(
+        &config,
+        &store,
+        &routes,
+        &engine,
+        logs.sink(),
+        surroundings.clone(),
+        &journal,
+        &doors,
+    )
+    .await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -181,7 +196,8 @@ pub async fn run(
     let api = Api {
         controller,
         images,
-        engine,
+        logs: logs.clone(),
+        drains,
         certs: certs.clone(),
         routes: routes.clone(),
         surroundings,
@@ -219,6 +235,8 @@ pub async fn run(
         log.finish().await;
     }
     certs.ended().await;
+    collector.stop();
+    logs.sink().finish().await;
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
     served.abort();
     let _ = fs::remove_file(&socket);
@@ -231,6 +249,7 @@ async fn start_controller(
     store: &Store,
     routes: &Routes,
     engine: &Arc<dyn Engine>,
+    logs: &LogSink,
     surroundings: Surroundings,
     journal: &Journal,
     shutdown: &CancellationToken,
@@ -241,6 +260,7 @@ async fn start_controller(
         engine: Arc::clone(engine),
         prober: Arc::new(NetworkProber::new(Arc::clone(engine))),
         changes: changes_tx,
+        logs: logs.clone(),
     };
     let deps = Deps {
         machinery,
@@ -254,16 +274,21 @@ async fn start_controller(
     Controller::start(parts, shutdown.clone()).await
 }
 
-/// Whichever engine answers first among the places where one may be, looked for anew whenever it was away.
-fn engine(owner: BoxId, endpoints: Vec<Endpoint>) -> Arc<dyn Engine> {
-    Arc::new(LazyEngine::new(move || {
+/// Whichever engine answers first among the places where one may be, looked for anew whenever it was away; and what follows
+/// the logs of its containers.
+fn engine(owner: BoxId, endpoints: Vec<Endpoint>, logs: &Logs) -> (Arc<dyn Engine>, Collector) {
+    let lazy = Arc::new(LazyEngine::new(move || {
         let (owner, endpoints) = (owner.clone(), endpoints.clone());
         async move {
             let engine = DockerEngine::connect_first(&owner, &endpoints).await?;
             Ok::<Arc<dyn Engine>, EngineError>(Arc::new(engine))
         }
         .boxed()
-    }))
+    }));
+    let engine: Arc<dyn Engine> = lazy.clone();
+    let collector = Collector::new(logs.clone(), Arc::new(EngineContainers(Arc::downgrade(&engine))));
+    lazy.observe(Arc::new(collector.clone()));
+    (engine, collector)
 }
 
 /// When webhooks try again. A test has no hours.

@@ -1,6 +1,9 @@
 //! The data plane's part of the composition: doors that are open before anything else is known.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -9,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::ServerError;
 use super::tls::Tls;
 use crate::config::{AccessLogChoice, ServerConfig};
+use crate::logs::{LogSink, RouterLines};
 use crate::port::receive_at;
 use crate::proxy::{AccessLog, Http3, Proxy, ProxyConfig, Trust};
 use crate::tls::server_config_with;
@@ -59,15 +63,29 @@ pub(super) fn serve(
     Ok(Serving { proxy, https })
 }
 
-/// Where a line for each request goes.
+/// Where a line for each request goes: to where the operator wants it, and into the log of its app.
 pub(super) fn access_log(
-    choice: &AccessLogChoice,
+    config: &ServerConfig,
     routes: &Routes,
+    logs: &LogSink,
 ) -> Result<Option<AccessLog>, ServerError> {
-    let (log, path) = match choice {
-        AccessLogChoice::Off => return Ok(None),
-        AccessLogChoice::Stderr => (AccessLog::to_stderr(routes.metrics()), None),
-        AccessLogChoice::File(path) => (AccessLog::to_file(path, routes.metrics()), Some(path.clone())),
+    let failed = |path: Option<&PathBuf>| {
+        let path = path.cloned();
+        move |source| ServerError::AccessLog { path, source }
     };
-    log.map(Some).map_err(|source| ServerError::AccessLog { path, source })
+    let (writer, path): (Box<dyn Write + Send>, _) = match &config.access_log {
+        AccessLogChoice::Off if !config.log_router => return Ok(None),
+        AccessLogChoice::Off => (Box::new(io::sink()), None),
+        // Its lock is held for as long as a batch is written, so no other line comes in between.
+        AccessLogChoice::Stderr => (Box::new(io::stderr()), None),
+        AccessLogChoice::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed(Some(path)))?;
+            (Box::new(file), Some(path))
+        }
+    };
+    let log = match config.log_router {
+        true => AccessLog::to(RouterLines::new(writer, logs.clone()), routes.metrics()),
+        false => AccessLog::to(writer, routes.metrics()),
+    };
+    log.map(Some).map_err(failed(path))
 }

@@ -11,6 +11,7 @@
 mod answers;
 mod apps;
 mod certs;
+mod drains;
 mod environment;
 mod events;
 mod external;
@@ -33,6 +34,7 @@ use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
 
 pub use apps::AppRecord;
+pub use drains::DrainRecord;
 pub use lock::{Lock, LockError};
 
 /// The page cache: the whole database of a large box fits, and an idle daemon stays small.

@@ -197,8 +197,8 @@ async fn logs_are_lines_with_time_and_slot() {
     expect![[r#"
         exit: 0
         --- stdout
-        2026-01-01T00:00:00.123Z shop[web.1]: listening
-        2026-01-01T00:00:00.123Z shop[worker.1]:   idle
+        2026-01-01T00:00:00.123Z app[web.1]: listening
+        2026-01-01T00:00:00.123Z app[worker.1]:   idle
         --- stderr
     "#]]
     .assert_eq(&folder.run(&daemon, "logs -f -n 5 -p web").await.text());

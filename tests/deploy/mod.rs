@@ -21,6 +21,7 @@ mod examples;
 mod external;
 mod kill;
 mod load;
+mod logs;
 mod operations;
 mod ports;
 mod refusals;

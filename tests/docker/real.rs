@@ -148,7 +148,7 @@ async fn environment_and_arguments_arrive_as_they_are() {
     spec.env.insert("GREETING".to_owned(), "a = b\n'c'".to_owned());
     spec.argv = Some(words(&["sh", "-c", "echo \"$GREETING\""]));
     let id = world.container(&spec).await;
-    let lines = world.engine.logs(&id, LogQuery { tail: None, follow: true }).await.unwrap();
+    let lines = world.engine.logs(&id, LogQuery { follow: true, ..LogQuery::default() }).await.unwrap();
     let lines: Vec<String> = lines.map(|line| line.text).collect().await;
     assert_eq!(lines, ["a = b", "'c'"]);
 }
@@ -174,13 +174,13 @@ async fn both_streams_of_a_log_are_told_apart_and_long_lines_are_whole() {
     let id = world.container(&spec).await;
     // Not followed: Engine 20.10 may end that before the last line, which has no end.
     until(&world.engine, &id, |now| !now.is_running()).await;
-    let lines = world.engine.logs(&id, LogQuery { tail: None, follow: false }).await.unwrap();
+    let lines = world.engine.logs(&id, LogQuery::default()).await.unwrap();
     let mut lines: Vec<_> = timeout(DEADLINE, lines.collect::<Vec<_>>()).await.unwrap();
     // The two streams are two pipes, so their order is not certain.
     lines.sort_by_key(|line| !line.is_stderr);
     let shape: Vec<(bool, usize)> = lines.iter().map(|line| (line.is_stderr, line.text.len())).collect();
     assert_eq!(shape, [(true, 3), (false, 3), (false, 40000), (false, 3)]);
-    assert!(lines.iter().all(|line| line.at > 1_600_000_000_000));
+    assert!(lines.iter().all(|line| line.at > 1_600_000_000_000_000_000));
 }
 
 #[tokio::test]

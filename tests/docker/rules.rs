@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::world::{DEADLINE, Program, World, app, labels, tar, until, words};
 
-const FOLLOW: LogQuery = LogQuery { tail: None, follow: true };
+const FOLLOW: LogQuery = LogQuery { tail: None, since: None, follow: true };
 
 pub(super) async fn a_container_is_created_then_runs_and_is_found_by_its_labels(world: &dyn World) {
     let engine = world.engine();
@@ -157,7 +157,7 @@ pub(super) async fn a_log_has_the_newest_lines(world: &dyn World) {
     let seen: Vec<String> =
         timeout(DEADLINE, followed.take(3).map(|line| line.text).collect()).await.unwrap();
     assert_eq!(seen, ["one", "two", "three"]);
-    let query = LogQuery { tail: Some(2), follow: false };
+    let query = LogQuery { tail: Some(2), ..LogQuery::default() };
     let lines: Vec<_> = world.engine().logs(&container.id, query).await.unwrap().collect().await;
     let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["two", "three"]);
@@ -253,7 +253,6 @@ pub(super) async fn a_context_that_cannot_be_read_is_the_reason(world: &dyn Worl
 
 /// The scripted engine's programs are deaf from the start; a real one needs a moment, and says so.
 async fn wait_for_line_unless_silent(world: &dyn World, container: &str) {
-    let query = LogQuery { tail: None, follow: true };
-    let mut lines = world.engine().logs(container, query).await.unwrap();
+    let mut lines = world.engine().logs(container, FOLLOW).await.unwrap();
     let _ = timeout(Duration::from_secs(5), lines.next()).await;
 }

@@ -16,6 +16,7 @@ use minipaas::engine::fake::{FakeEngine, ProbeAnswer};
 use minipaas::engine::{Container, Engine, Image};
 use minipaas::external::{Health, Resolver, Surroundings, Wanted};
 use minipaas::instance::Machinery;
+use minipaas::logs::LogSink;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
 use minipaas::people::Actor;
@@ -163,6 +164,7 @@ impl Daemon {
             engine: Arc::new(engine.clone()),
             prober: Arc::new(FakeProber(engine.clone(), network.clone())),
             changes: changes_tx,
+            logs: LogSink::nowhere(),
         };
         let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
         let next = Arc::clone(&ids);

@@ -11,6 +11,7 @@
 
 mod answer;
 mod certs;
+mod drains;
 mod events;
 mod hooks;
 mod lines;
@@ -44,9 +45,9 @@ use super::{
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
-pub use releases::ConfigChanged;
 use crate::{hex, random};
 pub use events::EventStream;
+pub use releases::ConfigChanged;
 
 use answer::{Answer, RequestName, within};
 use query::encoded;

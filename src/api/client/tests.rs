@@ -45,7 +45,10 @@ fn build_query(args: Option<&str>) -> BuildQuery {
 fn queries_are_encoded_and_leave_out_what_is_not_set() {
     let text = query(&build_query(Some("{\"A\":\"b c&d=é\"}")));
     assert_eq!(text, "?args=%7B%22A%22%3A%22b%20c%26d%3D%C3%A9%22%7D&content=ab12&dockerfile=Dockerfile");
-    assert_eq!(query(&LogsQuery { follow: true, tail: Some(5), process: None }), "?follow=true&tail=5");
+    assert_eq!(
+        query(&LogsQuery { follow: true, tail: Some(5), ..LogsQuery::default() }),
+        "?follow=true&tail=5"
+    );
 }
 
 #[tokio::test]

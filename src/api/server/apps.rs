@@ -1,19 +1,15 @@
-//! Apps: what they are, what they write, and how they go.
-
-use std::sync::Arc;
+//! Apps: what they are, and how they go.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
-use axum::response::Response;
 use tokio::sync::oneshot;
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
-use super::{Api, app_name, stream, wire};
-use crate::api::{App, DownQuery, DownReply, LogLine, LogsQuery};
+use super::{Api, app_name, wire};
+use crate::api::{App, DownQuery, DownReply};
 use crate::controller::{Command, Downed, Stopping};
-use crate::logs;
 use crate::people::Role;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -29,14 +25,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             down,
         )
         .action("down"),
-        Endpoint::new(
-            Method::GET,
-            "/v1/apps/{app}/logs",
-            viewer,
-            "Read what an app's instances write",
-            app_logs,
-        )
-        .streaming::<LogLine>(),
     ]
 }
 
@@ -58,24 +46,12 @@ async fn down(
 ) -> Result<Json<DownReply>, Refusal> {
     let app = app_name(&name)?;
     let (reply, downed) = oneshot::channel();
-    api.controller.send(Command::Down { app, volumes: query.volumes, reply }).await?;
+    let command = Command::Down { app: app.clone(), volumes: query.volumes, reply };
+    api.controller.send(command).await?;
     let downed = downed.await.map_err(|_| Stopping)?;
     let downed = downed.map_err(|error| Refusal::from_down(error, &api.controller.view()))?;
+    // Whoever takes the name next has nothing to do with whom its lines went to.
+    api.drains.forget(&app).await?;
     let Downed { instances, upstreams, volumes } = downed;
     Ok(Json(DownReply { instances, upstreams, volumes }))
-}
-
-async fn app_logs(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-    Query(query): Query<LogsQuery>,
-) -> Result<Response, Refusal> {
-    let app = app_name(&name)?;
-    let view = api.controller.view();
-    if !view.apps.iter().any(|known| known.name == app) {
-        return Err(Refusal::no_app(&app, &view));
-    }
-    let query = logs::Query { app, process: query.process, tail: query.tail, follow: query.follow };
-    let lines = logs::read(query, Arc::clone(&api.engine), api.controller.watch());
-    Ok(stream::of_lines(lines))
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Json};
-use futures_util::{TryStreamExt, StreamExt as _, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::endpoint::{Endpoint, Needs};
@@ -19,8 +18,9 @@ use crate::api::{
     AfterQuery, BuildQuery, BuildRef, DeployRequest, Failure, ImageQuery, PlanReply, PlanRequest, Progress,
 };
 use crate::builder::image::Recipe;
-use crate::controller::{Change, Code, Command, Deploy, DeployUpdate, Stopping, Deployed, View};
-use crate::name::{AppName, ReleaseId, NameError};
+use crate::controller::{Change, Code, Command, Deploy, DeployUpdate, Deployed, Stopping, View};
+use crate::logs::Voice;
+use crate::name::{AppName, NameError, ReleaseId};
 use crate::people::{Actor, Role};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -124,7 +124,10 @@ async fn build(
     let recipe = Recipe { content: query.content, dockerfile: query.dockerfile, args, target: query.target };
     let archive = Box::pin(body.into_data_stream().map_err(std::io::Error::other));
     Ok(stream::of_work(move |lines: Lines| async move {
-        let log = |line| lines.send(&Progress::Log { line });
+        let log = |line: String| {
+            api.logs.sink().say(&app, Voice::Build, &line);
+            lines.send(&Progress::Log { line });
+        };
         match api.images.build(&app, recipe, archive, &log).await {
             Ok(build) => lines.send(&Progress::Built { build: wire::build(&build) }),
             Err(error) => lines.send(&Progress::Failed { failure: error.into() }),
@@ -137,9 +140,12 @@ async fn image(
     Path(name): Path<String>,
     Query(query): Query<ImageQuery>,
 ) -> Result<Response, Refusal> {
-    app_name(&name)?;
+    let app = app_name(&name)?;
     Ok(stream::of_work(move |lines: Lines| async move {
-        let log = |line| lines.send(&Progress::Log { line });
+        let log = |line: String| {
+            api.logs.sink().say(&app, Voice::Build, &line);
+            lines.send(&Progress::Log { line });
+        };
         match api.images.ready(&query.reference, &log).await {
             Ok(build) => lines.send(&Progress::Built { build: wire::build(&build) }),
             Err(error) => lines.send(&Progress::Failed { failure: error.into() }),

@@ -321,7 +321,7 @@ fn of_conflict(conflict: &Conflict) -> Failure {
         .hinted(format!("take the route out of one of the two, or `minipaas down {}`", conflict.owner))
 }
 
-fn internal(message: &str, error: &dyn std::error::Error) -> Refusal {
+pub(super) fn internal(message: &str, error: &dyn std::error::Error) -> Refusal {
     let mut failure = Failure::new("internal", message);
     let mut cause = error.source();
     while let Some(error) = cause {

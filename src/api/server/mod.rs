@@ -8,17 +8,19 @@ mod audit;
 mod certs;
 mod deploys;
 mod describe;
+mod drains;
 mod endpoint;
 mod events;
 mod external;
 mod failure;
 mod hooks;
 mod idempotency;
+mod logs;
 mod metrics;
 mod openapi;
 mod proxy;
-mod releases;
 mod recording;
+mod releases;
 mod stream;
 mod traffic;
 mod wire;
@@ -37,10 +39,10 @@ use crate::answers::Answers;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
-use crate::engine::Engine;
 use crate::events::Journal;
 use crate::external::Surroundings;
 use crate::hooks::Hooks;
+use crate::logs::{Drains, Logs};
 use crate::name::AppName;
 use crate::people::Actor;
 use crate::traffic::Routes;
@@ -61,8 +63,10 @@ pub struct Api {
     pub controller: Controller,
     /// Makes images.
     pub images: Images,
-    /// Holds the logs.
-    pub engine: Arc<dyn Engine>,
+    /// What apps write, and what is said of them.
+    pub logs: Logs,
+    /// Where they go to.
+    pub drains: Drains,
     /// Owns the certificates.
     pub certs: Certs,
     /// Counts the traffic.
@@ -113,6 +117,8 @@ fn endpoints() -> Vec<Endpoint> {
         apps::endpoints(),
         deploys::endpoints(),
         releases::endpoints(),
+        logs::endpoints(),
+        drains::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),

@@ -36,7 +36,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::Account,
             "Make an app that nothing is deployed to",
             create,
-        ).action("app-created"),
+        )
+        .action("app-created"),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases", viewer, "List an app's releases", list),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases/{release}", viewer, "Show a release", info),
         Endpoint::new(

@@ -23,7 +23,6 @@ use tokio::sync::mpsc;
 use super::idempotency::Recorded;
 use super::recording::Recording;
 use crate::api::Progress;
-use crate::logs;
 
 /// Between two comments, where nothing else is said; proxies give up on a silence of 30 s and more.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -67,20 +66,10 @@ where
     answer(stream::select(written, working).boxed())
 }
 
-/// The answer that is these log lines.
-pub(super) fn of_lines(lines: mpsc::Receiver<logs::Line>) -> Response {
-    let lines = stream::unfold(lines, |mut lines| async move {
-        let found = lines.recv().await?;
-        let wire = crate::api::LogLine {
-            at: found.line.at,
-            slot: found.slot.to_string(),
-            release: found.release.to_string(),
-            is_stderr: found.line.is_stderr,
-            text: found.line.text,
-        };
-        Some((line(&wire), lines))
-    });
-    answer(lines.boxed())
+/// Adds a value and the end of its line.
+pub(super) fn push_line<T: Serialize>(to: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(&mut *to, value).expect("wire types hold only strings, numbers and lists");
+    to.push(b'\n');
 }
 
 /// The answer that is what a deploy has said and will say, after so many lines.
@@ -159,12 +148,13 @@ fn event(line: &[u8], number: usize) -> Bytes {
 
 /// A value as a line.
 pub(super) fn line<T: Serialize>(value: &T) -> Bytes {
-    let mut json = serde_json::to_vec(value).expect("wire types hold only strings, numbers and lists");
-    json.push(b'\n');
+    let mut json = Vec::new();
+    push_line(&mut json, value);
     json.into()
 }
 
-fn answer(lines: BoxStream<'static, Bytes>) -> Response {
+/// The answer that is these lines.
+pub(super) fn answer(lines: BoxStream<'static, Bytes>) -> Response {
     let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
     ([(CONTENT_TYPE, NDJSON)], body).into_response()
 }

@@ -5,8 +5,9 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
-mod releases;
 mod events;
+mod logs;
+mod releases;
 mod traffic;
 
 use std::ffi::OsString;
@@ -20,8 +21,12 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
-pub(crate) use self::releases::{ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs, RollbackArgs,};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
+pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
+pub(crate) use self::releases::{
+    ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
+    RollbackArgs,
+};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -75,8 +80,10 @@ pub(crate) enum Command {
     Ps(AppArgs),
     /// List apps; make one that is only a route, look at one, or remove one
     Apps(AppsArgs),
-    /// Print what the instances wrote
+    /// Print what the instances write, and what the box says about them
     Logs(LogsArgs),
+    /// List the log servers that the app's stream is handed on to, add or remove one
+    Drains(DrainsArgs),
     /// Show how much traffic there was, and how it went
     Metrics(AppArgs),
     /// Show the traffic of this moment, again and again
@@ -199,21 +206,6 @@ pub(crate) struct DownArgs {
     /// Remove its volumes, too, with all their data
     #[arg(long)]
     pub(crate) volumes: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct LogsArgs {
-    #[command(flatten)]
-    pub(crate) app: AppArgs,
-    /// Go on with new lines until interrupted
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// At most so many of the newest lines of each instance [default: 100]
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) lines: Option<u32>,
-    /// Only this process type or instance: `web`, `web.1`
-    #[arg(short, long, value_name = "PROC")]
-    pub(crate) process: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

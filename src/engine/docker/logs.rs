@@ -20,6 +20,7 @@ use super::DockerEngine;
 
 /// The longest line that is passed on whole.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 impl DockerEngine {
     pub(super) async fn container_logs(
@@ -32,12 +33,16 @@ impl DockerEngine {
             return Err(EngineError::NotFound { what: format!("container `{container}`") });
         }
         let tail = query.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        // The engine counts whole seconds here; the rest is for whoever asks to skip.
+        let since =
+            query.since.map_or(0, |nanos| i32::try_from(nanos / NANOS_PER_SECOND).unwrap_or(i32::MAX));
         let options = LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
             .timestamps(true)
             .follow(query.follow)
             .tail(&tail)
+            .since(since)
             .build();
         let pieces = self.client.logs(container, Some(options));
         let pieces =
@@ -82,7 +87,7 @@ impl LineMerger {
         let mut lines = Vec::new();
         while partial.text.len() > LINE_BYTES_MAX {
             let rest = partial.text.split_off(LINE_BYTES_MAX);
-            lines.push(partial.line(is_stderr));
+            lines.push(LogLine { is_cut: true, ..partial.line(is_stderr) });
             partial.text = rest;
         }
         if is_whole {
@@ -94,21 +99,23 @@ impl LineMerger {
     fn finish(&mut self) -> Vec<LogLine> {
         let stdout = self.stdout.take().map(|partial| partial.line(false));
         let stderr = self.stderr.take().map(|partial| partial.line(true));
-        once(stdout).chain(once(stderr)).flatten().collect()
+        let rest = once(stdout).chain(once(stderr)).flatten();
+        rest.map(|line| LogLine { is_unfinished: true, ..line }).collect()
     }
 }
 
 impl Partial {
     fn line(&self, is_stderr: bool) -> LogLine {
-        LogLine { at: self.at, is_stderr, text: String::from_utf8_lossy(&self.text).into_owned() }
+        let text = String::from_utf8_lossy(&self.text).into_owned();
+        LogLine { at: self.at, is_stderr, is_cut: false, is_unfinished: false, text }
     }
 }
 
-/// The time that the engine puts before each piece, in milliseconds, and what follows.
+/// The time that the engine puts before each piece, in nanoseconds, and what follows.
 fn split_time(piece: &[u8]) -> (u64, &[u8]) {
     let parse = |end: usize| -> Option<u64> {
         let time: Timestamp = std::str::from_utf8(&piece[..end]).ok()?.parse().ok()?;
-        u64::try_from(time.as_millisecond()).ok()
+        u64::try_from(time.as_nanosecond()).ok()
     };
     let space = piece.iter().position(|byte| *byte == b' ');
     match space.and_then(|end| Some((parse(end)?, &piece[end + 1..]))) {
@@ -121,8 +128,9 @@ fn split_time(piece: &[u8]) -> (u64, &[u8]) {
 mod tests {
     use super::*;
 
-    fn line(at: u64, is_stderr: bool, text: &str) -> LogLine {
-        LogLine { at, is_stderr, text: text.to_owned() }
+    fn line(at_millis: u64, is_stderr: bool, text: &str) -> LogLine {
+        let text = text.to_owned();
+        LogLine { at: at_millis * 1_000_000, is_stderr, is_cut: false, is_unfinished: false, text }
     }
 
     fn piece(seconds: u32, text: &str) -> Bytes {
@@ -137,7 +145,7 @@ mod tests {
         assert_eq!(merger.push(false, &piece(3, "b\n")), [line(1250, false, "ab")]);
         assert_eq!(merger.push(false, &piece(4, "\n")), [line(4250, false, "")]);
         assert_eq!(merger.push(false, &piece(5, "rest")), []);
-        assert_eq!(merger.finish(), [line(5250, false, "rest")]);
+        assert_eq!(merger.finish(), [LogLine { is_unfinished: true, ..line(5250, false, "rest") }]);
     }
 
     #[test]
@@ -146,6 +154,6 @@ mod tests {
         let piece = piece(1, &"x".repeat(LINE_BYTES_MAX / 4));
         let cut: Vec<LogLine> = (0..5).flat_map(|_| merger.push(false, &piece)).collect();
         assert_eq!(cut.len(), 1);
-        assert_eq!(cut[0].text.len(), LINE_BYTES_MAX);
+        assert_eq!((cut[0].text.len(), cut[0].is_cut), (LINE_BYTES_MAX, true));
     }
 }

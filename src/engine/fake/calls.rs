@@ -196,7 +196,8 @@ impl Engine for FakeEngine {
         self.lock().is_there(container)?;
         let (lines, _) = self.lock().lines(container, 0);
         let tail = query.tail.map_or(usize::MAX, |tail| tail.try_into().unwrap_or(usize::MAX));
-        let first = lines.len().saturating_sub(tail);
+        let old = lines.iter().take_while(|line| query.since.is_some_and(|since| line.at < since)).count();
+        let first = lines.len().saturating_sub(tail).max(old);
         let (engine, id) = (self.clone(), container.to_owned());
         let batches = stream::unfold((first, false), move |(from, is_over)| {
             let (engine, id) = (engine.clone(), id.clone());

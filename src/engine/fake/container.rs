@@ -83,6 +83,6 @@ impl Process {
 
 /// A line that was written so long after the start.
 pub(super) fn line(at: std::time::Duration, is_stderr: bool, text: &str) -> LogLine {
-    let at = u64::try_from(at.as_millis()).expect("a simulation is shorter than 500 million years");
-    LogLine { at, is_stderr, text: text.to_owned() }
+    let at = u64::try_from(at.as_nanos()).expect("a simulation is shorter than 500 years");
+    LogLine { at, is_stderr, is_cut: false, is_unfinished: false, text: text.to_owned() }
 }

@@ -15,9 +15,7 @@
 //! dropped, and the daemon's own log says so.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
@@ -79,25 +77,6 @@ thread_local! {
 // === impl AccessLog ===
 
 impl AccessLog {
-    /// A log that goes to standard error, where the daemon's own goes.
-    ///
-    /// # Errors
-    ///
-    /// When no thread can be started.
-    pub fn to_stderr(metrics: &Metrics) -> io::Result<Self> {
-        // Its lock is held for as long as a batch is written, so no other line comes in between.
-        Self::to(io::stderr(), metrics)
-    }
-
-    /// A log that is appended to this file.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be opened, or no thread can be started.
-    pub fn to_file(path: &Path, metrics: &Metrics) -> io::Result<Self> {
-        Self::to(OpenOptions::new().append(true).create(true).open(path)?, metrics)
-    }
-
     /// A log that goes to any writer; each call of `write_all` has whole lines. Lines that are lost are counted in `metrics`.
     ///
     /// # Errors

@@ -23,6 +23,7 @@
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `GET /v1/apps/{app}/health` | [`Health`] |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -40,6 +41,7 @@ pub mod client;
 mod deploy;
 mod external;
 mod failure;
+mod health;
 mod operations;
 mod proxy;
 pub mod server;
@@ -54,11 +56,12 @@ pub use deploy::{
 };
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
+pub use health::{Health, InstanceHealth, ProbeResult, ProcessHealth};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
-pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+pub use traffic::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";

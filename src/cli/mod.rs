@@ -23,6 +23,8 @@ mod doctor;
 mod down;
 mod engine;
 mod failure;
+mod graph;
+mod health;
 mod image;
 mod interrupt;
 mod logs;
@@ -147,7 +149,8 @@ async fn command_run(
         Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Proxy(args) => proxy::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
-        Command::Status => status::run(session).boxed(),
+        Command::Status(args) => status::run(session, args).boxed(),
+        Command::Health(args) => health::run(session, args).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),

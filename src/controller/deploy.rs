@@ -17,6 +17,7 @@ use crate::name::{AppName, ReleaseId};
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
+use crate::route::internal_host;
 use crate::store::AppRecord;
 
 /// What a deploy that breaks no rule comes to.
@@ -105,6 +106,7 @@ impl Task {
             return Ok(Accepted::Unchanged(current));
         }
         let plan = planned.plan;
+        self.warn_of_links(&plan, deploy);
         let release = Release {
             app: deploy.app.clone(),
             id: plan.release,
@@ -126,6 +128,18 @@ impl Task {
         app.record = record;
         app.releases.insert(release.id, release);
         Ok(Accepted::Release(Box::new(plan)))
+    }
+
+    /// Says which apps are linked to that are not there. They may come later.
+    fn warn_of_links(&self, plan: &Plan, deploy: &Deploy) {
+        for link in plan.links.iter().filter(|link| !self.apps.contains_key(&link.app)) {
+            let message = format!(
+                "there is no app `{}` yet: until there is, calls to http://{} get 404",
+                link.app,
+                internal_host(&link.app)
+            );
+            let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
+        }
     }
 
     /// What a deploy would do; changes nothing.
@@ -164,6 +178,9 @@ impl Task {
         };
         let plan = app.plan(&release, &self.domain)?;
         plan.check_canonical_hosts()?;
+        if plan.links.iter().any(|link| link.app == *name) {
+            return Err(DeployError::OwnLink(name.clone()));
+        }
         self.check_conflicts(name, &plan.routes)?;
         self.check_ports(name, &plan.ports)?;
         if plan.limits.canary.is_some() && plan.instances.iter().any(|spec| !spec.volumes.is_empty()) {

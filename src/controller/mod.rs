@@ -17,11 +17,13 @@
 //! Dropping the last [`Controller`] handle ends the task; containers keep running.
 
 mod app;
+mod callers;
 mod canary;
 mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod health;
 mod proxy;
 mod recover;
 mod removal;
@@ -48,6 +50,7 @@ use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use external::UpstreamsError;
+pub use health::{InstanceHealth, ProcessHealth};
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
@@ -96,6 +99,13 @@ pub enum Command {
         change: Option<ProxyChange>,
         /// Told what holds from now on, once it is stored.
         reply: oneshot::Sender<Result<ProxySettings, ProxyError>>,
+    },
+    /// Say what the probes of an app's instances said last.
+    Health {
+        /// The app.
+        app: AppName,
+        /// Told by process type; `None` when there is no such app.
+        reply: oneshot::Sender<Option<Vec<ProcessHealth>>>,
     },
     /// Decide about an app's canary.
     Canary {
@@ -194,6 +204,9 @@ pub enum DeployError {
     /// Its canonical host leads away from it.
     #[error(transparent)]
     CanonicalHost(#[from] NoSuchHost),
+    /// It is linked to itself.
+    #[error("app `{0}` is linked to itself; take it out of `[link]`")]
+    OwnLink(AppName),
     /// Another app has one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),

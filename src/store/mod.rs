@@ -9,6 +9,7 @@
 //! This is the only module that knows sled.
 
 mod apps;
+mod callers;
 mod certs;
 mod external;
 mod lock;

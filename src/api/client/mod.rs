@@ -36,8 +36,8 @@ use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, ImageQuery, LogLine, LogsQuery,
-    PlanReply, PlanRequest, Progress, Status, VERSION,
+    App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, Health, ImageQuery, LogLine,
+    LogsQuery, PlanReply, PlanRequest, Progress, Status, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -156,6 +156,15 @@ impl Client {
     /// As [`Client::status`].
     pub async fn app(&self, app: &AppName) -> Result<App, ClientError> {
         self.get(&format!("/apps/{app}")).await
+    }
+
+    /// `GET /v1/apps/{app}/health`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn health(&self, app: &AppName) -> Result<Health, ClientError> {
+        self.get(&format!("/apps/{app}/health")).await
     }
 
     /// `POST /v1/apps/{app}/plan`.

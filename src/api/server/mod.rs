@@ -9,6 +9,7 @@ mod deploys;
 mod endpoint;
 mod external;
 mod failure;
+mod health;
 mod metrics;
 mod proxy;
 mod stream;
@@ -93,6 +94,7 @@ fn endpoints() -> Vec<Endpoint> {
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),
+        health::endpoints(),
         certs::endpoints(),
         metrics::endpoints(),
     ]

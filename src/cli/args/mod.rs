@@ -5,6 +5,7 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod health;
 mod traffic;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::health::StatusArgs;
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -82,7 +84,9 @@ pub(crate) enum Command {
     /// List the certificates of all hosts, add one of your own, or look at one
     Certs(CertsArgs),
     /// Show what the box is and does
-    Status,
+    Status(StatusArgs),
+    /// Show the probes of each process type, and what they say of its instances
+    Health(AppArgs),
     /// Open the app in a browser
     Open(AppArgs),
     /// Run the daemon in the foreground

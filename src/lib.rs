@@ -38,7 +38,7 @@
 //! certificates that they show, those that the box keeps, and the local CA and the machine's trust in it.
 //!
 //! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
-//! records that prove a name, at whoever serves its zone, and asks name servers what they say.
+//! records that prove a name, at whoever serves its zone, asks name servers what they say, and is one for containers.
 //!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers

@@ -37,6 +37,9 @@ pub struct App {
     /// Where it leads, if it is only a route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
+    /// The apps that it may call.
+    #[serde(default)]
+    pub links: Vec<String>,
     /// The keys of `[proxy]` that were set by command, over the manifest's.
     #[serde(default)]
     pub proxy_by_command: Vec<String>,

@@ -34,6 +34,7 @@
 //! | `GET /v1/apps/{app}/drains` | [`Drain`]s |
 //! | `POST /v1/apps/{app}/drains` [`DrainRequest`] | the [`Drain`] |
 //! | `DELETE /v1/apps/{app}/drains/{id or URL}` | 204 |
+//! | `GET /v1/apps/{app}/health` | [`Health`] |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -59,6 +60,7 @@ mod deploy;
 mod events;
 mod external;
 mod failure;
+mod health;
 mod hooks;
 mod logs;
 mod operations;
@@ -78,6 +80,7 @@ pub use deploy::{
 pub use events::{Event, Events, EventsQuery};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
+pub use health::{Health, InstanceHealth, ProbeResult, ProcessHealth};
 pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
 pub use logs::{Drain, DrainRequest, LogLine, LogsQuery};
 pub use operations::{
@@ -88,7 +91,7 @@ pub use release::{
     Config, ConfigRequest, ConfigVariable, CreateRequest, Limits, LimitsReply, LimitsRequest, NewVariable,
     Release, ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
 };
-pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+pub use traffic::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.
 pub const VERSION: &str = "v1";

@@ -28,6 +28,9 @@ pub struct Traffic {
     /// By app and TCP port.
     #[serde(default)]
     pub ports: Vec<PortTraffic>,
+    /// From app to app.
+    #[serde(default)]
+    pub calls: Vec<CallTraffic>,
 }
 
 /// The traffic of one route.
@@ -110,6 +113,18 @@ pub struct PortTraffic {
     pub bytes_out: u64,
 }
 
+/// What went from one app to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CallTraffic {
+    /// The app that calls.
+    pub caller: String,
+    /// The app that is called.
+    pub app: String,
+    /// Requests that have ended, by class of status.
+    pub requests: BTreeMap<String, u64>,
+}
+
 // === impl Traffic ===
 
 impl Traffic {
@@ -129,6 +144,14 @@ impl Traffic {
                 upstream.requests = upstream.requests.saturating_sub(known.requests);
                 upstream.failures = upstream.failures.saturating_sub(known.failures);
                 upstream.ejections = upstream.ejections.saturating_sub(known.ejections);
+            }
+        }
+        for call in &mut since.calls {
+            let known =
+                earlier.calls.iter().find(|known| known.caller == call.caller && known.app == call.app);
+            for (class, count) in &mut call.requests {
+                let known = known.and_then(|known| known.requests.get(class)).copied().unwrap_or_default();
+                *count = count.saturating_sub(known);
             }
         }
         for port in &mut since.ports {

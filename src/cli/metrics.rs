@@ -7,7 +7,7 @@ use super::args::AppArgs;
 use super::failure::Failure;
 use super::output::{Table, size};
 use super::project;
-use crate::api::{Latency, PortTraffic, RouteTraffic, TrafficQuery, UpstreamTraffic};
+use crate::api::{CallTraffic, Latency, PortTraffic, RouteTraffic, TrafficQuery, UpstreamTraffic};
 
 pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure> {
     let out = session.out;
@@ -38,6 +38,16 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
         out.line("")?;
         out.table(&table)?;
     }
+    if !traffic.calls.is_empty() {
+        let mut table = Table::new(["CALLER", "APP", "REQUESTS", "ERRORS"]);
+        for CallTraffic { caller, app, requests } in &traffic.calls {
+            let errors = requests.get("5xx").copied().unwrap_or_default();
+            let total: u64 = requests.values().sum();
+            table.row([caller.clone(), app.clone(), total.to_string(), share(errors, total)]);
+        }
+        out.line("")?;
+        out.table(&table)?;
+    }
     if app.is_some() && !traffic.upstreams.is_empty() {
         let mut table = Table::new(["SLOT", "RELEASE", "REQUESTS", "FAILED", "EJECTED", "IN-FLIGHT"]);
         for upstream in &traffic.upstreams {
@@ -59,6 +69,13 @@ pub(crate) fn query(app: Option<&crate::name::AppName>) -> TrafficQuery {
 /// The share of requests that failed: `0.25%`.
 pub(crate) fn errors(route: &RouteTraffic) -> String {
     route.error_share().map_or_else(|| "-".to_owned(), |share| format!("{:.2}%", share * 100.0))
+}
+
+fn share(errors: u64, total: u64) -> String {
+    match total {
+        0 => "-".to_owned(),
+        total => format!("{:.2}%", errors as f64 / total as f64 * 100.0),
+    }
 }
 
 /// How long half, 95 and 99 of a hundred took at most.

@@ -27,6 +27,8 @@ mod drains;
 mod engine;
 mod events;
 mod failure;
+mod graph;
+mod health;
 mod hooks;
 mod image;
 mod interrupt;
@@ -162,7 +164,8 @@ async fn command_run(
         Command::Certs(args) => certs::run(session, args).boxed(),
         Command::Events(args) => events::run(session, args).boxed(),
         Command::Hooks(args) => hooks::run(session, args).boxed(),
-        Command::Status => status::run(session).boxed(),
+        Command::Status(args) => status::run(session, args).boxed(),
+        Command::Health(args) => health::run(session, args).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),

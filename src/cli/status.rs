@@ -1,11 +1,15 @@
 //! `minipaas status`: the box, its engine, its addresses and its apps.
 
 use super::Session;
+use super::args::StatusArgs;
 use super::failure::Failure;
-use super::{apps, output::Table};
+use super::{apps, graph, output::Table};
 use crate::api::EngineStatus;
 
-pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
+pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<(), Failure> {
+    if args.graph {
+        return graph::run(session).await;
+    }
     let out = session.out;
     let status = session.client().status().await?;
     if out.is_json() {

@@ -15,8 +15,8 @@ use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
 use crate::instance::{Instance, Retirement};
 use crate::manifest::ManifestError;
-use crate::name::{InstanceId, ReleaseId, Slot};
-use crate::plan::{self, Observed, Plan};
+use crate::name::{AppName, InstanceId, ReleaseId, Slot};
+use crate::plan::{self, Observed, Plan, PlannedRoute};
 use crate::release::Release;
 use crate::store::AppRecord;
 
@@ -152,11 +152,21 @@ impl App {
         self.rollout.as_ref().is_some_and(|rollout| rollout.release == release)
     }
 
-    /// Host and path of each route of the current release, the first first.
+    /// The apps that the current release may call, each once.
+    pub(super) fn links(&self) -> Vec<AppName> {
+        let links: BTreeSet<_> =
+            self.serving.iter().flat_map(|plan| &plan.links).map(|link| &link.app).collect();
+        links.into_iter().cloned().collect()
+    }
+
+    /// Host and path of each public route of the current release, the first first.
     pub(super) fn urls(&self) -> Vec<(String, String)> {
         let mut seen = BTreeSet::new();
         let routes = self.serving.iter().flat_map(|plan| &plan.routes);
+        let is_public =
+            |route: &&PlannedRoute| self.policy(&route.host, &route.path).unwrap_or(&route.policy).is_public;
         routes
+            .filter(is_public)
             .map(|route| (route.host.to_string(), route.path.to_string()))
             .filter(|url| seen.insert(url.clone()))
             .collect()

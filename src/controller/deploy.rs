@@ -19,6 +19,7 @@ use crate::people::Actor;
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
 use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
+use crate::route::internal_host;
 use crate::store::AppRecord;
 
 /// What a deploy that breaks no rule comes to.
@@ -115,6 +116,7 @@ impl Task {
             return Ok(Accepted::Unchanged(current));
         }
         let Planned { plan, release, .. } = planned;
+        self.warn_of_links(&plan, deploy);
         let before = known.map_or_else(|| AppRecord::new(deploy.app.clone()), |app| app.record.clone());
         let record = AppRecord {
             last: Some(plan.release),
@@ -127,6 +129,18 @@ impl Task {
         app.record = record;
         app.releases.insert(release.id, release);
         Ok(Accepted::Release(Box::new(plan)))
+    }
+
+    /// Says which apps are linked to that are not there. They may come later.
+    fn warn_of_links(&self, plan: &Plan, deploy: &Deploy) {
+        for link in plan.links.iter().filter(|link| !self.apps.contains_key(&link.app)) {
+            let message = format!(
+                "there is no app `{}` yet: until there is, calls to http://{} get 404",
+                link.app,
+                internal_host(&link.app)
+            );
+            let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
+        }
     }
 
     /// What a deploy of this manifest would do; changes nothing.
@@ -165,6 +179,9 @@ impl Task {
         let release = app.release_of(change, by, crate::clock::now())?;
         let plan = app.plan(&release, &self.domain)?;
         plan.check_canonical_hosts()?;
+        if plan.links.iter().any(|link| link.app == *name) {
+            return Err(DeployError::OwnLink(name.clone()));
+        }
         self.check_conflicts(name, &plan.routes)?;
         self.check_ports(name, &plan.ports)?;
         if plan.limits.canary.is_some() && plan.instances.iter().any(|spec| !spec.volumes.is_empty()) {

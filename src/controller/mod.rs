@@ -17,12 +17,14 @@
 //! Dropping the last [`Controller`] handle ends the task; containers keep running.
 
 mod app;
+mod callers;
 mod canary;
 mod change;
 mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod health;
 mod ledger;
 mod proxy;
 mod recover;
@@ -54,6 +56,7 @@ use crate::store::StoreError;
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use change::{Change, ChangeError, Code};
 pub use external::UpstreamsError;
+pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
@@ -126,6 +129,13 @@ pub enum Command {
         change: Option<ProxyChange>,
         /// Told what holds from now on, once it is stored.
         reply: oneshot::Sender<Result<ProxySettings, ProxyError>>,
+    },
+    /// Say what the probes of an app's instances said last.
+    Health {
+        /// The app.
+        app: AppName,
+        /// Told by process type; `None` when there is no such app.
+        reply: oneshot::Sender<Option<Vec<ProcessHealth>>>,
     },
     /// Decide about an app's canary.
     Canary {
@@ -224,6 +234,9 @@ pub enum DeployError {
     /// Its canonical host leads away from it.
     #[error(transparent)]
     CanonicalHost(#[from] NoSuchHost),
+    /// It is linked to itself.
+    #[error("app `{0}` is linked to itself; take it out of `[link]`")]
+    OwnLink(AppName),
     /// Another app has one of its routes.
     #[error(transparent)]
     Conflict(#[from] Conflict),

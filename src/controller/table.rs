@@ -62,8 +62,13 @@ impl Task {
     }
 
     async fn publish_table(&mut self, routes: Vec<Route>, ports: Vec<PortRoute>) {
-        if routes != self.table.routes() || ports != self.table.ports() {
-            self.table = RouteTable::new(self.table.generation() + 1, routes).with_ports(ports);
+        let callers = self.callers();
+        let is_changed = routes != self.table.routes()
+            || ports != self.table.ports()
+            || !Arc::ptr_eq(&callers, self.table.callers());
+        if is_changed {
+            let table = RouteTable::new(self.table.generation() + 1, routes).with_ports(ports);
+            self.table = table.with_callers(callers, &self.domain);
             self.deps.routes.publish(self.table.clone());
             tracing::debug!(generation = self.table.generation(), "published a route table");
             // Only the next start reads it, and it would find out by itself a moment later.
@@ -178,7 +183,8 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
             .find(|planned| planned.listen == port.listen)?;
         Some(PortRoute { upstreams: port.upstreams.clone(), ..empty_port(&port.app, planned) })
     });
-    RouteTable::new(saved.generation(), routes.collect()).with_ports(ports.collect())
+    let table = RouteTable::new(saved.generation(), routes.collect()).with_ports(ports.collect());
+    table.with_callers(Arc::clone(saved.callers()), domain)
 }
 
 impl App {

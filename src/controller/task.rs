@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Hold, Leave};
+use super::callers::Containers;
 use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
 use super::{Command, Deploy, Parts};
@@ -48,6 +49,7 @@ pub(super) struct Task {
     /// The table that is published.
     pub(super) table: RouteTable,
     pub(super) engine: EngineView,
+    pub(super) containers: Containers,
     pub(super) view: watch::Sender<Arc<View>>,
     /// Rollouts that an earlier process left; taken by the recovery.
     pub(super) interrupted: Vec<RolloutRecord>,
@@ -88,6 +90,7 @@ impl Task {
             removed: BTreeMap::new(),
             table,
             engine: EngineView::default(),
+            containers: Containers::default(),
             view,
             interrupted: Vec::new(),
             events,
@@ -161,6 +164,9 @@ impl Task {
             }
             Command::Proxy { app, change, reply } => {
                 let _ = reply.send(self.change_proxy(&app, change).await);
+            }
+            Command::Health { app, reply } => {
+                let _ = reply.send(self.health(&app));
             }
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
@@ -257,7 +263,9 @@ impl Task {
                 }
                 self.engine.error = Some(error.to_string());
             }
+            Observed::Bridge(bridge) => self.containers.note_bridge(bridge),
             Observed::Touched(id) => {
+                self.containers.forget(&id);
                 self.apps
                     .values()
                     .flat_map(App::all_instances)
@@ -266,6 +274,7 @@ impl Task {
             }
             Observed::Listed(containers) => {
                 self.engine.error = None;
+                self.containers.note(&containers);
                 if self.engine.is_recovered {
                     self.resync(containers);
                 } else {

@@ -62,6 +62,8 @@ pub struct AppView {
     pub canary: Option<CanaryView>,
     /// Where it leads, if it is only a route.
     pub external: Option<ExternalView>,
+    /// The apps that the current release may call.
+    pub links: Vec<AppName>,
     /// The keys of `[proxy]` that were set by command.
     pub proxy_by_command: Vec<String>,
 }
@@ -207,6 +209,7 @@ impl Task {
                     CanaryView { release: canary.release(), share, until: canary.until() }
                 }),
                 external: app.external_view(),
+                links: app.links(),
                 proxy_by_command: app.record.proxy.keys().into_iter().map(str::to_owned).collect(),
             }
         });

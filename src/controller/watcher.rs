@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::engine::{Container, Engine, EngineError, EngineInfo};
 use crate::name::InstanceId;
+use crate::route::Bridge;
 
 /// Between two listings while nothing happens.
 const RESYNC: Duration = Duration::from_secs(30);
@@ -29,6 +30,8 @@ pub(super) enum Observed {
     Down(EngineError),
     /// A container did something: look at it.
     Touched(InstanceId),
+    /// The network of our containers.
+    Bridge(Bridge),
     /// Every container of ours.
     Listed(Vec<Container>),
 }
@@ -57,7 +60,13 @@ async fn watch_once(
     // Told nobody when the channel is closed; the loop above ends then.
     let _ = observed.send(Observed::Up(info));
     loop {
-        let _ = observed.send(Observed::Listed(list(engine).await?));
+        let containers = list(engine).await?;
+        if !containers.is_empty()
+            && let Some(bridge) = engine.bridge().await?
+        {
+            let _ = observed.send(Observed::Bridge(bridge));
+        }
+        let _ = observed.send(Observed::Listed(containers));
         let mut listing = Box::pin(tokio::time::sleep(RESYNC));
         let mut is_touched = false;
         loop {

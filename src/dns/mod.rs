@@ -21,6 +21,7 @@ mod lookup;
 mod record;
 mod rfc2136;
 mod route53;
+pub mod server;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -18,6 +18,7 @@ use super::{
     EngineInfo, Executed, Image, LogLine, LogQuery,
 };
 use crate::name::AppName;
+use crate::route::Bridge;
 
 type Connect = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Engine>, EngineError>> + Send + Sync;
 type Slot = Arc<Mutex<Option<Arc<dyn Engine>>>>;
@@ -178,6 +179,10 @@ impl Engine for LazyEngine {
             Ok(engine) => engine.listening_ports(container).await,
             Err(_) => Vec::new(),
         }
+    }
+
+    async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
+        self.engine().await?.bridge().await
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

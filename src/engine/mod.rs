@@ -13,9 +13,9 @@ pub mod docker;
 pub mod fake;
 pub mod lazy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Value;
 use crate::name::{AppName, BoxId, InstanceId, ProcessType, ReleaseId, Slot};
+use crate::route::Bridge;
 
 /// The label keys, on containers, images, networks and volumes.
 pub mod label {
@@ -178,6 +179,8 @@ pub struct ContainerSpec {
     pub cpu: Option<u32>,
     /// Volume name (on the engine) to mount path.
     pub volumes: BTreeMap<String, String>,
+    /// The apps that it may call: their names lead to the box.
+    pub links: BTreeSet<AppName>,
     /// From SIGTERM to SIGKILL, when somebody else stops the container.
     pub stop_grace: Duration,
 }
@@ -191,6 +194,8 @@ pub struct Container {
     pub labels: Labels,
     /// What it does.
     pub state: ContainerState,
+    /// Its address on our network, from which it calls; `None` while it has none.
+    pub ip: Option<IpAddr>,
     /// Where its port can be reached; `None` while it has no address, or when it has no port.
     pub addr: Option<SocketAddr>,
     /// Where its further ports can be reached; those that cannot are not in it.
@@ -347,6 +352,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The TCP ports on which the container's processes listen now, on any address, ascending; empty when that cannot be known.
     async fn listening_ports(&self, container: &str) -> Vec<u16>;
+
+    /// The network of our containers, if there is one and the box can be reached on it.
+    async fn bridge(&self) -> Result<Option<Bridge>, EngineError>;
 
     /// The engine's name of an app's volume; makes it if it is not there.
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError>;

@@ -157,7 +157,7 @@ impl Task {
                 timeout: self.asked.probe.timeout,
             };
             match self.machinery.prober.probe(question).await {
-                Ok(()) => {
+                Ok(_) => {
                     rhythm.passed();
                     self.become_state(RemoteState::Ready);
                 }

@@ -17,6 +17,7 @@
 //! Dropping the handle ends the task and leaves the container as it is.
 
 mod probing;
+mod record;
 mod retire;
 mod task;
 
@@ -35,6 +36,7 @@ use crate::probe::Prober;
 use crate::route;
 
 pub(crate) use probing::Rhythm;
+pub use record::{ProbeKind, ProbeRecord};
 use retire::Gate;
 pub use retire::Retirement;
 pub(crate) use task::last_lines;
@@ -56,6 +58,8 @@ pub struct Machinery {
     pub changes: Changes,
     /// Is told, in the app's stream, what becomes of them.
     pub logs: LogSink,
+    /// Where the box serves http: a part of the addresses of apps that call each other.
+    pub http_port: u16,
 }
 
 /// What an instance does, as its task last found it.
@@ -113,6 +117,8 @@ pub struct Observation {
     pub addr: Option<SocketAddr>,
     /// Where its further ports can be reached.
     pub more_addrs: BTreeMap<u16, SocketAddr>,
+    /// What its probes said last.
+    pub probes: BTreeMap<ProbeKind, ProbeRecord>,
 }
 
 /// Where an instance's container comes from.
@@ -122,7 +128,7 @@ enum Origin {
     /// It is there.
     Found {
         /// As it was found.
-        container: Container,
+        container: Box<Container>,
         /// Whether it served when it was last seen.
         is_ready: bool,
         /// Whether it is started when it does not run.
@@ -164,7 +170,7 @@ impl Instance {
             labels.instance,
             spec,
             machinery,
-            Origin::Found { container, is_ready, may_start: true },
+            Origin::Found { container: Box::new(container), is_ready, may_start: true },
         )
     }
 
@@ -172,7 +178,7 @@ impl Instance {
     #[must_use]
     pub fn watch_over(container: Container, spec: Arc<InstanceSpec>, machinery: &Machinery) -> Self {
         let labels = container.labels.clone();
-        let origin = Origin::Found { container, is_ready: false, may_start: false };
+        let origin = Origin::Found { container: Box::new(container), is_ready: false, may_start: false };
         Self::spawn(&labels.app, labels.instance, spec, machinery, origin)
     }
 
@@ -199,6 +205,7 @@ impl Instance {
             container: container.map(|found| found.id.clone()),
             addr: container.and_then(|found| found.addr),
             more_addrs: container.map(|found| found.more_addrs.clone()).unwrap_or_default(),
+            probes: BTreeMap::new(),
         });
         let poke = Arc::new(Notify::new());
         let gate = Gate::new(observed.clone());
@@ -299,18 +306,20 @@ impl Instance {
         labels: &Labels,
         spec: &InstanceSpec,
         volumes: BTreeMap<String, String>,
+        http_port: u16,
     ) -> ContainerSpec {
         ContainerSpec {
             labels: labels.clone(),
             image: spec.image.clone(),
             argv: spec.argv.clone(),
-            env: spec.env.clone(),
+            env: spec.environment(http_port),
             files: spec.secrets.clone(),
             port: spec.port,
             more_ports: spec.more_ports.clone(),
             memory: spec.memory.map(|bytes| bytes.0),
             cpu: spec.cpu.map(|milli| milli.0),
             volumes,
+            links: spec.links.values().cloned().collect(),
             stop_grace: spec.stop_grace,
         }
     }

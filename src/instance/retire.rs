@@ -195,6 +195,7 @@ mod tests {
             memory: None,
             cpu: None,
             volumes: Default::default(),
+            links: Default::default(),
             stop_grace: 30 * SECOND,
         };
         let id = engine.create(&spec).await.unwrap();

@@ -10,12 +10,14 @@ use tokio::time::Instant;
 
 use super::probing::Rhythm;
 use super::retire::Gate;
-use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin};
+use super::{
+    Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin, ProbeKind, ProbeRecord,
+};
 use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
 use crate::logs::Voice;
 use crate::manifest::Probe;
 use crate::plan::{InstanceSpec, Readiness};
-use crate::probe::{ProbeFailure, Question};
+use crate::probe::{Passed, ProbeFailure, Question};
 
 /// How long reading a dead container's last lines may take.
 const LOG_TAIL_TIME_MAX: Duration = Duration::from_secs(5);
@@ -63,6 +65,12 @@ impl Task {
             }
         };
         self.observe(&container);
+        if let Some(probe) = &self.spec.startup
+            && self.observed.borrow().state != InstanceState::Ready
+            && !self.start_up(&container.id, probe).await
+        {
+            return;
+        }
         match &self.spec.ready {
             Readiness::Settled(time) => self.settle(&container.id, *time).await,
             Readiness::Probe(probe) => self.probe_forever(&container.id, Some(probe)).await,
@@ -73,7 +81,7 @@ impl Task {
     async fn running(&self, origin: Origin) -> Result<Option<Container>, EngineError> {
         let engine = &self.machinery.engine;
         let is_closed = match &origin {
-            Origin::Found { container, .. } if container.is_running() => return Ok(Some(container.clone())),
+            Origin::Found { container, .. } if container.is_running() => return Ok(Some(*container.clone())),
             _ => self.turn().await?,
         };
         let id = match origin {
@@ -84,7 +92,10 @@ impl Task {
                 for (name, path) in &self.spec.volumes {
                     volumes.insert(engine.ensure_volume(&self.labels.app, name).await?, path.clone());
                 }
-                engine.create(&Instance::container_spec(&self.labels, &self.spec, volumes)).await?
+                {
+                    let port = self.machinery.http_port;
+                    engine.create(&Instance::container_spec(&self.labels, &self.spec, volumes, port)).await?
+                }
             }
         };
         self.observed.send_modify(|observed| observed.container = Some(id.clone()));
@@ -135,6 +146,33 @@ impl Task {
         Ok(writers.find(|other| is_in_the_way(&other.labels)).map(|other| other.labels))
     }
 
+    /// Asks whether it has started, and nothing else meanwhile; false when it ended, or used up its time.
+    async fn start_up(&self, container: &str, probe: &Probe) -> bool {
+        let mut rhythm = Rhythm::new(probe, false);
+        let limit = Instant::now() + probe.deadline;
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.poke.notified() => if self.has_ended(container).await { return false },
+                () = tokio::time::sleep_until(next) => {
+                    let Err(failure) = self.ask(ProbeKind::Startup, container, probe).await else { return true };
+                    if Instant::now() >= limit {
+                        let why = format!("it did not start within {:?}: {failure}", probe.deadline);
+                        self.become_state(InstanceState::Dead { why });
+                        return false;
+                    }
+                    rhythm.failed();
+                    self.note_failure(&failure, false);
+                    if self.has_ended(container).await {
+                        return false;
+                    }
+                    next = Instant::now() + rhythm.pause();
+                }
+            }
+        }
+    }
+
     /// Ready after it has run for `time`.
     async fn settle(&self, container: &str, time: Duration) {
         if !self.observed.borrow().state.eq(&InstanceState::Ready) {
@@ -182,9 +220,9 @@ impl Task {
 
     /// One readiness probe; true when the container has ended.
     async fn ask_ready(&self, container: &str, asking: &mut Asking<'_>) -> bool {
-        let answer = self.ask(container, asking.probe).await;
+        let answer = self.ask(ProbeKind::Ready, container, asking.probe).await;
         let has_ended = match answer {
-            Ok(()) => {
+            Ok(_) => {
                 asking.rhythm.passed();
                 self.become_state(InstanceState::Ready);
                 false
@@ -204,8 +242,8 @@ impl Task {
         let is_starting = matches!(self.observed.borrow().state, InstanceState::Starting { .. });
         let mut is_over = false;
         if !is_starting {
-            match self.ask(container, asking.probe).await {
-                Ok(()) => asking.rhythm.passed(),
+            match self.ask(ProbeKind::Live, container, asking.probe).await {
+                Ok(_) => asking.rhythm.passed(),
                 Err(failure) if asking.rhythm.failed() => {
                     self.become_state(InstanceState::Dead { why: failure.to_string() });
                     is_over = true;
@@ -217,11 +255,20 @@ impl Task {
         is_over
     }
 
-    async fn ask(&self, container: &str, probe: &Probe) -> Result<(), ProbeFailure> {
+    async fn ask(&self, kind: ProbeKind, container: &str, probe: &Probe) -> Result<Passed, ProbeFailure> {
         let addr = self.observed.borrow().addr;
         let question =
             Question { check: &probe.check, container, addr, host: &self.host, timeout: probe.timeout };
-        self.machinery.prober.probe(question).await
+        let answer = self.machinery.prober.probe(question).await;
+        self.observed.send_if_modified(|observed| {
+            let record = ProbeRecord::after(observed.probes.get(&kind), &answer);
+            let is_new = observed.probes.get(&kind) != Some(&record);
+            if is_new {
+                observed.probes.insert(kind, record);
+            }
+            is_new
+        });
+        answer
     }
 
     /// Asks the engine; true when the container has ended, which is published then.

@@ -9,6 +9,7 @@
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
 mod deploy;
+mod link;
 mod overrides;
 mod port;
 mod process;
@@ -42,6 +43,8 @@ pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "minipaas.toml";
+/// Where the health-checks API tells of all of its checks together.
+pub const HOOTSUITE_PATH: &str = "/status/aggregate";
 /// The Procfile's file name.
 pub const PROCFILE: &str = "Procfile";
 
@@ -64,6 +67,8 @@ pub struct Manifest {
     pub proxy: Arc<Policy>,
     /// TCP ports that lead to a process as they are, in the file's order.
     pub ports: Vec<PortRule>,
+    /// The other apps that this one may call, by the keys of `[link]`; each variable once.
+    pub links: Vec<Link>,
     /// How one release takes over from another.
     pub deploy: Deploy,
     /// Named volumes, mounted into every process.
@@ -96,6 +101,8 @@ pub struct Process {
     pub port: Option<u16>,
     /// How many instances. Default 1.
     pub replicas: u32,
+    /// When an instance has started: until then nothing else is asked; `None`: once it runs.
+    pub startup: Option<Probe>,
     /// When an instance may receive traffic; `None`: the default for its type.
     pub ready: Option<Probe>,
     /// When an instance is to be restarted; `None`: only when it exits.
@@ -108,6 +115,15 @@ pub struct Process {
     pub stop_grace: Duration,
 }
 
+/// One entry of `[link]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The app that may be called.
+    pub app: AppName,
+    /// The variable that says where it is.
+    pub variable: String,
+}
+
 /// A command line: one text for a shell, or the arguments as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -117,7 +133,7 @@ pub enum Command {
     Args(Vec<String>),
 }
 
-/// `ready` and `live`.
+/// `startup`, `ready` and `live`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// What is asked.
@@ -151,6 +167,20 @@ pub enum Check {
     Command(Command),
     /// The image's own HEALTHCHECK says healthy.
     Docker,
+    /// gRPC's own health service (`grpc.health.v1`), over HTTP/2 without TLS, says `SERVING`.
+    Grpc {
+        /// Which service of the process; `None`: the process as a whole.
+        service: Option<String>,
+        /// Another port than the process's own.
+        port: Option<u16>,
+    },
+    /// The health-checks API: the status is always 200, and the body says `OK`, `WARN` (which passes) or `CRIT`.
+    Hootsuite {
+        /// The path of its aggregate. Default [`HOOTSUITE_PATH`].
+        path: String,
+        /// Another port than the process's own.
+        port: Option<u16>,
+    },
 }
 
 /// `[[route]]`.
@@ -287,6 +317,7 @@ impl Default for Process {
             command: None,
             port: None,
             replicas: 1,
+            startup: None,
             ready: None,
             live: None,
             memory: None,

@@ -1,10 +1,13 @@
 //! `[process.NAME]`, with its probes.
 
 use super::read::{Entry, Report, Table};
-use super::{Check, Command, Probe, Process, quantity};
+use super::{Check, Command, HOOTSUITE_PATH, Probe, Process, quantity};
 
 /// More replicas than this of one process type is a typing mistake.
 const REPLICAS_MAX: i64 = 100;
+
+/// The longest name of a gRPC service: its length is one byte of the question.
+const GRPC_SERVICE_BYTES_MAX: usize = 100;
 
 /// Reads the table; what it does not say has its default.
 pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process {
@@ -17,6 +20,7 @@ pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process 
     {
         process.replicas = u32::try_from(replicas).expect("checked to be within 0..=100");
     }
+    process.startup = table.take("startup").and_then(|entry| probe(&entry, true, report));
     process.ready = table.take("ready").and_then(|entry| probe(&entry, true, report));
     process.live = table.take("live").and_then(|entry| probe(&entry, false, report));
     process.memory = table
@@ -44,7 +48,7 @@ fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {
     Some(command)
 }
 
-fn probe(entry: &Entry<'_>, is_ready: bool, report: &mut Report<'_>) -> Option<Probe> {
+fn probe(entry: &Entry<'_>, has_deadline: bool, report: &mut Report<'_>) -> Option<Probe> {
     let key = entry.key();
     let mut table = entry.table(report, format!("`{key}`"))?;
     let mut checks = Vec::new();
@@ -63,10 +67,16 @@ fn probe(entry: &Entry<'_>, is_ready: bool, report: &mut Report<'_>) -> Option<P
     if table.take("docker").and_then(|entry| entry.boolean(report)) == Some(true) {
         checks.push(Check::Docker);
     }
+    if let Some(entry) = table.take("grpc") {
+        checks.extend(grpc(&entry, report).map(|service| Check::Grpc { service, port: probe_port }));
+    }
+    if let Some(entry) = table.take("hootsuite") {
+        checks.extend(hootsuite(&entry, report).map(|path| Check::Hootsuite { path, port: probe_port }));
+    }
     let mut probe = Probe::new(Check::Docker);
     probe.interval = table.take("interval").and_then(|entry| entry.positive_duration(report));
     table.set("timeout", &mut probe.timeout, |entry| entry.positive_duration(report));
-    if is_ready {
+    if has_deadline {
         table.set("deadline", &mut probe.deadline, |entry| entry.positive_duration(report));
     }
     if let Some(failures) = table.take("failures").and_then(|entry| entry.integer(report, (1, 100))) {
@@ -75,13 +85,41 @@ fn probe(entry: &Entry<'_>, is_ready: bool, report: &mut Report<'_>) -> Option<P
     table.finish(report);
     if checks.len() > 1 || checks.is_empty() {
         let message = format!(
-            "`{key}` takes one of `http = \"/path\"`, `tcp = true`, `command = \"…\"`, `docker = true`"
+            "`{key}` takes one of `http = \"/path\"`, `tcp = true`, `command = \"…\"`, `docker = true`, `grpc = true`, \
+             `hootsuite = true`"
         );
         report.problem(&entry.span(), message, None);
         return None;
     }
     probe.check = checks.remove(0);
     Some(probe)
+}
+
+/// `true`, or a service's name; `None` when it is off or wrong.
+fn grpc(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Option<String>> {
+    match entry.flag() {
+        Some(is_on) => is_on.then_some(None),
+        None => entry.parsed(report, "`true`, or a service's name", grpc_service).map(Some),
+    }
+}
+
+/// `true`, or another path than the API's own.
+fn hootsuite(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<String> {
+    match entry.flag() {
+        Some(is_on) => is_on.then(|| HOOTSUITE_PATH.to_owned()),
+        None => entry.parsed(report, "`true`, or a path such as `\"/status/aggregate\"`", http_path),
+    }
+}
+
+fn grpc_service(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty()
+        && text.len() <= GRPC_SERVICE_BYTES_MAX
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no name of a gRPC service, such as `shop.v1.Orders`"))
+    }
 }
 
 fn http_path(text: &str) -> Result<String, String> {

@@ -275,6 +275,10 @@ impl<'d> Entry<'d> {
         if self.flag() == Some(false) { Some(None) } else { read(self).map(Some) }
     }
 
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.value.get_ref(), DeValue::Table(_))
+    }
+
     pub(crate) fn is_array(&self) -> bool {
         self.as_array().is_some()
     }

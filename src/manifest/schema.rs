@@ -9,16 +9,18 @@ use toml::de::DeTable;
 use super::read::{Entry, Report, Table};
 use super::references::References;
 use super::{
-    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy, tls,
+    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, link, port, process, proxy,
+    tls,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
+use crate::route::internal_app;
 
 /// Environment variables that minipaas sets itself.
-const ENV_RESERVED: [&str; 1] = ["PORT"];
+pub(super) const ENV_RESERVED: [&str; 1] = ["PORT"];
 
 /// Tables that are about what runs.
-const RUNNING_TABLES: [&str; 6] = ["build", "deploy", "env", "port", "process", "volume"];
+const RUNNING_TABLES: [&str; 7] = ["build", "deploy", "env", "link", "port", "process", "volume"];
 
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
 pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &mut Vec<Problem>) -> Manifest {
@@ -77,6 +79,9 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
     if let Some(entry) = root.take("port") {
         manifest.ports = port::rules(&entry, references, report);
     }
+    if let Some(table) = root.take("link").and_then(|entry| entry.table(report, "[link]")) {
+        manifest.links = link::links(table, manifest.app.as_ref(), report);
+    }
     if let Some(table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
         manifest.deploy = deploy::deploy(table, report);
     }
@@ -134,6 +139,7 @@ pub(super) fn empty() -> Manifest {
         processes: BTreeMap::new(),
         routes: Vec::new(),
         ports: Vec::new(),
+        links: Vec::new(),
         proxy: Arc::default(),
         deploy: Deploy::default(),
         volumes: BTreeMap::new(),
@@ -211,7 +217,7 @@ fn route(
     references: &mut References<'_>,
     report: &mut Report<'_>,
 ) -> RouteRule {
-    let host = table.take("host").and_then(|entry| entry.parsed(report, "a host name", str::parse::<Host>));
+    let host = table.take("host").and_then(|entry| entry.parsed(report, "a host name", public_host));
     let path =
         table.take("path").and_then(|entry| entry.parsed(report, "a path such as `\"/api\"`", str::parse));
     let process = references.process(&mut table, at, "a route", report);
@@ -225,6 +231,16 @@ fn route(
     }
     table.finish(report);
     RouteRule { host, path: path.unwrap_or_else(PathPrefix::root), process, strip_prefix, policy }
+}
+
+fn public_host(text: &str) -> Result<Host, String> {
+    let host: Host = text.parse().map_err(|error: crate::name::NameError| error.to_string())?;
+    match &host {
+        Host::Exact(name) if internal_app(name).is_some() => {
+            Err(format!("`{text}` is no host to choose: apps call each other at `<app>.internal`"))
+        }
+        _ => Ok(host),
+    }
 }
 
 fn volume(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<(String, Volume)> {

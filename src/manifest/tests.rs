@@ -77,7 +77,7 @@ fn an_unknown_key_is_an_error_with_its_line_and_a_suggestion() {
         "app = \"shop\"\n[process.web]\nreplicsa = 2\nfoo = 1\n",
         &expect![[r#"
             minipaas.toml:3: unknown key `replicsa` in [process.web]; did you mean `replicas`?
-            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `ready`, `live`, `memory`, `cpu`, `stop_grace`"#]],
+            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `startup`, `ready`, `live`, `memory`, `cpu`, `stop_grace`"#]],
     );
     check("[biuld]\n", &expect!["minipaas.toml:1: unknown key `biuld` in the file; did you mean `build`?"]);
 }
@@ -132,10 +132,10 @@ fn a_probe_is_exactly_one_check() {
     check(
         "[process.web]\nready = { interval = \"1s\" }\nlive = { http = \"up\", deadline = \"1s\" }\n",
         &expect![[r#"
-            minipaas.toml:2: `ready` takes one of `http = "/path"`, `tcp = true`, `command = "…"`, `docker = true`
+            minipaas.toml:2: `ready` takes one of `http = "/path"`, `tcp = true`, `command = "…"`, `docker = true`, `grpc = true`, `hootsuite = true`
             minipaas.toml:3: `up` is not a path; it starts with `/` and has no spaces
-            minipaas.toml:3: unknown key `deadline` in `live`; known here: `port`, `http`, `tcp`, `command`, `docker`, `interval`, `timeout`, `failures`
-            minipaas.toml:3: `live` takes one of `http = "/path"`, `tcp = true`, `command = "…"`, `docker = true`"#]],
+            minipaas.toml:3: unknown key `deadline` in `live`; known here: `port`, `http`, `tcp`, `command`, `docker`, `grpc`, `hootsuite`, `interval`, `timeout`, `failures`
+            minipaas.toml:3: `live` takes one of `http = "/path"`, `tcp = true`, `command = "…"`, `docker = true`, `grpc = true`, `hootsuite = true`"#]],
     );
 }
 

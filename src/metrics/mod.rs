@@ -13,6 +13,7 @@
 //!
 //! What this module does not do: it knows no proxy, controller or clock of its own, keeps no history, and computes no rate.
 
+mod call;
 mod global;
 mod histogram;
 mod port;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ReleaseId, Slot};
 
+pub use call::{CallMetrics, CallSample};
 pub use global::{ErrorCounts, ListenerMetrics, OpenConnection};
 pub use histogram::{BOUNDS, Distribution, Histogram};
 pub use port::{PortMetrics, PortSample};
@@ -45,6 +47,8 @@ mod limits {
     pub(super) const UPSTREAMS_MAX: usize = 5_000;
     /// TCP ports that are told of; each is about 20 lines of text.
     pub(super) const PORTS_MAX: usize = 1_000;
+    /// Pairs of an app that calls and one that is called; each is 6 lines of text.
+    pub(super) const CALLS_MAX: usize = 2_000;
     /// Certificates that are told of; each is 2 lines of text.
     pub(super) const CERTIFICATES_MAX: usize = 10_000;
     /// How long something that is gone is still told of: after that Prometheus takes a series for stale, too.
@@ -78,6 +82,7 @@ struct Series {
     routes: BTreeMap<(AppName, Host, PathPrefix), Kept<RouteMetrics>>,
     upstreams: BTreeMap<InstanceId, Kept<UpstreamMetrics>>,
     ports: BTreeMap<(AppName, u16), Kept<PortMetrics>>,
+    calls: BTreeMap<(AppName, AppName), Kept<CallMetrics>>,
     left_out: u64,
 }
 
@@ -150,6 +155,16 @@ impl Metrics {
         })
     }
 
+    /// The counters of one app's calls to another, the same ones as long as the caller is linked. Not for the request path.
+    #[must_use]
+    pub fn call(&self, caller: &AppName, app: &AppName) -> Arc<CallMetrics> {
+        let make = || CallMetrics::new(caller, app);
+        self.with_series(|series| {
+            let key = (caller.clone(), app.clone());
+            fetch(&mut series.calls, key, limits::CALLS_MAX, &mut series.left_out, make)
+        })
+    }
+
     /// The counters of plain http.
     #[must_use]
     pub fn http(&self) -> &Arc<ListenerMetrics> {
@@ -200,10 +215,12 @@ impl Metrics {
             sweep(&mut series.routes, now);
             sweep(&mut series.upstreams, now);
             sweep(&mut series.ports, now);
+            sweep(&mut series.calls, now);
             Snapshot {
                 routes: series.routes.values().map(|kept| kept.metrics.sample()).collect(),
                 upstreams: series.upstreams.values().map(|kept| kept.metrics.sample()).collect(),
                 ports: series.ports.values().map(|kept| kept.metrics.sample()).collect(),
+                calls: series.calls.values().map(|kept| kept.metrics.sample()).collect(),
                 global: self.global(),
                 certificates: Vec::new(),
                 left_out: series.left_out,

@@ -192,7 +192,7 @@ impl UpstreamMetrics {
 }
 
 /// Where a status is in [`STATUSES`]; what is no status of HTTP is the server's fault.
-fn class(status: u16) -> usize {
+pub(super) fn class(status: u16) -> usize {
     match status {
         100..=199 => 0,
         200..=299 => 1,

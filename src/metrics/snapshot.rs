@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::call::CallSample;
 use super::histogram::Distribution;
 use super::port::PortSample;
 use super::series::STATUSES;
@@ -15,6 +16,8 @@ pub struct Snapshot {
     pub upstreams: Vec<UpstreamSample>,
     /// By app and port.
     pub ports: Vec<PortSample>,
+    /// By the app that calls and the one that is called.
+    pub calls: Vec<CallSample>,
     /// What belongs to no app.
     pub global: GlobalSample,
     /// By name; put in by who owns them.

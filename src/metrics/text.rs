@@ -37,6 +37,7 @@ impl Collector for Snapshot {
         self.encode_routes(&mut to)?;
         self.encode_upstreams(&mut to)?;
         self.encode_ports(&mut to)?;
+        self.encode_calls(&mut to)?;
         self.encode_certificates(&mut to)?;
         self.encode_global(&mut to)
     }
@@ -167,6 +168,22 @@ impl Snapshot {
         for port in &self.ports {
             let listen = port.listen.to_string();
             histogram(&mut family, &[("app", &port.app), ("port", &listen)], &port.duration)?;
+        }
+        Ok(())
+    }
+
+    fn encode_calls(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        // Most boxes have none.
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        let help = "Requests of one app to another that have ended, by class of status.";
+        let mut family = to.encode_descriptor("app_calls", help, None, Counter)?;
+        for call in &self.calls {
+            for (status, count) in STATUSES.iter().zip(call.ended) {
+                let labels = [("app", &*call.app), ("caller", &*call.caller), ("status", *status)];
+                counter(&mut family, &labels, count)?;
+            }
         }
         Ok(())
     }

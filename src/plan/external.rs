@@ -42,6 +42,7 @@ pub fn external(app: &AppName, external: &External, domain: &str) -> Result<Plan
         instances: Vec::new(),
         routes,
         ports: Vec::new(),
+        links: Vec::new(),
         limits: Deploy::default(),
         steps: Vec::new(),
     })

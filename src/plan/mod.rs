@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::manifest::{Deploy, Manifest, RouteRule};
+use crate::manifest::{Deploy, Link, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
@@ -23,7 +23,7 @@ use crate::route::Share;
 
 pub use canonical::{NoSuchHost, check_canonical_hosts};
 pub use external::external;
-pub use spec::{InstanceSpec, Readiness};
+pub use spec::{InstanceSpec, Probes, Readiness};
 
 /// What is known of the app before the deploy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,7 +83,7 @@ pub enum Step {
     /// All new instances are ready at the same moment.
     AwaitReady {
         /// How that is asked, for each process type.
-        checks: Vec<(ProcessType, Readiness)>,
+        checks: Vec<(ProcessType, Probes)>,
     },
     /// The new instances get a share of the requests, until it is decided about them.
     Canary {
@@ -132,6 +132,8 @@ pub struct Plan {
     pub routes: Vec<PlannedRoute>,
     /// Which TCP ports lead to it afterwards.
     pub ports: Vec<PlannedPort>,
+    /// Which other apps it may call, and how it is told where they are.
+    pub links: Vec<Link>,
     /// How long old instances may take to finish.
     pub limits: Deploy,
     /// Everything, in order.
@@ -165,7 +167,7 @@ pub fn plan(
 
     let starts = instances.iter().map(|spec| Step::Start(spec.slot.clone()));
     let mut checks: Vec<_> =
-        instances.iter().map(|spec| (spec.slot.process.clone(), spec.ready.clone())).collect();
+        instances.iter().map(|spec| (spec.slot.process.clone(), spec.probes())).collect();
     checks.dedup();
     let ready = Step::AwaitReady { checks };
     let switch = Step::Switch { routes: routes.clone(), ports: ports.clone() };
@@ -200,6 +202,7 @@ pub fn plan(
         instances,
         routes,
         ports,
+        links: manifest.links.clone(),
         limits,
         steps,
     }
@@ -257,6 +260,10 @@ impl fmt::Display for Plan {
         match self.replaces {
             Some(old) => writeln!(f, "{} {old} -> {}", self.app, self.release)?,
             None => writeln!(f, "{} {} (first release)", self.app, self.release)?,
+        }
+        if !self.links.is_empty() {
+            let links = self.links.iter().map(|link| format!("{} as {}", link.app, link.variable));
+            writeln!(f, "  link    {}", links.collect::<Vec<_>>().join(", "))?;
         }
         self.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))
     }

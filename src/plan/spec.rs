@@ -9,6 +9,7 @@ use crate::environment::Value;
 use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
+use crate::route::internal_host;
 
 /// The port of a process that takes requests when neither the manifest nor the image names one.
 const PORT_DEFAULT: u16 = 8080;
@@ -26,7 +27,7 @@ pub struct InstanceSpec {
     pub image: String,
     /// Replaces the image's command.
     pub argv: Option<Vec<String>>,
-    /// The whole environment.
+    /// The environment, but for what [`Self::environment`] adds.
     pub env: BTreeMap<String, String>,
     /// Files that are put into the container before it starts, by their paths.
     pub secrets: BTreeMap<String, Value>,
@@ -34,6 +35,10 @@ pub struct InstanceSpec {
     pub port: Option<u16>,
     /// Further ports that TCP routes lead to.
     pub more_ports: Vec<u16>,
+    /// Which other apps it may call, by the variables that say where they are.
+    pub links: BTreeMap<String, AppName>,
+    /// When it has started: nothing else is asked before.
+    pub startup: Option<Probe>,
     /// When it may receive traffic.
     pub ready: Readiness,
     /// When it is to be restarted although it runs.
@@ -48,6 +53,17 @@ pub struct InstanceSpec {
     pub stop_grace: Duration,
 }
 
+/// What is asked of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probes {
+    /// When it has started.
+    pub startup: Option<Probe>,
+    /// When it is ready.
+    pub ready: Readiness,
+    /// While it is alive.
+    pub live: Option<Probe>,
+}
+
 /// When an instance is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -55,6 +71,33 @@ pub enum Readiness {
     Probe(Probe),
     /// When it has run for so long.
     Settled(Duration),
+}
+
+impl InstanceSpec {
+    /// How long it may take until it is ready.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        let start = self.startup.as_ref().map_or(Duration::ZERO, |probe| probe.deadline);
+        start + self.ready.deadline()
+    }
+
+    /// What is asked of it.
+    #[must_use]
+    pub fn probes(&self) -> Probes {
+        Probes { startup: self.startup.clone(), ready: self.ready.clone(), live: self.live.clone() }
+    }
+
+    /// The whole environment on a box that serves http on this port: a variable for each link, unless it has another value.
+    #[must_use]
+    pub fn environment(&self, http_port: u16) -> BTreeMap<String, String> {
+        let port = if http_port == 80 { String::new() } else { format!(":{http_port}") };
+        let links = self.links.iter();
+        let mut env: BTreeMap<_, _> = links
+            .map(|(variable, app)| (variable.clone(), format!("http://{}{port}", internal_host(app))))
+            .collect();
+        env.extend(self.env.clone());
+        env
+    }
 }
 
 impl Readiness {
@@ -94,6 +137,8 @@ pub(super) fn instances(
                 argv: process.command.as_ref().map(crate::manifest::Command::argv),
                 port,
                 more_ports: more_ports.iter().copied().collect(),
+                links: links(manifest),
+                startup: process.startup.clone(),
                 ready: readiness(process, name, port, build),
                 live: process.live.clone(),
                 memory: process.memory,
@@ -142,6 +187,10 @@ fn port_of(build: &Build) -> u16 {
     }
 }
 
+fn links(manifest: &Manifest) -> BTreeMap<String, AppName> {
+    manifest.links.iter().map(|link| (link.variable.clone(), link.app.clone())).collect()
+}
+
 fn readiness(process: &Process, name: &ProcessType, port: Option<u16>, build: &Build) -> Readiness {
     if let Some(probe) = &process.ready {
         return Readiness::Probe(probe.clone());
@@ -181,16 +230,42 @@ impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled(time) => write!(f, "runs for {time:?}"),
-            Self::Probe(probe) => {
-                match &probe.check {
-                    Check::Http { path, port: None } => write!(f, "GET {path}")?,
-                    Check::Http { path, port: Some(port) } => write!(f, "GET :{port}{path}")?,
-                    Check::Tcp { port: None } => write!(f, "accepts connections")?,
-                    Check::Tcp { port: Some(port) } => write!(f, "accepts connections on {port}")?,
-                    Check::Command(command) => write!(f, "`{command}` exits with 0")?,
-                    Check::Docker => write!(f, "the image's HEALTHCHECK passes")?,
-                }
-                write!(f, " within {:?}", probe.deadline)
+            Self::Probe(probe) => write!(f, "{} within {:?}", probe.check, probe.deadline),
+        }
+    }
+}
+
+impl fmt::Display for Probes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(startup) = &self.startup {
+            write!(f, "started once {} within {:?}, then ", startup.check, startup.deadline)?;
+        }
+        write!(f, "{}", self.ready)?;
+        match &self.live {
+            Some(live) => write!(f, ", alive while {}", live.check),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { path, port: None } => write!(f, "GET {path}"),
+            Self::Http { path, port: Some(port) } => write!(f, "GET :{port}{path}"),
+            Self::Tcp { port: None } => write!(f, "accepts connections"),
+            Self::Tcp { port: Some(port) } => write!(f, "accepts connections on {port}"),
+            Self::Command(command) => write!(f, "`{command}` exits with 0"),
+            Self::Docker => write!(f, "the image's HEALTHCHECK passes"),
+            Self::Grpc { service, port } => {
+                write!(f, "gRPC health")?;
+                service.iter().try_for_each(|service| write!(f, " of {service}"))?;
+                port.iter().try_for_each(|port| write!(f, " on {port}"))
+            }
+            Self::Hootsuite { path, port } => {
+                write!(f, "health checks at ")?;
+                port.iter().try_for_each(|port| write!(f, ":{port}"))?;
+                f.write_str(path)
             }
         }
     }

@@ -34,6 +34,8 @@ pub use redirect::Redirect;
 /// How requests of one route are treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// Whether the route is there for everybody, and not only for apps that are linked to it. Default true.
+    pub is_public: bool,
     /// Whether plain http is answered with a redirect to https. Default true.
     pub https_redirect: bool,
     /// The one host that the app wants to be seen at; requests for the route's other hosts are redirected to it.
@@ -145,6 +147,7 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            is_public: true,
             https_redirect: true,
             canonical_host: None,
             redirects: Vec::new(),

@@ -5,6 +5,8 @@
 //!
 //! A failure says what a person needs to mend it: the status, where a redirect leads, that nothing listens.
 
+mod grpc;
+mod hootsuite;
 mod network;
 
 use std::net::SocketAddr;
@@ -29,6 +31,13 @@ pub struct Question<'q> {
     pub host: &'q str,
     /// For everything together.
     pub timeout: Duration,
+}
+
+/// A probe that passed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// What the instance complains of nevertheless.
+    pub notice: Option<String>,
 }
 
 /// Why a probe did not pass.
@@ -76,6 +85,20 @@ pub enum ProbeFailure {
         /// Where it leads.
         location: String,
     },
+    /// The instance says itself that it is not well.
+    #[error("{question} says {said}")]
+    Reported {
+        /// What was asked.
+        question: String,
+        /// In its words: `CRIT: the database is away`.
+        said: String,
+    },
+    /// The answer is none of the protocol that the probe speaks.
+    #[error("{question} returned what is no answer to it")]
+    Unclear {
+        /// What was asked.
+        question: String,
+    },
     /// The command said no.
     #[error("`{command}` exited with {code}{}", if output.is_empty() { String::new() } else { format!(": {output}") })]
     Command {
@@ -101,5 +124,19 @@ pub enum ProbeFailure {
 #[async_trait]
 pub trait Prober: Send + Sync + 'static {
     /// One probe. Cancel-safe; leaves nothing behind.
-    async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure>;
+    async fn probe(&self, question: Question<'_>) -> Result<Passed, ProbeFailure>;
+}
+
+impl Question<'_> {
+    /// What is asked, for people.
+    fn words(&self) -> String {
+        match self.check {
+            Check::Http { path, .. } | Check::Hootsuite { path, .. } => format!("GET {path}"),
+            Check::Tcp { .. } => "connecting".to_owned(),
+            Check::Command(command) => format!("`{command}`"),
+            Check::Docker => "the HEALTHCHECK".to_owned(),
+            Check::Grpc { service: None, .. } => "gRPC health".to_owned(),
+            Check::Grpc { service: Some(service), .. } => format!("gRPC health of {service}"),
+        }
+    }
 }

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
 use http_body_util::Empty;
-use hyper::header::{CONNECTION, HOST, LOCATION, USER_AGENT};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::{self, CONNECTION, HOST, LOCATION};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{ProbeFailure, Prober, Question};
+use super::{Passed, ProbeFailure, Prober, Question, grpc, hootsuite};
 use crate::engine::{Engine, Health};
 use crate::manifest::{Check, Command};
 
-/// Asks by TCP and HTTP/1.1, and the engine for commands and HEALTHCHECKs.
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("minipaas/", env!("CARGO_PKG_VERSION"), " (probe)");
+
+/// Asks by TCP, HTTP/1.1 and gRPC, and the engine for commands and HEALTHCHECKs.
 pub struct NetworkProber {
     engine: Arc<dyn Engine>,
 }
@@ -26,13 +32,16 @@ impl NetworkProber {
         Self { engine }
     }
 
-    async fn ask(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
+    async fn ask(&self, question: Question<'_>) -> Result<Passed, ProbeFailure> {
         match question.check {
-            Check::Tcp { port } => connect(&question, *port).await.map(drop),
-            Check::Http { path, port } => http(&question, path, *port).await,
-            Check::Command(command) => self.command(&question, command).await,
-            Check::Docker => self.docker(&question).await,
+            Check::Tcp { port } => connect(&question, *port).await.map(drop)?,
+            Check::Http { path, port } => get(&question, path, *port, |_| Box::pin(ready(()))).await?,
+            Check::Command(command) => self.command(&question, command).await?,
+            Check::Docker => self.docker(&question).await?,
+            Check::Grpc { service, port } => return grpc::ask(&question, service.as_deref(), *port).await,
+            Check::Hootsuite { path, port } => return hootsuite::ask(&question, path, *port).await,
         }
+        Ok(Passed::default())
     }
 
     async fn command(&self, question: &Question<'_>, command: &Command) -> Result<(), ProbeFailure> {
@@ -67,39 +76,50 @@ impl NetworkProber {
 
 #[async_trait]
 impl Prober for NetworkProber {
-    async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
+    async fn probe(&self, question: Question<'_>) -> Result<Passed, ProbeFailure> {
         tokio::time::timeout(question.timeout, self.ask(question)).await.unwrap_or_else(|_| {
-            Err(ProbeFailure::Timeout { question: words(question.check), limit: question.timeout })
+            Err(ProbeFailure::Timeout { question: question.words(), limit: question.timeout })
         })
     }
 }
 
-async fn http(question: &Question<'_>, path: &str, port: Option<u16>) -> Result<(), ProbeFailure> {
-    let asked = || words(question.check);
-    let broken =
-        |error: hyper::Error| ProbeFailure::Connection { question: asked(), reason: error.to_string() };
+/// Gets a page, and has `read` make something of a response that is 2xx.
+pub(super) async fn get<T>(
+    question: &Question<'_>,
+    path: &str,
+    port: Option<u16>,
+    read: impl FnOnce(Response<Incoming>) -> BoxFuture<'static, T>,
+) -> Result<T, ProbeFailure> {
+    let failed = |error: hyper::Error| broken(question, error.to_string());
     let stream = connect(question, port).await?;
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let request = hyper::Request::get(path)
         .header(HOST, question.host)
-        .header(USER_AGENT, concat!("minipaas/", env!("CARGO_PKG_VERSION"), " (probe)"))
+        .header(header::USER_AGENT, USER_AGENT)
         // As the proxy says of a real request, so that an app that insists on https answers as it would to one.
         .header("x-forwarded-proto", "https")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| ProbeFailure::Connection { question: asked(), reason: error.to_string() })?;
-    let exchange = sender.send_request(request);
+        .map_err(|error| broken(question, error.to_string()))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(failed)?;
+        check(question, &response)?;
+        Ok(read(response).await)
+    };
     tokio::pin!(connection);
     tokio::pin!(exchange);
     // The connection is driven here, not spawned: dropping the probe drops it.
-    let response = tokio::select! {
-        response = &mut exchange => response.map_err(broken)?,
+    tokio::select! {
+        read = &mut exchange => read,
         ended = &mut connection => {
-            ended.map_err(broken)?;
-            exchange.await.map_err(broken)?
+            ended.map_err(failed)?;
+            exchange.await
         }
-    };
+    }
+}
+
+fn check(question: &Question<'_>, response: &Response<Incoming>) -> Result<(), ProbeFailure> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -109,12 +129,17 @@ async fn http(question: &Question<'_>, path: &str, port: Option<u16>) -> Result<
             .headers()
             .get(LOCATION)
             .map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        return Err(ProbeFailure::Redirect { question: asked(), status: status.as_u16(), location });
+        return Err(ProbeFailure::Redirect { question: question.words(), status: status.as_u16(), location });
     }
-    Err(ProbeFailure::Status { question: asked(), status: status.as_u16() })
+    Err(ProbeFailure::Status { question: question.words(), status: status.as_u16() })
 }
 
-async fn connect(question: &Question<'_>, port: Option<u16>) -> Result<TcpStream, ProbeFailure> {
+/// The exchange did not come to its end.
+pub(super) fn broken(question: &Question<'_>, reason: String) -> ProbeFailure {
+    ProbeFailure::Connection { question: question.words(), reason }
+}
+
+pub(super) async fn connect(question: &Question<'_>, port: Option<u16>) -> Result<TcpStream, ProbeFailure> {
     let mut addr: SocketAddr = question.addr.ok_or(ProbeFailure::NoAddress)?;
     if let Some(port) = port {
         addr.set_port(port);
@@ -126,13 +151,4 @@ async fn connect(question: &Question<'_>, port: Option<u16>) -> Result<TcpStream
             reason: error.to_string(),
         },
     })
-}
-
-fn words(check: &Check) -> String {
-    match check {
-        Check::Http { path, .. } => format!("GET {path}"),
-        Check::Tcp { .. } => "connecting".to_owned(),
-        Check::Command(command) => format!("`{command}`"),
-        Check::Docker => "the HEALTHCHECK".to_owned(),
-    }
 }

@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use super::timed::Late;
 use crate::http1::BodyError;
+use crate::name::AppName;
 use crate::traffic::Outcome;
 use crate::{http1, http2};
 
@@ -36,6 +37,8 @@ pub(super) enum Error {
     Maintenance { retry_after: Option<Duration> },
     #[error("this address may not come in")]
     Denied,
+    #[error("{} may not call `{app}`", .caller.as_ref().map_or_else(|| "this container".to_owned(), |caller| format!("app `{caller}`")))]
+    NotLinked { caller: Option<AppName>, app: String },
     #[error("a client certificate is needed")]
     NoCertificate,
     #[error("the client certificate is not of a CA that this route trusts")]
@@ -101,7 +104,9 @@ impl Error {
         match self {
             Self::BadHost | Self::BadBody | Self::Coding => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Denied | Self::NoCertificate | Self::ForeignCertificate => StatusCode::FORBIDDEN,
+            Self::Denied | Self::NotLinked { .. } | Self::NoCertificate | Self::ForeignCertificate => {
+                StatusCode::FORBIDDEN
+            }
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
@@ -151,6 +156,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Maintenance { .. }
             | Self::Denied
+            | Self::NotLinked { .. }
             | Self::NoCertificate
             | Self::ForeignCertificate
             | Self::Misdirected
@@ -190,6 +196,7 @@ impl Error {
             Self::TooLarge { .. } => "body-too-large",
             Self::Maintenance { .. } => "maintenance",
             Self::Denied => "address-denied",
+            Self::NotLinked { .. } => "not-linked",
             Self::NoCertificate => "client-certificate-required",
             Self::ForeignCertificate => "client-certificate-refused",
             Self::Misdirected => "misdirected",
@@ -263,6 +270,12 @@ impl Error {
             Self::BadBody | Self::SlowBody => "Send the whole body, as long as its headers say.",
             Self::TooLarge { .. } => "Send less at once.",
             Self::Maintenance { .. } => "It will be back soon.",
+            Self::NotLinked { caller: None, .. } => "It belongs to no app that this box runs.",
+            Self::NotLinked { caller: Some(caller), app } => {
+                return format!(
+                    "Add `{app} = \"{app}\"` to `[link]` in the manifest of `{caller}`, and deploy it."
+                );
+            }
             Self::Denied => "Ask whoever runs the app to let it in.",
             Self::NoCertificate | Self::ForeignCertificate => {
                 "Ask whoever runs the app for one. Browsers ask for one anew after a restart."

@@ -28,6 +28,7 @@ use super::tunnel::Tunnel;
 use super::{Proxy, asked, inlet, target, websocket};
 use crate::http1::Switched;
 use crate::metrics::OpenConnection;
+use crate::route::internal_app;
 use crate::tls::{CA_PATH, HTTP01_PATH};
 use crate::traffic::InFlight;
 
@@ -166,12 +167,19 @@ impl Peer {
         let host_header = target::host_header(&uri, request.headers())?;
         let host = target::routed_host(&host_header)?;
         target::check_length(&uri)?;
+        let call = match internal_app(&host) {
+            // Boxed, so that an ordinary request carries no room for it.
+            Some(app) => Box::pin(self.proxy.admit_call(app, &host, self.client.ip)).await?,
+            None => None,
+        };
         let to = Address { host: &host, path: uri.path(), client: client.ip, is_tls: client.is_https };
 
         let live = proxy.routes.load();
         let found = live.find(to.host, to.path).ok_or(Error::NoRoute)?;
         entry.routed(found, to.path, request.headers());
-        let arrival = Arrival { client: client.ip, is_tls: client.is_https, host: &host_header };
+        let is_call = call.is_some();
+        entry.called(call);
+        let arrival = Arrival { client: client.ip, is_tls: client.is_https, is_call, host: &host_header };
         *visit = Visit::begin(found, arrival, &request);
         let visit = visit.as_deref();
         if let Some(visit) = visit
@@ -179,15 +187,15 @@ impl Peer {
         {
             return Ok(answer.map(Outbound::Plain));
         }
-        if !client.is_https && found.policy().https_redirect {
+        if !client.is_https && found.policy().https_redirect && !is_call {
             // The ports of a proxy in front of us are its own business.
             let port = if client.is_proxied { 443 } else { proxy.config.https_port };
             let location = target::over_https(&host, port, &uri)?;
             return Ok(page::redirect(StatusCode::PERMANENT_REDIRECT, location).map(Outbound::Plain));
         }
         let certificate = match &found.route.policy.client_ca {
-            Some(ca) => Some(Asked::certificate(self, ca, &host)?),
-            None => None,
+            Some(ca) if !is_call => Some(Asked::certificate(self, ca, &host)?),
+            _ => None,
         };
         if let Some(visit) = visit {
             // Boxed here and below, so that a request without a policy does not carry room for one.

@@ -49,6 +49,7 @@ mod http3;
 mod impatient;
 mod inbound;
 mod inlet;
+mod internal;
 mod limits;
 mod listener;
 mod onward;

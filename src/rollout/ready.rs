@@ -50,9 +50,9 @@ pub(super) async fn await_ready(
             match state {
                 InstanceState::Exited(exit) => return Err((slot(), Cause::Exited(exit))),
                 InstanceState::Failed { why } => return Err((slot(), Cause::NotStarted(why))),
-                InstanceState::Starting { .. }
-                | InstanceState::Unready { .. }
-                | InstanceState::Dead { .. } => {}
+                // It has used up its time to start, or was ready and is beyond help.
+                InstanceState::Dead { .. } => return Err((slot(), not_ready(instance, engine).await)),
+                InstanceState::Starting { .. } | InstanceState::Unready { .. } => {}
                 InstanceState::Ready => unreachable!("passed over above"),
             }
             // An app is not late because its engine is: its time begins when its container runs.
@@ -69,7 +69,7 @@ pub(super) async fn await_ready(
                 continue;
             };
             running.insert(instance.id().clone(), start);
-            let deadline = start + instance.spec().ready.deadline();
+            let deadline = start + instance.spec().deadline();
             if Instant::now() >= deadline {
                 return Err((slot(), not_ready(instance, engine).await));
             }
@@ -107,8 +107,13 @@ async fn not_ready(instance: &Instance, engine: &dyn Engine) -> Cause {
         InstanceState::Unready { why } | InstanceState::Dead { why } => (Some(why), 1),
         _ => (None, 0),
     };
+    let spec = instance.spec();
+    let within = match (&spec.startup, instance.observed().state) {
+        (Some(startup), InstanceState::Dead { .. }) => startup.deadline,
+        _ => spec.deadline(),
+    };
     Cause::NotReady {
-        within: instance.spec().ready.deadline(),
+        within,
         last_probe,
         probes,
         port: instance.spec().port,

@@ -6,14 +6,18 @@
 //!
 //! Precedence: an exact host wins over a wildcard, a wildcard over the fallback; within a host the longest path wins. A host
 //! that has routes, none of which matches the path, does not fall through to a less specific host: that app answers 404.
+//!
+//! An app that another one is linked to is found at `<app>.internal`, too, with the routes of its own host; whoever looks there
+//! asks [`RouteTable::callers`] first. What is not public is found there alone.
 
+mod callers;
 mod client_auth;
 mod index;
 mod mode;
 mod port;
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,6 +25,7 @@ use self::index::{HostIndex, Step};
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::Policy;
 
+pub use callers::{Bridge, Caller, Callers, internal_app, internal_host};
 pub use client_auth::ClientAuth;
 pub use mode::{Canary, Maintenance, Mode, Share};
 pub use port::{PortConflict, PortRoute, find_port_conflict};
@@ -90,6 +95,9 @@ pub struct RouteTable {
     wildcard: HostIndex,
     fallback: Vec<Step>,
     has_client_auth: bool,
+    callers: Arc<Callers>,
+    /// The hosts that are found because somebody may call them.
+    internal: BTreeSet<String>,
 }
 
 impl RouteTable {
@@ -99,13 +107,45 @@ impl RouteTable {
     #[must_use]
     pub fn new(generation: u64, mut routes: Vec<Route>) -> Self {
         share_policies(&mut routes);
+        let has_client_auth = routes.iter().any(|route| route.policy.client_ca.is_some());
+        let mut table = Self { generation, routes, has_client_auth, ..Self::default() };
+        table.index("");
+        table
+    }
+
+    /// The same table, with these containers, and the apps that they may call: each at its own host, which is below `domain`.
+    #[must_use]
+    pub fn with_callers(mut self, callers: Arc<Callers>, domain: &str) -> Self {
+        let is_called = !callers.called().is_empty() || !self.internal.is_empty();
+        self.callers = callers;
+        if is_called {
+            self.index(domain);
+        }
+        self
+    }
+
+    fn index(&mut self, domain: &str) {
+        let (routes, callers) = (&self.routes, Arc::clone(&self.callers));
+        let called: BTreeMap<_, _> = callers
+            .called()
+            .into_iter()
+            .map(|app| (app, (format!("{app}.{domain}"), internal_host(app))))
+            .collect();
         let (mut exact, mut wildcard, mut fallback) = (Vec::new(), Vec::new(), Vec::new());
         let mut order: Vec<usize> = (0..routes.len()).collect();
         // Longest first, so that the first match wins; the sorts are stable, so that of two equal ones the earlier does.
         order.sort_by_key(|index| Reverse(routes[*index].path.as_str().len()));
         for index in order {
-            let step = Step::new(index, &routes[index]);
-            match &routes[index].host {
+            let (route, step) = (&routes[index], Step::new(index, &routes[index]));
+            if let Host::Exact(name) = &route.host
+                && let Some((_, host)) = called.get(&route.app).filter(|(own, _)| own == name)
+            {
+                exact.push((host.as_str(), step));
+            }
+            if !route.policy.is_public {
+                continue;
+            }
+            match &route.host {
                 Host::Exact(name) => exact.push((name.as_str(), step)),
                 Host::Wildcard(suffix) => wildcard.push((suffix.as_str(), step)),
                 Host::Fallback => fallback.push(step),
@@ -113,9 +153,11 @@ impl RouteTable {
         }
         exact.sort_by_key(|(name, _)| *name);
         wildcard.sort_by_key(|(suffix, _)| *suffix);
-        let (exact, wildcard) = (HostIndex::new(&exact), HostIndex::new(&wildcard));
-        let has_client_auth = routes.iter().any(|route| route.policy.client_ca.is_some());
-        Self { generation, routes, ports: Vec::new(), exact, wildcard, fallback, has_client_auth }
+        let is_found = |host: &&str| exact.binary_search_by_key(host, |(name, _)| name).is_ok();
+        let internal = called.values().map(|(_, host)| host.as_str());
+        self.internal = internal.filter(is_found).map(str::to_owned).collect();
+        (self.exact, self.wildcard) = (HostIndex::new(&exact), HostIndex::new(&wildcard));
+        self.fallback = fallback;
     }
 
     /// The same table, with these TCP ports. Of two that are the same the first wins.
@@ -140,6 +182,18 @@ impl RouteTable {
     #[must_use]
     pub fn ports(&self) -> &[PortRoute] {
         &self.ports
+    }
+
+    /// The containers, and whom they may call.
+    #[must_use]
+    pub fn callers(&self) -> &Arc<Callers> {
+        &self.callers
+    }
+
+    /// Whether this host is there for containers alone.
+    #[must_use]
+    pub fn is_internal(&self, host: &str) -> bool {
+        self.internal.contains(host)
     }
 
     /// Where this TCP port leads.
@@ -193,7 +247,10 @@ impl RouteTable {
 impl PartialEq for RouteTable {
     /// The indexes follow from the routes.
     fn eq(&self, other: &Self) -> bool {
-        self.generation == other.generation && self.routes == other.routes && self.ports == other.ports
+        self.generation == other.generation
+            && self.routes == other.routes
+            && self.ports == other.ports
+            && self.callers == other.callers
     }
 }
 
@@ -296,6 +353,33 @@ mod tests {
         assert_eq!(table.routes(), routes);
         let policies: Vec<_> = table.routes().iter().map(|route| Arc::as_ptr(&route.policy)).collect();
         assert_eq!((policies[0], policies[1]), (policies[2], policies[3]));
+    }
+
+    #[test]
+    fn an_app_that_is_linked_to_is_found_by_its_internal_name() {
+        let mut routes = vec![
+            route("billing", "billing.localhost", "/"),
+            route("billing", "billing.localhost", "/api"),
+            route("billing", "pay.example.com", "/x"),
+            route("shop", "shop.localhost", "/"),
+            route("any", "*", "/"),
+        ];
+        let hidden = Policy { is_public: false, ..Policy::default() };
+        routes[1].policy = Arc::new(hidden);
+        let links = Arc::new(["billing".parse().unwrap(), "nobody".parse().unwrap()].into());
+        let caller = Caller { app: "shop".parse().unwrap(), links };
+        let callers = Callers { bridge: None, known: [([10, 0, 0, 2].into(), caller)].into() };
+        let table = RouteTable::new(1, routes).with_callers(Arc::new(callers), "localhost");
+        let found = |host: &str, path: &str| table.find(host, path).map(|(index, _)| index);
+        assert_eq!(found("billing.internal", "/x"), Some(0));
+        assert_eq!(found("billing.internal", "/api/x"), Some(1), "though it is not public");
+        assert_eq!(found("billing.localhost", "/api/x"), Some(0), "as if it were not there");
+        assert!(table.is_internal("billing.internal"));
+        for host in ["shop.internal", "nobody.internal", "billing.localhost"] {
+            assert!(!table.is_internal(host), "{host}");
+        }
+        let without = table.with_callers(Arc::default(), "localhost");
+        assert!(!without.is_internal("billing.internal"));
     }
 
     #[test]

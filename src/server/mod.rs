@@ -5,6 +5,7 @@
 //! close from the outside in: no new command, no new connection, what is in flight finishes within a grace, the store is
 //! closed. Containers keep running.
 
+mod bridge;
 mod certificates;
 mod hosts;
 mod listen;
@@ -150,6 +151,8 @@ pub async fn run(
         traffic::serve(&config, &routes, &tls, listeners.http.1, listeners.https, log.clone(), &plain)?;
     tracing::info!(http = %listeners.http.0, https = %proxy.https, http3 = config.http3, domain = config.domain, "serving");
 
+    tokio::spawn(bridge::run(routes.clone(), proxy.proxy.clone(), listeners.http.0, plain.clone()));
+
     let user_home = env("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let (engine, collector) = engine(store.box_id().clone(), find_endpoints(&env, &user_home), &logs);
     let doors = CancellationToken::new();
@@ -261,6 +264,7 @@ async fn start_controller(
         prober: Arc::new(NetworkProber::new(Arc::clone(engine))),
         changes: changes_tx,
         logs: logs.clone(),
+        http_port: surroundings.own[0].port(),
     };
     let deps = Deps {
         machinery,

@@ -10,6 +10,7 @@
 
 mod answers;
 mod apps;
+mod callers;
 mod certs;
 mod drains;
 mod environment;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::callers::{self, CallersForm};
 use super::environment;
 use super::external::{self, ExternalForm};
 use super::settings::{self, OverridesForm};
@@ -146,6 +147,9 @@ struct TableForm {
     /// Tables of the first days have none.
     #[serde(default)]
     ports: Vec<PortForm>,
+    /// Likewise those from before apps called each other.
+    #[serde(default)]
+    callers: CallersForm,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -359,7 +363,8 @@ pub(super) fn from_table(table: &RouteTable) -> Vec<u8> {
             upstreams: from_upstreams(&port.upstreams),
         })
         .collect();
-    encode(&TableForm { generation: table.generation(), routes, ports })
+    let callers = callers::from_callers(table.callers());
+    encode(&TableForm { generation: table.generation(), routes, ports, callers })
 }
 
 fn from_upstreams(upstreams: &[Upstream]) -> Vec<UpstreamForm> {
@@ -378,7 +383,8 @@ pub(super) fn table(key: &str, bytes: &[u8]) -> Result<RouteTable, StoreError> {
     let form: TableForm = decode(key, bytes)?;
     let routes = form.routes.into_iter().map(|route| self::route(key, route)).collect::<Result<_, _>>()?;
     let ports = form.ports.into_iter().map(|port| self::port(key, port)).collect::<Result<_, _>>()?;
-    Ok(RouteTable::new(form.generation, routes).with_ports(ports))
+    let callers = callers::callers(key, form.callers)?;
+    Ok(RouteTable::new(form.generation, routes).with_ports(ports).with_callers(Arc::new(callers), ""))
 }
 
 /// What is not kept of it follows from the app's release.

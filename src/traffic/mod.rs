@@ -32,14 +32,14 @@ mod sticky;
 mod upstream;
 mod verified;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use self::line::Line;
-use crate::metrics::{Metrics, RouteMetrics, Snapshot};
+use crate::metrics::{CallMetrics, Metrics, RouteMetrics, Snapshot};
 use crate::name::{AppName, Host, InstanceId, PathPrefix, ProcessType};
 use crate::policy::Policy;
 use crate::route::{self, Route, RouteTable};
@@ -89,6 +89,8 @@ pub struct Live {
     table: RouteTable,
     /// Parallel to the table's routes.
     targets: Vec<Target>,
+    /// By the app that calls, and the one that is called.
+    calls: BTreeMap<AppName, Vec<(AppName, Arc<CallMetrics>)>>,
 }
 
 /// What a request of a route needs, all in one cache line: on a box with thousands of routes each request finds another one,
@@ -168,7 +170,11 @@ impl Routes {
         known.lines.retain(|_, line| Arc::strong_count(line) > 1);
         drop(known);
         start_slowly(&old, &targets);
-        let live = Arc::new(Live { table, targets });
+        let mut calls = BTreeMap::<AppName, Vec<_>>::new();
+        for (caller, app) in table.callers().pairs() {
+            calls.entry(caller.clone()).or_default().push((app.clone(), self.metrics.call(caller, app)));
+        }
+        let live = Arc::new(Live { table, targets, calls });
         self.newest.store(Arc::clone(&live));
         self.live.send_replace(live);
     }
@@ -229,6 +235,13 @@ impl Live {
     #[must_use]
     pub fn table(&self) -> &RouteTable {
         &self.table
+    }
+
+    /// What is counted of one app's calls to another that it is linked to.
+    #[must_use]
+    pub fn call(&self, caller: &AppName, app: &str) -> Option<Arc<CallMetrics>> {
+        let called = self.calls.get(caller)?;
+        called.iter().find(|(name, _)| name.as_str() == app).map(|(_, metrics)| Arc::clone(metrics))
     }
 
     /// The route of a request. `host` is lower case and has no port.

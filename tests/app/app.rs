@@ -95,9 +95,34 @@ impl App {
             }
             "/sse" => events(stopping, self.knobs.breaks_streams),
             "/grpc" => call(req.into_body()),
+            "/grpc.health.v1.Health/Check" => self.grpc_health(),
+            "/status/aggregate" => self.aggregate(),
             "/upload" => upload(req.into_body()).await?,
             _ => text(StatusCode::NOT_FOUND, "no such page\n"),
         })
+    }
+
+    /// As `grpc.health.v1` says it: 1 is SERVING, 2 NOT_SERVING.
+    fn grpc_health(&self) -> Response<Body> {
+        let status = if self.is_ready() { 1 } else { 2 };
+        let message = Full::new(Bytes::from(vec![0, 0, 0, 0, 2, 8, status])).map_err(never);
+        let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+        let trailers = async { Some(Ok(trailers)) };
+        respond(StatusCode::OK, "application/grpc", BodyExt::boxed(message.with_trailers(trailers)))
+    }
+
+    /// As the health-checks API says it, always with 200.
+    fn aggregate(&self) -> Response<Body> {
+        let body = match (self.is_ready(), self.knobs.warns) {
+            (false, _) => r#"["CRIT",{"description":"warming up","result":"CRIT","details":"not yet"}]"#,
+            (true, true) => r#"["WARN",{"description":"disk","result":"WARN","details":"nearly full"}]"#,
+            (true, false) => r#"["OK"]"#,
+        };
+        respond(StatusCode::OK, "application/json", Full::new(body.into()).map_err(never).boxed())
+    }
+
+    fn is_ready(&self) -> bool {
+        Instant::now() >= self.knobs.ready_at
     }
 
     fn up(&self) -> Response<Body> {
@@ -105,7 +130,7 @@ impl App {
             let mut res = text(StatusCode::MOVED_PERMANENTLY, "");
             res.headers_mut().insert(LOCATION, HeaderValue::from_static("https://elsewhere.example/up"));
             res
-        } else if Instant::now() < self.knobs.ready_at {
+        } else if !self.is_ready() {
             text(StatusCode::SERVICE_UNAVAILABLE, "warming up")
         } else {
             text(StatusCode::OK, "ready")

@@ -15,6 +15,7 @@ pub(crate) struct Knobs {
     pub(crate) ready_at: Instant,
     pub(crate) exit: Option<Exit>,
     pub(crate) redirects_probe: bool,
+    pub(crate) warns: bool,
     pub(crate) drops_sockets: bool,
     pub(crate) breaks_streams: bool,
     pub(crate) stopping: Stopping,
@@ -47,6 +48,7 @@ impl Knobs {
             ready_at: Instant::now() + millis("READY_AFTER_MS").unwrap_or_default(),
             exit: millis("EXIT_AFTER_MS").map(|after| Exit { after, code: var("EXIT_CODE").unwrap_or(1) }),
             redirects_probe: is_set("PROBE_REDIRECT"),
+            warns: is_set("WARN"),
             drops_sockets: is_set("WS_SILENT"),
             breaks_streams: is_set("SSE_SILENT"),
             stopping: Stopping {

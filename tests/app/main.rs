@@ -14,6 +14,7 @@
 //! | `NO_LISTEN=1` | never listens |
 //! | `TCP_PORT` | also listens there: each connection gets `VERSION` and a line end, then its own bytes, until stopping |
 //! | `PROBE_REDIRECT=1` | `/up` is a redirect to `https://elsewhere.example/up` |
+//! | `WARN=1` | once ready, `/status/aggregate` says `WARN` |
 //! | `IGNORE_TERM=1` | goes on as before when asked to stop |
 //! | `TERM_DELAY_MS` | goes on for that long when asked to stop, then stops |
 //! | `WS_SILENT=1` | when stopping, drops WebSockets without a close frame |
@@ -28,6 +29,8 @@
 //! | `/echo` | the request's body, as it comes in |
 //! | `/upload` | `bytes=N sum=S` of the request's body; for each byte S becomes 31 S plus the byte, in 32 bits |
 //! | `/grpc` | as a gRPC call would be: the request's body as it comes in, then the trailer `grpc-status: 0` |
+//! | `/grpc.health.v1.Health/Check` | gRPC's health service: `NOT_SERVING` as long as `/up` is 503, then `SERVING` |
+//! | `/status/aggregate` | the health-checks API: `CRIT` as long as `/up` is 503, then `OK` |
 //! | `/headers` | the request's first line and headers as they came, one `name: value` a line |
 //! | `/status/NNN` | that status |
 //! | `/cut` | nothing: closes the connection |

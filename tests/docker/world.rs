@@ -69,6 +69,7 @@ pub(super) trait World: Sync {
             memory: None,
             cpu: None,
             volumes: BTreeMap::new(),
+            links: Default::default(),
             stop_grace: Duration::from_secs(1),
         };
         self.run(&mut spec, program);

@@ -20,7 +20,7 @@ use minipaas::logs::LogSink;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
 use minipaas::people::Actor;
-use minipaas::probe::{ProbeFailure, Prober, Question};
+use minipaas::probe::{Passed, ProbeFailure, Prober, Question};
 use minipaas::release::{Build, ReleaseState};
 use minipaas::rollout::{Deps, Phase, Update};
 use minipaas::route::Mode;
@@ -165,6 +165,7 @@ impl Daemon {
             prober: Arc::new(FakeProber(engine.clone(), network.clone())),
             changes: changes_tx,
             logs: LogSink::nowhere(),
+            http_port: 80,
         };
         let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
         let next = Arc::clone(&ids);
@@ -522,19 +523,19 @@ impl Client {
 
 #[async_trait]
 impl Prober for FakeProber {
-    async fn probe(&self, question: Question<'_>) -> Result<(), ProbeFailure> {
+    async fn probe(&self, question: Question<'_>) -> Result<Passed, ProbeFailure> {
         let addr = question.addr.ok_or(ProbeFailure::NoAddress)?;
         if question.container.is_empty() {
             tokio::time::sleep(ROUND_TRIP).await;
             let answers = self.1.0.lock().unwrap().answers.get(&addr).copied();
             return if answers == Some(true) {
-                Ok(())
+                Ok(Passed::default())
             } else {
                 Err(ProbeFailure::Refused { port: addr.port() })
             };
         }
         match self.0.answers(addr) {
-            Some(ProbeAnswer::Ready) => Ok(()),
+            Some(ProbeAnswer::Ready) => Ok(Passed::default()),
             Some(ProbeAnswer::NotReady) => {
                 Err(ProbeFailure::Status { question: "GET /".to_owned(), status: 503 })
             }

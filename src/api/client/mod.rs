@@ -40,8 +40,8 @@ use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    AfterQuery, App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, IDEMPOTENCY_HEADER,
-    ImageQuery, LogLine, LogsQuery, PlanReply, PlanRequest, Progress, Status, VERSION,
+    AfterQuery, App, BuildQuery, BuildRef, DeployRequest, DownQuery, DownReply, Failure, Health,
+    IDEMPOTENCY_HEADER, ImageQuery, LogLine, LogsQuery, PlanReply, PlanRequest, Progress, Status, VERSION,
 };
 use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
@@ -179,6 +179,15 @@ impl Client {
     /// As [`Client::status`].
     pub async fn app(&self, app: &AppName) -> Result<App, ClientError> {
         self.get(&format!("/apps/{app}")).await
+    }
+
+    /// `GET /v1/apps/{app}/health`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn health(&self, app: &AppName) -> Result<Health, ClientError> {
+        self.get(&format!("/apps/{app}/health")).await
     }
 
     /// `POST /v1/apps/{app}/plan`.

@@ -156,9 +156,10 @@ impl From<ImageError> for Refusal {
 impl From<DeployError> for Refusal {
     fn from(error: DeployError) -> Self {
         let status = match &error {
-            DeployError::Manifest(_) | DeployError::CanonicalHost(_) | DeployError::CanaryWithVolume(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            DeployError::Manifest(_)
+            | DeployError::CanonicalHost(_)
+            | DeployError::OwnLink(_)
+            | DeployError::CanaryWithVolume(_) => StatusCode::BAD_REQUEST,
             DeployError::Conflict(_)
             | DeployError::PortConflict(_)
             | DeployError::OwnPort(_)
@@ -178,7 +179,7 @@ impl From<DeployError> for Failure {
     fn from(error: DeployError) -> Self {
         let message = error.to_string();
         match error {
-            DeployError::Manifest(_) => Self::new("manifest", message),
+            DeployError::Manifest(_) | DeployError::OwnLink(_) => Self::new("manifest", message),
             DeployError::CanaryWithVolume(_) => Self::new("manifest", message)
                 .hinted("take `canary` out of `[deploy]`, or keep the data in a service instead of a volume"),
             DeployError::CanonicalHost(error) => {

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Needs};
 use super::{Api, Refusal, app_name};
-use crate::api::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
+use crate::api::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 use crate::certs::{Certs, NameView, Signer, State as NameState};
 use crate::clock;
 use crate::clock::millis;
 use crate::metrics::{
-    BOUNDS, CONTENT_TYPE as OPEN_METRICS, CertificateSample, Distribution, PortSample, RouteSample, STATUSES,
-    Snapshot, UpstreamSample,
+    BOUNDS, CONTENT_TYPE as OPEN_METRICS, CallSample, CertificateSample, Distribution, PortSample,
+    RouteSample, STATUSES, Snapshot, UpstreamSample,
 };
 use crate::traffic::Routes;
 
@@ -65,12 +65,17 @@ async fn traffic(
         return Err(Refusal::no_app(app, &view));
     }
     let is_wanted = |name: &str| app.as_ref().is_none_or(|app| app.as_str() == name);
-    let Snapshot { routes, upstreams, ports, .. } = api.routes.snapshot();
+    let Snapshot { routes, upstreams, ports, calls, .. } = api.routes.snapshot();
     Ok(Json(Traffic {
         at: clock::now(),
         routes: routes.iter().filter(|found| is_wanted(&found.app)).map(route).collect(),
         upstreams: upstreams.iter().filter(|found| is_wanted(&found.app)).map(upstream).collect(),
         ports: ports.iter().filter(|found| is_wanted(&found.app)).map(port).collect(),
+        calls: calls
+            .iter()
+            .filter(|found| is_wanted(&found.app) || is_wanted(&found.caller))
+            .map(call)
+            .collect(),
     }))
 }
 
@@ -117,6 +122,14 @@ fn port(sample: &PortSample) -> PortTraffic {
         duration: latency(&sample.duration),
         bytes_in: sample.bytes_in,
         bytes_out: sample.bytes_out,
+    }
+}
+
+fn call(sample: &CallSample) -> CallTraffic {
+    CallTraffic {
+        caller: sample.caller.to_string(),
+        app: sample.app.to_string(),
+        requests: STATUSES.map(str::to_owned).into_iter().zip(sample.ended).collect(),
     }
 }
 

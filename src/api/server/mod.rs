@@ -13,6 +13,7 @@ mod endpoint;
 mod events;
 mod external;
 mod failure;
+mod health;
 mod hooks;
 mod idempotency;
 mod logs;
@@ -122,6 +123,7 @@ fn endpoints() -> Vec<Endpoint> {
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),
+        health::endpoints(),
         certs::endpoints(),
         metrics::endpoints(),
         events::endpoints(),

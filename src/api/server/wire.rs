@@ -82,6 +82,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
         traffic: traffic(&app.mode),
         canary: app.canary.as_ref().map(|found| canary(found.release, &found.share, found.until)),
         external: app.external.as_ref().map(external),
+        links: app.links.iter().map(ToString::to_string).collect(),
         proxy_by_command: app.proxy_by_command.clone(),
     }
 }

@@ -130,7 +130,8 @@ impl Task {
 
     /// Compares what the routes want with what is known.
     async fn reconcile(&mut self, live: &Live) {
-        let wishes: Vec<_> = live.table().routes().iter().map(Wish::of).collect();
+        let wishes: Vec<_> =
+            live.table().routes().iter().filter(|route| route.policy.is_public).map(Wish::of).collect();
         self.wanted = Wanted::of(&wishes, &self.parts.means);
         for name in self.wanted.public.keys().cloned().collect::<Vec<_>>() {
             self.add_name(NameRecord::new(&name));

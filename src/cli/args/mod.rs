@@ -6,6 +6,7 @@
 
 mod colons;
 mod events;
+mod health;
 mod logs;
 mod releases;
 mod traffic;
@@ -22,6 +23,7 @@ use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
+pub(crate) use self::health::StatusArgs;
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
 pub(crate) use self::releases::{
     ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
@@ -105,7 +107,9 @@ pub(crate) enum Command {
     /// Tell others of what happens: list webhooks, add, test or remove one
     Hooks(HooksArgs),
     /// Show what the box is and does
-    Status,
+    Status(StatusArgs),
+    /// Show the probes of each process type, and what they say of its instances
+    Health(AppArgs),
     /// Open the app in a browser
     Open(AppArgs),
     /// Run the daemon in the foreground

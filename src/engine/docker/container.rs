@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
 use super::error::explain;
+use super::names::Names;
 use super::{CALL_TIME_MAX, DockerEngine};
 use crate::environment::Value;
 
@@ -48,9 +49,12 @@ impl DockerEngine {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         let name = spec.labels.container_name();
         let action = format!("create container `{name}`");
-        self.ensure_network().await?;
+        let bridge = self.ensure_network().await?;
+        let names =
+            bridge.filter(|_| !spec.links.is_empty()).map(|bridge| Names::of(bridge.gateway, &spec.links));
         let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        let create = self.client.create_container(Some(options), self.container_body(spec));
+        let create =
+            self.client.create_container(Some(options), self.container_body(spec, names.unwrap_or_default()));
         match self.call(&action, &format!("image `{}`", spec.image), create).await {
             Ok(created) => {
                 self.put_files(&created.id, spec).await?;
@@ -189,7 +193,7 @@ impl DockerEngine {
         format!("{}={}", label::BOX, self.owner)
     }
 
-    fn container_body(&self, spec: &ContainerSpec) -> ContainerCreateBody {
+    fn container_body(&self, spec: &ContainerSpec, names: Names) -> ContainerCreateBody {
         let mut labels: HashMap<String, String> = spec.labels.to_map(&self.owner).into_iter().collect();
         labels.extend(spec.port.map(|port| (label::PORT.to_owned(), port.to_string())));
         if !spec.more_ports.is_empty() {
@@ -204,7 +208,11 @@ impl DockerEngine {
             exposed_ports: (!ports.is_empty()).then_some(ports),
             labels: Some(labels),
             stop_timeout: Some(i64::try_from(spec.stop_grace.as_secs()).unwrap_or(i64::MAX)),
-            host_config: Some(self.host_config(spec)),
+            host_config: Some(HostConfig {
+                dns: names.servers,
+                extra_hosts: names.hosts,
+                ..self.host_config(spec)
+            }),
             ..Default::default()
         }
     }
@@ -262,6 +270,7 @@ impl DockerEngine {
             id: found.id?,
             labels,
             has_volume: mounted.any(|name| name.starts_with(&ours)),
+            ip: self.own_address(&network),
             addr: port.and_then(|port| self.address(port, &network)),
             more_addrs: more_ports
                 .filter_map(|port| port.parse().ok())
@@ -272,10 +281,13 @@ impl DockerEngine {
         })
     }
 
+    fn own_address(&self, network: &NetworkSettings) -> Option<IpAddr> {
+        network.networks.as_ref()?.get(&self.network_name())?.ip_address.as_deref()?.parse().ok()
+    }
+
     fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
         if self.is_bridge_reachable {
-            let ip = network.networks.as_ref()?.get(&self.network_name())?.ip_address.as_deref()?;
-            return Some(SocketAddr::new(ip.parse::<IpAddr>().ok()?, port));
+            return Some(SocketAddr::new(self.own_address(network)?, port));
         }
         let binding = network.ports.as_ref()?.get(&tcp(port))?.as_ref()?.first()?;
         Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), binding.host_port.as_ref()?.parse().ok()?))

@@ -19,6 +19,7 @@ mod events;
 mod exec;
 mod image;
 mod logs;
+mod names;
 mod network;
 mod ports;
 mod progress;
@@ -43,6 +44,7 @@ use super::{
     EngineInfo, Executed, Image, LogLine, LogQuery,
 };
 use crate::name::{AppName, BoxId};
+use crate::route::Bridge;
 
 /// How long an engine may take to be connected to and to say what it is: a local one needs milliseconds.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -180,6 +182,10 @@ impl Engine for DockerEngine {
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {
         self.ports_in_use(container).await
+    }
+
+    async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
+        self.find_bridge().await
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

@@ -9,11 +9,13 @@
 //! prune` takes it whenever nothing runs on it. It is never removed here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
-use bollard::models::NetworkCreateRequest;
+use bollard::models::{NetworkCreateRequest, NetworkInspect};
 
 use super::super::{EngineError, label};
 use super::DockerEngine;
+use crate::route::Bridge;
 
 /// Keeps containers on a bridge from talking to each other.
 const NO_TALKING: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
@@ -23,15 +25,13 @@ impl DockerEngine {
         format!("minipaas-{}", self.owner)
     }
 
-    pub(super) async fn ensure_network(&self) -> Result<(), EngineError> {
+    /// Makes the network if it is not there; where the box is on it, if it can be reached there.
+    pub(super) async fn ensure_network(&self) -> Result<Option<Bridge>, EngineError> {
         let name = self.network_name();
         let what = format!("network `{name}`");
         let _only_one_at_a_time = self.network.lock().await;
-        let options = None::<bollard::query_parameters::InspectNetworkOptions>;
-        let inspect = self.client.inspect_network(&name, options);
-        match self.call(&format!("look at {what}"), &what, inspect).await {
-            Err(EngineError::NotFound { .. }) => {}
-            result => return result.map(|_| ()),
+        if let Some(found) = self.inspect_network().await? {
+            return Ok(self.bridge_of(found));
         }
         let request = NetworkCreateRequest {
             name: name.clone(),
@@ -42,6 +42,32 @@ impl DockerEngine {
         };
         self.call(&format!("create {what}"), &what, self.client.create_network(request)).await?;
         tracing::info!(network = name, "network created");
-        Ok(())
+        self.find_bridge().await
+    }
+
+    /// Where the box is on the network, if that is there and the box can be reached on it.
+    pub(super) async fn find_bridge(&self) -> Result<Option<Bridge>, EngineError> {
+        Ok(self.inspect_network().await?.and_then(|found| self.bridge_of(found)))
+    }
+
+    async fn inspect_network(&self) -> Result<Option<NetworkInspect>, EngineError> {
+        let name = self.network_name();
+        let what = format!("network `{name}`");
+        let options = None::<bollard::query_parameters::InspectNetworkOptions>;
+        let inspect = self.client.inspect_network(&name, options);
+        match self.call(&format!("look at {what}"), &what, inspect).await {
+            Err(EngineError::NotFound { .. }) => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// An engine in a virtual machine has a bridge that is none of ours.
+    fn bridge_of(&self, network: NetworkInspect) -> Option<Bridge> {
+        let configs = network.ipam?.config?;
+        let bridge = configs.iter().find_map(|config| {
+            let gateway: IpAddr = config.gateway.as_deref()?.split('/').next()?.parse().ok()?;
+            Some(Bridge { gateway, subnet: config.subnet.as_deref()?.parse().ok()? })
+        });
+        bridge.filter(|_| self.is_bridge_reachable)
     }
 }

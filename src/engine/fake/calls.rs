@@ -15,6 +15,7 @@ use super::super::{
 use super::state::KILLED;
 use super::{ENDPOINT, FakeEngine, Operation, unreachable};
 use crate::name::AppName;
+use crate::route::Bridge;
 
 impl FakeEngine {
     /// What every call does first: waits while the engine hangs, and fails when it is to fail.
@@ -242,6 +243,10 @@ impl Engine for FakeEngine {
             return Vec::new();
         }
         self.lock().listening_port(container).into_iter().collect()
+    }
+
+    async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
+        Ok(None)
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

@@ -57,6 +57,7 @@ impl StoredContainer {
             id: self.id.clone(),
             labels: self.spec.labels.clone(),
             state: self.state,
+            ip: process.map(|process| process.ip.into()),
             addr: process.zip(self.spec.port).map(|(process, port)| (process.ip, port).into()),
             more_addrs: process
                 .into_iter()

@@ -41,6 +41,7 @@ async fn started(engine: &FakeEngine, number: u32) -> String {
         memory: None,
         cpu: None,
         volumes: Default::default(),
+        links: Default::default(),
         stop_grace: SECOND,
     };
     let id = engine.create(&spec).await.unwrap();

@@ -1,7 +1,8 @@
 //! An example for each key of `[proxy]`, as it is typed behind `minipaas proxy set`.
 
 /// By key; lists and tables stand in the shell's quotes. A password has a command of its own.
-const EXAMPLES: [(&str, &str); 27] = [
+const EXAMPLES: [(&str, &str); 28] = [
+    ("public", "public=false"),
     ("https_redirect", "https_redirect=false"),
     ("canonical_host", "canonical_host=www.example.com"),
     ("redirects", r#"'redirects=[{ from = "/old/*", to = "/new/*" }]'"#),

@@ -33,6 +33,7 @@ pub(super) fn policy(
 ) -> Policy {
     let mut policy = base.clone();
     let is = &mut policy;
+    table.set("public", &mut is.is_public, |entry| entry.boolean(report));
     table.set("https_redirect", &mut is.https_redirect, |entry| entry.boolean(report));
     table
         .set("canonical_host", &mut is.canonical_host, |entry| entry.or_off(|on| canonical_host(on, report)));

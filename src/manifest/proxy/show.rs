@@ -35,6 +35,7 @@ pub fn shown(policy: &Policy) -> Vec<(&'static str, String)> {
     let text = |text: &dyn ToString| quoted(&text.to_string());
     let timeouts = &policy.timeouts;
     vec![
+        ("public", policy.is_public.to_string()),
         ("https_redirect", policy.https_redirect.to_string()),
         ("canonical_host", off(policy.canonical_host.as_ref().map(|host| text(host)))),
         ("redirects", redirects(policy)),

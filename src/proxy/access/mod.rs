@@ -35,7 +35,7 @@ use super::error::{self, Error, Side};
 use super::exchange::Peer;
 use super::guard::Meter;
 use super::request_id::RequestId;
-use crate::metrics::RouteMetrics;
+use crate::metrics::{CallMetrics, RouteMetrics};
 use crate::policy::Logging;
 use crate::traffic::{Found, Upstream};
 
@@ -59,6 +59,8 @@ pub(super) struct Entry {
     /// What counts the bytes of the request's body, if it has one.
     pub meter: Option<Meter>,
     route: Option<Arc<RouteMetrics>>,
+    /// If it is an app that asks.
+    call: Option<Arc<CallMetrics>>,
     failure: Option<Box<Failure>>,
     since: Instant,
     connect: Duration,
@@ -88,6 +90,7 @@ impl Entry {
             bytes: 0,
             meter: None,
             route: None,
+            call: None,
             failure: None,
             since: Instant::now(),
             connect: Duration::ZERO,
@@ -133,6 +136,7 @@ impl Entry {
             upstream: self.upstream.take(),
             meter: self.meter.take(),
             route: self.route.take(),
+            call: self.call.take(),
             failure: self.failure.take(),
             head: std::mem::take(&mut self.head),
             query: self.query.clone(),
@@ -163,6 +167,16 @@ impl Entry {
                 line::value(&mut self.head, value.as_bytes());
             }
         }
+    }
+
+    /// Notes which app asks, if one does.
+    pub(super) fn called(&mut self, call: Option<Arc<CallMetrics>>) {
+        if let Some(call) = &call
+            && !self.head.is_empty()
+        {
+            line::bare(&mut self.head, " caller=", call.caller());
+        }
+        self.call = call;
     }
 
     /// Notes that the request has to wait until there is an upstream.
@@ -232,6 +246,9 @@ impl Entry {
             let latency = (self.status != 101).then_some(total);
             let received = self.meter.as_ref().map_or(0, Meter::bytes);
             route.end(self.status, latency, received, self.bytes);
+        }
+        if let Some(call) = &self.call {
+            call.end(self.status);
         }
         if let Some(upstream) = &self.upstream {
             // A response that broke off has a good status.

@@ -60,6 +60,8 @@ pub(super) struct Visit {
     prefix: Option<Box<str>>,
     client: IpAddr,
     is_tls: bool,
+    /// Whether it is an app that asks, which needs nobody's leave but its link's.
+    is_call: bool,
     method: Method,
     /// The host as the client named it, with its port.
     host: HeaderValue,
@@ -75,6 +77,8 @@ pub(super) struct Visit {
 pub(super) struct Arrival<'r> {
     pub client: IpAddr,
     pub is_tls: bool,
+    /// Whether it is an app that asks.
+    pub is_call: bool,
     /// The host as the client named it, with its port.
     pub host: &'r HeaderValue,
 }
@@ -102,6 +106,7 @@ impl Visit {
             prefix: is_stripped.then(|| route.path.as_str().into()),
             client: arrival.client,
             is_tls: arrival.is_tls,
+            is_call: arrival.is_call,
             method: request.method().clone(),
             host: arrival.host.clone(),
             origin: policy.cors.as_ref().and_then(|_| headers.get(ORIGIN).cloned()),
@@ -141,13 +146,15 @@ impl Visit {
         passwords: &PasswordChecks,
     ) -> Result<Option<Response<ResponseBody>>, Error> {
         let policy = &*self.policy;
-        if let Some(location) = canonical::location(policy, self.is_tls, host, &self.host, uri) {
+        if !self.is_call
+            && let Some(location) = canonical::location(policy, self.is_tls, host, &self.host, uri)
+        {
             return Ok(Some(page::redirect(StatusCode::PERMANENT_REDIRECT, location)));
         }
         if let Some((status, location)) = redirect(policy, uri) {
             return Ok(Some(page::redirect(status, location)));
         }
-        if !policy.access.permits(self.client) {
+        if !self.is_call && !policy.access.permits(self.client) {
             return Err(Error::Denied);
         }
         if let Some(rate) = &self.memory.rate {
@@ -158,7 +165,7 @@ impl Visit {
         {
             return Ok(Some(cors::preflight(cors, request.headers())));
         }
-        if let Some(verified) = &self.memory.verified {
+        if let Some(verified) = self.memory.verified.as_ref().filter(|_| !self.is_call) {
             passwords.check(&policy.basic_auth, verified, request.headers()).await?;
             request.headers_mut().remove(AUTHORIZATION);
         }

@@ -55,6 +55,7 @@ fn name(name: &'static str) -> HeaderName {
 fn every_key_has_its_place() {
     let read = policy(&format!(
         r#"
+public = false
 https_redirect = false
 canonical_host = "WWW.example.com"
 redirects = [
@@ -97,6 +98,7 @@ max_age = "1h"
     let redirect =
         |from: &str, to: &str, status| Redirect { from: from.to_owned(), to: to.to_owned(), status };
     let expected = Policy {
+        is_public: false,
         https_redirect: false,
         canonical_host: Some("www.example.com".parse().unwrap()),
         redirects: vec![

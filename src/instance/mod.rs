@@ -119,7 +119,7 @@ enum Origin {
     /// It is there.
     Found {
         /// As it was found.
-        container: Container,
+        container: Box<Container>,
         /// Whether it served when it was last seen.
         is_ready: bool,
         /// Whether it is started when it does not run.
@@ -161,7 +161,7 @@ impl Instance {
             labels.instance,
             spec,
             machinery,
-            Origin::Found { container, is_ready, may_start: true },
+            Origin::Found { container: Box::new(container), is_ready, may_start: true },
         )
     }
 
@@ -169,6 +169,7 @@ impl Instance {
     #[must_use]
     pub fn watch_over(container: Container, spec: Arc<InstanceSpec>, machinery: &Machinery) -> Self {
         let labels = container.labels.clone();
+        let container = Box::new(container);
         let origin = Origin::Found { container, is_ready: false, may_start: false };
         Self::spawn(&labels.app, labels.instance, spec, machinery, origin)
     }
@@ -308,6 +309,7 @@ impl Instance {
             cpu: spec.cpu.map(|milli| milli.0),
             volumes,
             stop_grace: spec.stop_grace,
+            one_off: None,
         }
     }
 }

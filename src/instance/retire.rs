@@ -195,6 +195,7 @@ mod tests {
             cpu: None,
             volumes: Default::default(),
             stop_grace: 30 * SECOND,
+            one_off: None,
         };
         let id = engine.create(&spec).await.unwrap();
         engine.start(&id).await.unwrap();

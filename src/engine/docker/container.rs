@@ -22,7 +22,9 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
+use super::super::{
+    Container, ContainerSpec, ContainerState, EngineError, Health, Labels, OneOffKind, label,
+};
 use super::error::explain;
 use super::{CALL_TIME_MAX, DockerEngine};
 
@@ -168,6 +170,13 @@ impl DockerEngine {
             let ports: Vec<_> = spec.more_ports.iter().map(ToString::to_string).collect();
             labels.insert(label::MORE_PORTS.to_owned(), ports.join(","));
         }
+        if let Some(one_off) = &spec.one_off {
+            labels.insert(label::ONE_OFF.to_owned(), one_off.kind.as_str().to_owned());
+            if let OneOffKind::Detached { until } = one_off.kind {
+                labels.insert(label::UNTIL.to_owned(), until.to_string());
+            }
+        }
+        let has_stdin = spec.one_off.as_ref().map(|one_off| one_off.has_stdin);
         let ports: Vec<_> = spec.port.iter().chain(&spec.more_ports).map(|port| tcp(*port)).collect();
         ContainerCreateBody {
             image: Some(spec.image.clone()),
@@ -177,6 +186,11 @@ impl DockerEngine {
             labels: Some(labels),
             stop_timeout: Some(i64::try_from(spec.stop_grace.as_secs()).unwrap_or(i64::MAX)),
             host_config: Some(self.host_config(spec)),
+            tty: spec.one_off.as_ref().map(|one_off| one_off.has_tty),
+            open_stdin: has_stdin,
+            // Its end is passed on when the one who is connected ends theirs.
+            stdin_once: has_stdin,
+            attach_stdin: has_stdin,
             ..Default::default()
         }
     }
@@ -234,6 +248,9 @@ impl DockerEngine {
             id: found.id?,
             labels,
             has_volume: mounted.any(|name| name.starts_with(&ours)),
+            one_off: map
+                .get(label::ONE_OFF)
+                .map(|kind| OneOffKind::from_labels(kind, map.get(label::UNTIL).map(String::as_str))),
             addr: port.and_then(|port| self.address(port, &network)),
             more_addrs: more_ports
                 .filter_map(|port| port.parse().ok())
@@ -244,7 +261,7 @@ impl DockerEngine {
         })
     }
 
-    fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
+    pub(super) fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
         if self.is_bridge_reachable {
             let ip = network.networks.as_ref()?.get(&self.network_name())?.ip_address.as_deref()?;
             return Some(SocketAddr::new(ip.parse::<IpAddr>().ok()?, port));

@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
-use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
+use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Phase, Rollout, Unswitched, Update, Watched};
 use crate::store::AppRecord;
 
 /// What a deploy that breaks no rule comes to.
@@ -72,7 +72,8 @@ impl Task {
             Ok(Accepted::Unchanged(release)) => deploy.end(Ok(Deployed { release, is_unchanged: true })),
             Ok(Accepted::Release(plan)) => {
                 let _ = deploy.updates.send(DeployUpdate::Accepted(plan.release));
-                self.roll_out(*plan, Vec::new(), Some(deploy.updates));
+                let phase = Phase::first(&plan);
+                self.roll_out(*plan, phase, Vec::new(), Some(deploy.updates));
             }
             Err(error) => deploy.end(Err(error)),
         }
@@ -121,7 +122,7 @@ impl Task {
             external: None,
             ..before
         };
-        self.deps.store.append_release(&record, &release).await?;
+        self.deps.store.append_release(&record, &release, Phase::first(&plan)).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
         app.record = record;
         app.releases.insert(release.id, release);
@@ -173,10 +174,11 @@ impl Task {
         Ok(Planned { plan, is_unchanged, is_canary })
     }
 
-    /// Starts the rollout of a release that is stored.
+    /// Starts the rollout of a release that is stored, in this phase.
     pub(super) fn roll_out(
         &mut self,
         plan: Plan,
+        phase: Phase,
         found: Vec<Container>,
         listener: Option<mpsc::UnboundedSender<DeployUpdate>>,
     ) {
@@ -185,7 +187,7 @@ impl Task {
         tracing::info!(app = %name, %release, "rollout begins");
         let deps = self.deps.clone();
         self.end_with(name, release, async move {
-            rollout::run(Rollout { plan, found, cancel, updates }, &deps).await
+            rollout::run(Rollout { plan, phase, found, cancel, updates }, &deps).await
         });
     }
 

@@ -22,6 +22,7 @@ mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod one_off;
 mod proxy;
 mod recover;
 mod removal;
@@ -38,8 +39,8 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::EngineError;
 use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
-use crate::name::{AppName, ReleaseId};
-use crate::plan::{NoSuchHost, Plan};
+use crate::name::{AppName, ProcessType, ReleaseId};
+use crate::plan::{NoSuchHost, OneOffSpec, Plan};
 use crate::port::ListenError;
 use crate::release::Build;
 use crate::rollout::{Abort, Deps, Update};
@@ -48,6 +49,7 @@ use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use external::UpstreamsError;
+pub use one_off::OneOffError;
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
@@ -105,6 +107,17 @@ pub enum Command {
         change: CanaryChange,
         /// Told what became of it.
         reply: oneshot::Sender<Result<CanaryChanged, CanaryError>>,
+    },
+    /// Say what a run in one of an app's releases is made of.
+    OneOff {
+        /// The app.
+        app: AppName,
+        /// The release; `None`: the one that serves.
+        release: Option<ReleaseId>,
+        /// The process type whose command and limits it has, if any.
+        process: Option<ProcessType>,
+        /// Told what.
+        reply: oneshot::Sender<Result<OneOffSpec, OneOffError>>,
     },
     /// Make an app that is only a route, or have it lead somewhere else.
     Upstreams {

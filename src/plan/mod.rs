@@ -9,8 +9,10 @@
 
 mod canonical;
 mod external;
+mod one_off;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::route::Share;
 
 pub use canonical::{NoSuchHost, check_canonical_hosts};
 pub use external::external;
+pub use one_off::{OneOffSpec, PlannedCommand};
 pub use spec::{InstanceSpec, Readiness};
 
 /// What is known of the app before the deploy.
@@ -76,6 +79,13 @@ pub struct PlannedPort {
 /// One step of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// The release's own command is run to its end.
+    Release {
+        /// The command.
+        command: String,
+        /// How long it may take.
+        deadline: Duration,
+    },
     /// Requests wait from here to [`Step::Switch`].
     Hold,
     /// A new instance is made and started.
@@ -126,6 +136,12 @@ pub struct Plan {
     pub replaces: Option<ReleaseId>,
     /// Which side goes first.
     pub order: UpdateOrder,
+    /// The image's id.
+    pub image: String,
+    /// The environment that all of the release's processes share.
+    pub env: BTreeMap<String, String>,
+    /// What is run to its end before anything else.
+    pub command: Option<PlannedCommand>,
     /// What runs afterwards, in the order of the slots.
     pub instances: Vec<InstanceSpec>,
     /// What is routed afterwards.
@@ -173,7 +189,11 @@ pub fn plan(
     let drain_and_stop = old.flat_map(|(release, slots)| {
         [Step::Drain { limits: limits.clone() }, Step::Stop { release: *release, slots: slots.clone() }]
     });
-    let mut steps = Vec::new();
+    let release_step = manifest
+        .release
+        .as_ref()
+        .map(|release| Step::Release { command: release.command.to_string(), deadline: release.deadline });
+    let mut steps: Vec<_> = release_step.into_iter().collect();
     match order {
         UpdateOrder::StartFirst => {
             steps.extend(starts);
@@ -192,17 +212,21 @@ pub fn plan(
             steps.push(switch);
         }
     }
-    Plan {
+    let plan = Plan {
         app: app.clone(),
         release,
         replaces: observed.current.as_ref().map(|(release, _)| *release),
         order,
+        image: build.image.clone(),
+        env: spec::of_release(app, release, manifest),
+        command: None,
         instances,
         routes,
         ports,
         limits,
         steps,
-    }
+    };
+    Plan { command: manifest.release.as_ref().and_then(|release| plan.planned_command(release)), ..plan }
 }
 
 impl Plan {
@@ -266,6 +290,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |slots: &[Slot]| slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
+            Self::Release { command, deadline } => write!(f, "release `{command}` within {deadline:?}"),
             Self::Hold => write!(f, "hold    requests wait, because a volume has one writer"),
             Self::Start(slot) => write!(f, "start   {slot}"),
             Self::AwaitReady { checks } => {

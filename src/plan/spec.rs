@@ -159,18 +159,20 @@ fn environment(
     port: Option<u16>,
     manifest: &Manifest,
 ) -> BTreeMap<String, String> {
-    let ours = [
-        ("MINIPAAS_APP", app.to_string()),
-        ("MINIPAAS_RELEASE", release.to_string()),
-        ("MINIPAAS_PROCESS", slot.process.to_string()),
-        ("MINIPAAS_INSTANCE", slot.to_string()),
-    ];
     let port = port.map(|port| ("PORT".to_owned(), port.to_string()));
-    ours.into_iter()
+    of_slot(slot).into_iter().chain(of_release(app, release, manifest)).chain(port).collect()
+}
+
+/// What every process of a release has in its environment; the manifest's goes before ours.
+pub(super) fn of_release(app: &AppName, release: ReleaseId, manifest: &Manifest) -> BTreeMap<String, String> {
+    let ours = [("MINIPAAS_APP", app.to_string()), ("MINIPAAS_RELEASE", release.to_string())];
+    ours.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(manifest.env.clone()).collect()
+}
+
+/// What only the process in this slot has.
+pub(super) fn of_slot(slot: &Slot) -> [(String, String); 2] {
+    [("MINIPAAS_PROCESS", slot.process.to_string()), ("MINIPAAS_INSTANCE", slot.to_string())]
         .map(|(key, value)| (key.to_owned(), value))
-        .chain(manifest.env.clone())
-        .chain(port)
-        .collect()
 }
 
 impl fmt::Display for Readiness {

@@ -34,12 +34,13 @@ use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
 use crate::external::{Surroundings, SystemResolver};
-use crate::instance::Machinery;
+use crate::instance::{self, Machinery};
 use crate::name::{BoxId, InstanceId};
+use crate::oneoff::Runs;
 use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
-use crate::rollout::Deps;
+use crate::rollout::{self, Deps};
 use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, VaultError};
@@ -141,8 +142,22 @@ pub async fn run(
     let doors = CancellationToken::new();
     let own = Arc::new([listeners.http.0, proxy.https]);
     let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
-    let controller =
-        start_controller(&config, &store, &routes, &engine, surroundings.clone(), &doors).await?;
+    let ids: Arc<dyn Fn() -> InstanceId + Send + Sync> =
+        Arc::new(|| InstanceId::from_bits(crate::random::bits()));
+    let runs = Runs::new(Arc::clone(&engine), Arc::clone(&ids));
+    let deps = |changes, requests| Deps {
+        machinery: Machinery {
+            engine: Arc::clone(&engine),
+            prober: Arc::new(NetworkProber::new(Arc::clone(&engine))),
+            changes,
+        },
+        store: store.clone(),
+        runs: runs.clone(),
+        routes: routes.clone(),
+        ids,
+        requests,
+    };
+    let controller = start_controller(&config, deps, surroundings.clone(), &doors).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -161,8 +176,16 @@ pub async fn run(
     let certs = Certs::start(parts, demanded, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
     let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
-    let api =
-        Api { controller, images, engine, certs: certs.clone(), routes: routes_of_api, surroundings, facts };
+    let api = Api {
+        controller,
+        images,
+        engine,
+        runs: runs.clone(),
+        certs: certs.clone(),
+        routes: routes_of_api,
+        surroundings,
+        facts,
+    };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
@@ -191,6 +214,7 @@ pub async fn run(
         log.finish().await;
     }
     certs.ended().await;
+    runs.finish().await;
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
     served.abort();
     let _ = fs::remove_file(&socket);
@@ -200,26 +224,13 @@ pub async fn run(
 
 async fn start_controller(
     config: &ServerConfig,
-    store: &Store,
-    routes: &Routes,
-    engine: &Arc<dyn Engine>,
+    deps: impl FnOnce(instance::Changes, mpsc::UnboundedSender<rollout::Request>) -> Deps,
     surroundings: Surroundings,
     shutdown: &CancellationToken,
 ) -> Result<Controller, StoreError> {
     let (changes_tx, changes) = mpsc::unbounded_channel();
     let (requests_tx, requests) = mpsc::unbounded_channel();
-    let machinery = Machinery {
-        engine: Arc::clone(engine),
-        prober: Arc::new(NetworkProber::new(Arc::clone(engine))),
-        changes: changes_tx,
-    };
-    let deps = Deps {
-        machinery,
-        store: store.clone(),
-        routes: routes.clone(),
-        ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
-        requests: requests_tx,
-    };
+    let deps = deps(changes_tx, requests_tx);
     let parts = Parts { deps, requests, changes, domain: config.domain.clone(), surroundings };
     Controller::start(parts, shutdown.clone()).await
 }

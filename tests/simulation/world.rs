@@ -18,6 +18,7 @@ use minipaas::external::{Health, Resolver, Surroundings, Wanted};
 use minipaas::instance::Machinery;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
+use minipaas::oneoff::Runs;
 use minipaas::probe::{ProbeFailure, Prober, Question};
 use minipaas::release::{Build, ReleaseState};
 use minipaas::rollout::{Deps, Phase, Update};
@@ -164,13 +165,14 @@ impl Daemon {
         };
         let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
         let next = Arc::clone(&ids);
+        let new_id: Arc<dyn Fn() -> InstanceId + Send + Sync> =
+            Arc::new(move || InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)));
         let deps = Deps {
             machinery,
             store: store.clone(),
+            runs: Runs::new(Arc::new(engine.clone()), Arc::clone(&new_id)),
             routes: routes.clone(),
-            ids: Arc::new(move || {
-                InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
-            }),
+            ids: new_id,
             requests: requests_tx,
         };
         let own = Arc::new(["0.0.0.0:80", "0.0.0.0:443"].map(|addr| addr.parse().unwrap()));
@@ -496,6 +498,7 @@ impl StartedDeploy {
             match update {
                 DeployUpdate::Ended(result) => return EndedDeploy { result, said },
                 DeployUpdate::Rollout(Update::Notice(notice)) => said.push(notice),
+                DeployUpdate::Rollout(Update::Log(line)) => said.push(format!("log {line}")),
                 DeployUpdate::Rollout(Update::Step { step, detail }) => said.push(format!("{step} {detail}")),
                 DeployUpdate::Accepted(release) => said.push(format!("accepted {release}")),
             }

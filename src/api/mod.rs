@@ -23,6 +23,12 @@
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `POST /v1/apps/{app}/runs` [`RunRequest`] | [`Started`], detached; upgraded to [`frame`]s, attached |
+//! | `DELETE /v1/apps/{app}/runs/{slot}` | 204, once it has ended |
+//! | `POST /v1/apps/{app}/instances/{slot}/exec`, upgraded | [`frame`]s, of which the first holds an [`ExecRequest`] |
+//! | `GET /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`] | a tar archive of one root |
+//! | `PUT /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`], a tar archive | 204, unpacked into the folder |
+//! | `POST /v1/apps/{app}/instances/{slot}/ports/{port}`, upgraded | [`frame`]s, one connection |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -40,8 +46,10 @@ pub mod client;
 mod deploy;
 mod external;
 mod failure;
+pub mod frame;
 mod operations;
 mod proxy;
+mod run;
 pub mod server;
 mod traffic;
 
@@ -58,6 +66,7 @@ pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
+pub use run::{ExecRequest, FilesQuery, Run, RunRequest, Started, Window};
 pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.

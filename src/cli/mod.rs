@@ -14,14 +14,17 @@
 
 mod apps;
 mod args;
+mod attach;
 mod canary;
 mod certs;
 mod completions;
+mod cp;
 mod daemon;
 mod deploy;
 mod doctor;
 mod down;
 mod engine;
+mod exec;
 mod failure;
 mod image;
 mod interrupt;
@@ -31,13 +34,16 @@ mod metrics;
 mod open;
 mod output;
 mod pause;
+mod port_forward;
 mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod run;
 mod server;
 mod static_server;
 mod status;
+mod terminal;
 mod top;
 mod trust;
 mod up;
@@ -135,6 +141,10 @@ async fn command_run(
 ) -> Result<(), Failure> {
     let work: BoxFuture<'_, Result<(), Failure>> = match command {
         Command::Up(args) => return up::run(session, args, interrupts).await,
+        Command::Run(args) => return run::run(session, args, interrupts).await,
+        Command::Exec(args) => return exec::run(session, args, interrupts).await,
+        Command::Cp(args) => cp::run(session, args).boxed(),
+        Command::PortForward(args) => port_forward::run(session, args).boxed(),
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),

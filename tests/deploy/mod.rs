@@ -19,6 +19,7 @@ mod examples;
 mod external;
 mod kill;
 mod load;
+mod oneoff;
 mod operations;
 mod ports;
 mod refusals;

@@ -13,6 +13,7 @@ mod answer;
 mod certs;
 mod lines;
 mod query;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -43,6 +44,7 @@ use crate::builder::context::{Context, ContextError};
 use crate::name::AppName;
 use answer::{Answer, RequestName, within};
 use query::{encoded, query};
+pub use runs::{Connected, Receiver, Sender};
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

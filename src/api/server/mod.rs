@@ -11,6 +11,8 @@ mod external;
 mod failure;
 mod metrics;
 mod proxy;
+mod runs;
+mod session;
 mod stream;
 mod traffic;
 mod wire;
@@ -31,6 +33,7 @@ use crate::controller::Controller;
 use crate::engine::Engine;
 use crate::external::Surroundings;
 use crate::name::AppName;
+use crate::oneoff::Runs;
 use crate::traffic::Routes;
 use endpoint::{Endpoint, Needs};
 use failure::Refusal;
@@ -49,6 +52,8 @@ pub struct Api {
     pub images: Images,
     /// Holds the logs.
     pub engine: Arc<dyn Engine>,
+    /// Owns the runs of single commands.
+    pub runs: Runs,
     /// Owns the certificates.
     pub certs: Certs,
     /// Counts the traffic.
@@ -90,6 +95,7 @@ fn endpoints() -> Vec<Endpoint> {
         own_endpoints(),
         apps::endpoints(),
         deploys::endpoints(),
+        runs::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),

@@ -5,6 +5,7 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod runs;
 mod traffic;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::runs::{CpArgs, ExecArgs, Place, PortForwardArgs, Ports, RunArgs};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -63,6 +65,14 @@ pub(crate) enum Command {
     Ps(AppArgs),
     /// List apps; make one that is only a route, look at one, or remove one
     Apps(AppsArgs),
+    /// Run a command in a container of its own, with a release's image and environment
+    Run(RunArgs),
+    /// Run a command inside a running instance
+    Exec(ExecArgs),
+    /// Copy files into an instance, or out of it
+    Cp(CpArgs),
+    /// Have ports of this machine lead into an instance
+    PortForward(PortForwardArgs),
     /// Print what the instances wrote
     Logs(LogsArgs),
     /// Show how much traffic there was, and how it went

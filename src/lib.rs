@@ -23,7 +23,7 @@
 //! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
-//! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
+//! another; [`instance`] is one container's life, watched; [`oneoff`] is one run of a command in a release; [`store`] keeps what must survive.
 //!
 //! *What is told of it*: [`events`] is the audit log, who did what and what happened; [`hooks`] tells others of it; [`answers`] are
 //! kept for clients that ask twice.
@@ -157,6 +157,7 @@ pub mod logs;
 pub mod manifest;
 pub mod metrics;
 pub mod name;
+pub mod oneoff;
 pub mod people;
 mod plain;
 pub mod plan;

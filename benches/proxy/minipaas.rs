@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::Context as _;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, ReleaseId};
-use minipaas::release::{Build, Release};
-use minipaas::route::RouteTable;
+use minipaas::release::{Build, Release, ReleaseState};
+use minipaas::rollout::Phase;
+use minipaas::route::{Mode, RouteTable};
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};
@@ -68,7 +69,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
     let record = AppRecord { last: Some(release.id), origin: "/bench".to_owned(), ..AppRecord::new(app) };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;
-    store.append_release(&record, &release).await?;
+    store.append_release(&record, &release, Phase::Starting).await?;
     store.switch(&record, &release, None).await?;
     store.finish_rollout(&record.name, release.id).await?;
     store.save_route_table(&RouteTable::new(1, routes)).await?;

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Canary, External, TrafficMode};
+use super::{Canary, External, Run, TrafficMode};
 
 /// One app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct App {
     pub origin: String,
     /// Its instances, in the order of their slots; old ones that still drain come last.
     pub instances: Vec<Instance>,
+    /// The commands that run in it and are no instances of a release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Run>,
     /// The deploy that is under way.
     pub deploy: Option<DeployStatus>,
     /// Whether requests reach it, as an operator wants it.

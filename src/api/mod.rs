@@ -35,6 +35,12 @@
 //! | `POST /v1/apps/{app}/drains` [`DrainRequest`] | the [`Drain`] |
 //! | `DELETE /v1/apps/{app}/drains/{id or URL}` | 204 |
 //! | `GET /v1/apps/{app}/health` | [`Health`] |
+//! | `POST /v1/apps/{app}/runs` [`RunRequest`] | [`Started`], detached; upgraded to [`frame`]s, attached |
+//! | `DELETE /v1/apps/{app}/runs/{slot}` | 204, once it has ended |
+//! | `POST /v1/apps/{app}/instances/{slot}/exec`, upgraded | [`frame`]s, of which the first holds an [`ExecRequest`] |
+//! | `GET /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`] | a tar archive of one root |
+//! | `PUT /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`], a tar archive | 204, unpacked into the folder |
+//! | `POST /v1/apps/{app}/instances/{slot}/ports/{port}`, upgraded | [`frame`]s, one connection |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -60,12 +66,14 @@ mod deploy;
 mod events;
 mod external;
 mod failure;
+pub mod frame;
 mod health;
 mod hooks;
 mod logs;
 mod operations;
 mod proxy;
 mod release;
+mod run;
 pub mod server;
 mod traffic;
 
@@ -91,6 +99,7 @@ pub use release::{
     Config, ConfigRequest, ConfigVariable, CreateRequest, Limits, LimitsReply, LimitsRequest, NewVariable,
     Release, ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
 };
+pub use run::{ExecRequest, FilesQuery, Run, RunRequest, Started, Window};
 pub use traffic::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 
 /// The API's version, the first segment of every path.

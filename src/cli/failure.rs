@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Interrupted,
     /// Nobody reads the result any more: 0.
     Closed,
+    /// A command that was run for somebody ended so: its own code.
+    PassedOn(u8),
 }
 
 /// A command's failure.
@@ -96,6 +98,11 @@ impl Failure {
         Self { kind: Kind::Interrupted, error: None, log: None, hints: Vec::new() }
     }
 
+    /// A command that was run for somebody ended with this code, and has said what there is to say.
+    pub(crate) fn passed_on(code: u8) -> Self {
+        Self { kind: Kind::PassedOn(code), error: None, log: None, hints: Vec::new() }
+    }
+
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -115,6 +122,7 @@ impl Failure {
             Kind::Usage => 2,
             Kind::Unreachable => 3,
             Kind::Interrupted => 130,
+            Kind::PassedOn(code) => code,
         })
     }
 }

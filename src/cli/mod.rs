@@ -14,10 +14,12 @@
 
 mod apps;
 mod args;
+mod attach;
 mod canary;
 mod certs;
 mod completions;
 mod config;
+mod cp;
 mod daemon;
 mod deploy;
 mod doctor;
@@ -26,6 +28,7 @@ mod down;
 mod drains;
 mod engine;
 mod events;
+mod exec;
 mod failure;
 mod graph;
 mod health;
@@ -39,15 +42,18 @@ mod metrics;
 mod open;
 mod output;
 mod pause;
+mod port_forward;
 mod progress;
 mod project;
 mod proxy;
 mod ps;
 mod releases;
 mod revision;
+mod run;
 mod server;
 mod static_server;
 mod status;
+mod terminal;
 mod top;
 mod trust;
 mod up;
@@ -149,6 +155,10 @@ async fn command_run(
         Command::Rollback(args) => return releases::rollback(session, args, interrupts).await,
         Command::Config(args) => return config::run(session, args, interrupts).await,
         Command::Limits(args) => return limits::run(session, args, interrupts).await,
+        Command::Run(args) => return run::run(session, args, interrupts).await,
+        Command::Exec(args) => return exec::run(session, args, interrupts).await,
+        Command::Cp(args) => cp::run(session, args).boxed(),
+        Command::PortForward(args) => port_forward::run(session, args).boxed(),
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),

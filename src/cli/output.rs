@@ -109,6 +109,18 @@ impl Output {
         Ok(io::stdout().lock().write_all(bytes)?)
     }
 
+    /// What a command on the box wrote to its standard output, at once.
+    pub(crate) fn pass_on(&self, bytes: &[u8]) -> OutputResult {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
+    }
+
+    /// What it wrote to its standard error.
+    pub(crate) fn pass_on_errors(&self, bytes: &[u8]) -> OutputResult {
+        Ok(io::stderr().lock().write_all(bytes)?)
+    }
+
     /// The result as one JSON value on one line.
     pub(crate) fn json(&self, value: &impl Serialize) -> OutputResult {
         self.line(serde_json::to_string(value).expect("results are JSON"))

@@ -27,6 +27,11 @@ pub(crate) async fn run(session: &Session, args: &AppArgs) -> Result<(), Failure
             let cells = [&app.name, slot, release, state, &since, &detail(instance)].map(String::clone);
             table.row(cells);
         }
+        for run in &app.runs {
+            let (name, since) = (app.name.clone(), age(run.since, now));
+            let program = run.program.clone().unwrap_or_default();
+            table.row([name, run.slot.clone(), run.release.clone(), run.kind.clone(), since, program]);
+        }
         for port in &app.ports {
             session.out.notice(format_args!("tcp port of `{}`: {port}", app.name));
         }

@@ -18,7 +18,7 @@ use crate::name::{AppName, ReleaseId};
 use crate::people::Actor;
 use crate::plan::{Plan, UpdateOrder};
 use crate::release::{Build, Release, ReleaseState};
-use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Rollout, Unswitched, Update, Watched};
+use crate::rollout::{self, Abort, Cause, NoSwitch, Outcome, Phase, Rollout, Unswitched, Update, Watched};
 use crate::route::internal_host;
 use crate::store::AppRecord;
 
@@ -80,7 +80,8 @@ impl Task {
             }
             Ok(Accepted::Release(plan)) => {
                 let _ = deploy.updates.send(DeployUpdate::Accepted(plan.release));
-                self.roll_out(*plan, Vec::new(), Some(deploy.updates));
+                let phase = Phase::first(&plan);
+                self.roll_out(*plan, phase, Vec::new(), Some(deploy.updates));
             }
             Err(error) => deploy.end(Err(error)),
         }
@@ -124,7 +125,7 @@ impl Task {
             canary: None,
             ..before
         };
-        self.deps.store.append_release(&record, &release).await?;
+        self.deps.store.append_release(&record, &release, Phase::first(&plan)).await?;
         let app = self.apps.entry(deploy.app.clone()).or_insert_with(|| App::new(record.clone()));
         app.record = record;
         app.releases.insert(release.id, release);
@@ -191,10 +192,11 @@ impl Task {
         Ok(Planned { plan, is_unchanged, is_canary, release })
     }
 
-    /// Starts the rollout of a release that is stored.
+    /// Starts the rollout of a release that is stored, in this phase.
     pub(super) fn roll_out(
         &mut self,
         plan: Plan,
+        phase: Phase,
         found: Vec<Container>,
         listener: Option<mpsc::UnboundedSender<DeployUpdate>>,
     ) {
@@ -205,7 +207,7 @@ impl Task {
         self.deps.machinery.logs.say(&name, Voice::Release(release), &text);
         let deps = self.deps.clone();
         self.end_with(name, release, async move {
-            rollout::run(Rollout { plan, found, cancel, updates }, &deps).await
+            rollout::run(Rollout { plan, phase, found, cancel, updates }, &deps).await
         });
     }
 

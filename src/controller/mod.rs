@@ -26,6 +26,7 @@ mod external;
 mod fleet;
 mod health;
 mod ledger;
+mod one_off;
 mod proxy;
 mod recover;
 mod removal;
@@ -44,9 +45,9 @@ use crate::engine::EngineError;
 use crate::environment::EnvironmentChange;
 use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
-use crate::name::{AppName, ReleaseId};
+use crate::name::{AppName, ProcessType, ReleaseId};
 use crate::people::Actor;
-use crate::plan::{NoSuchHost, Plan};
+use crate::plan::{NoSuchHost, OneOffSpec, Plan};
 use crate::port::ListenError;
 use crate::release::{Build, Release};
 use crate::rollout::{Abort, Deps, Update};
@@ -58,6 +59,7 @@ pub use change::{Change, ChangeError, Code};
 pub use external::UpstreamsError;
 pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};
+pub use one_off::OneOffError;
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
@@ -145,6 +147,17 @@ pub enum Command {
         change: CanaryChange,
         /// Told what became of it.
         reply: oneshot::Sender<Result<CanaryChanged, CanaryError>>,
+    },
+    /// Say what a run in one of an app's releases is made of.
+    OneOff {
+        /// The app.
+        app: AppName,
+        /// The release; `None`: the one that serves.
+        release: Option<ReleaseId>,
+        /// The process type whose command and limits it has, if any.
+        process: Option<ProcessType>,
+        /// Told what.
+        reply: oneshot::Sender<Result<OneOffSpec, OneOffError>>,
     },
     /// Make an app that is only a route, or have it lead somewhere else.
     Upstreams {

@@ -2,7 +2,7 @@
 //!
 //! The store says what is wanted, the labels say what is there. An instance of a release that serves is taken up; if the
 //! last route table named it, it is believed ready until a probe says otherwise, so that a restart takes nobody out of
-//! rotation. A rollout that was cut short before its switch runs again with the instances it had; after its switch, all
+//! rotation. A detached run goes on; whoever was connected with another is gone, and so is it. A rollout that was cut short before its switch runs again with the instances it had; after its switch, all
 //! that is left to do is to remove what belongs to nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use super::app::{App, Hold};
 use super::task::Task;
-use crate::engine::Container;
+use crate::engine::{Container, OneOffKind};
 use crate::instance::Instance;
 use crate::name::{AppName, InstanceId, ReleaseId};
 use crate::plan::UpdateOrder;
 use crate::release::ReleaseState;
-use crate::rollout::Phase;
+use crate::rollout::{Phase, RolloutRecord};
 use crate::store::Snapshot;
 
 impl Task {
@@ -60,11 +60,18 @@ impl Task {
         let resumed: BTreeMap<AppName, ReleaseId> = self
             .interrupted
             .iter()
-            .filter(|rollout| matches!(rollout.phase, Phase::Starting | Phase::AwaitingReadiness))
+            .filter(|rollout| is_resumed(rollout.phase))
             .map(|rollout| (rollout.app.clone(), rollout.release))
             .collect();
+        // While a release's own command runs, nothing of the old one has been stopped yet.
+        let releasing: BTreeSet<AppName> = self
+            .interrupted
+            .iter()
+            .filter(|rollout| rollout.phase == Phase::Releasing)
+            .map(|rollout| rollout.app.clone())
+            .collect();
         // The old instances of a stop-first swap must not write beside the new ones: they are not started again.
-        for (name, release) in &resumed {
+        for (name, release) in resumed.iter().filter(|(name, _)| !releasing.contains(*name)) {
             let Some(app) = self.apps.get_mut(name) else { continue };
             let plan = app.releases.get(release).and_then(|release| app.plan(release, &self.domain).ok());
             if plan.is_some_and(|plan| plan.order == UpdateOrder::StopFirst) {
@@ -82,8 +89,13 @@ impl Task {
         let mut unwanted = Vec::new();
         for container in in_order_of_trust(containers, &served) {
             let labels = container.labels.clone();
-            if resumed.get(&labels.app) == Some(&labels.release) {
+            if matches!(container.one_off, Some(OneOffKind::Attached | OneOffKind::Detached { .. })) {
+                // Nobody can be connected with it any more, or it goes on by itself.
+                unwanted.extend(self.adopt_run(container));
+            } else if resumed.get(&labels.app) == Some(&labels.release) {
                 found.entry(labels.app).or_default().push(container);
+            } else if !container.is_instance() {
+                unwanted.push(container);
             } else {
                 let is_ready =
                     served.contains(&labels.instance) || switched.contains(&(labels.app, labels.release));
@@ -95,9 +107,9 @@ impl Task {
         unwanted.into_iter().for_each(|container| self.sweep(container));
         for rollout in std::mem::take(&mut self.interrupted) {
             match rollout.phase {
-                Phase::Starting | Phase::AwaitingReadiness => {
+                Phase::Releasing | Phase::Starting | Phase::AwaitingReadiness => {
                     let found = found.remove(&rollout.app).unwrap_or_default();
-                    self.resume(&rollout.app, rollout.release, found).await;
+                    self.resume(&rollout, found).await;
                 }
                 // Its instances are taken up, and it waits on for somebody to decide.
                 Phase::Canary if self.has_canary(&rollout.app) => self.compare_canary(&rollout.app),
@@ -142,11 +154,20 @@ impl Task {
         None
     }
 
-    async fn resume(&mut self, name: &AppName, release: ReleaseId, found: Vec<Container>) {
+    /// Goes on to watch over a run of an app that there is; gives back what nobody is connected with any more.
+    fn adopt_run(&mut self, container: Container) -> Option<Container> {
+        match self.apps.contains_key(&container.labels.app) {
+            true => self.deps.runs.adopt(container),
+            false => Some(container),
+        }
+    }
+
+    async fn resume(&mut self, rollout: &RolloutRecord, found: Vec<Container>) {
+        let (name, release) = (&rollout.app, rollout.release);
         let plan =
             self.apps.get(name).and_then(|app| app.plan(app.releases.get(&release)?, &self.domain).ok());
         match plan {
-            Some(plan) => self.roll_out(plan, found, None),
+            Some(plan) => self.roll_out(plan, rollout.phase, found, None),
             None => {
                 found.into_iter().for_each(|container| self.sweep(container));
                 self.note_interrupted(name, release).await;
@@ -169,6 +190,11 @@ impl Task {
             tracing::error!(app = %name, %release, %error, "cannot store that a rollout ended");
         }
     }
+}
+
+/// Whether a rollout that was cut short in this phase is gone on with: it has not switched.
+fn is_resumed(phase: Phase) -> bool {
+    matches!(phase, Phase::Releasing | Phase::Starting | Phase::AwaitingReadiness)
 }
 
 /// Those that served first, then those that run: of two for one slot the first is taken up.

@@ -171,6 +171,9 @@ impl Task {
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
             }
+            Command::OneOff { app, release, process, reply } => {
+                let _ = reply.send(self.one_off(&app, release, process.as_ref()));
+            }
             Command::Upstreams { app, wanted, reply } => {
                 let _ = reply.send(self.change_upstreams(&app, wanted).await);
             }
@@ -298,10 +301,11 @@ impl Task {
         }
         for container in containers {
             let labels = &container.labels;
-            let is_ours = self
-                .apps
-                .get(&labels.app)
-                .is_some_and(|app| app.knows(&labels.instance) || app.is_rolling(labels.release));
+            let app = self.apps.get(&labels.app);
+            let is_ours = match container.one_off {
+                Some(_) => self.deps.runs.knows(&labels.instance),
+                None => app.is_some_and(|app| app.knows(&labels.instance) || app.is_rolling(labels.release)),
+            };
             if !is_ours {
                 self.sweep(container);
             }

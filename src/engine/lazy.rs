@@ -14,8 +14,8 @@ use futures_util::stream::{self, BoxStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
 };
 use crate::name::AppName;
 use crate::route::Bridge;
@@ -172,6 +172,35 @@ impl Engine for LazyEngine {
         timeout: Duration,
     ) -> Result<Executed, EngineError> {
         self.engine().await?.exec(container, argv, timeout).await
+    }
+
+    async fn wait(&self, container: &str) -> Result<(), EngineError> {
+        self.engine().await?.wait(container).await
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        self.engine().await?.attach(container).await
+    }
+
+    async fn exec_attached(&self, container: &str, spec: &ExecSpec) -> Result<Attached, EngineError> {
+        self.engine().await?.exec_attached(container, spec).await
+    }
+
+    async fn read_files(&self, container: &str, path: &str) -> Result<ContextStream, EngineError> {
+        self.engine().await?.read_files(container, path).await
+    }
+
+    async fn write_files(
+        &self,
+        container: &str,
+        folder: &str,
+        archive: ContextStream,
+    ) -> Result<(), EngineError> {
+        self.engine().await?.write_files(container, folder, archive).await
+    }
+
+    async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError> {
+        self.engine().await?.dial(container, port).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

@@ -12,6 +12,7 @@ pub mod docker;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 pub mod lazy;
+mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -26,6 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::Value;
 use crate::name::{AppName, BoxId, InstanceId, ProcessType, ReleaseId, Slot};
 use crate::route::Bridge;
+
+pub use process::{
+    Attached, Connection, Control, Duplex, ExecSpec, NoSuchSignal, OneOff, OneOffKind, Piece, Signal,
+    WindowSize,
+};
 
 /// The label keys, on containers, images, networks and volumes.
 pub mod label {
@@ -45,6 +51,10 @@ pub mod label {
     pub const PORT: &str = "minipaas.port";
     /// On containers: further ports that are dialled, separated by commas.
     pub const MORE_PORTS: &str = "minipaas.more-ports";
+    /// On containers that run one command and are no instances: `attached`, `detached` or `release`.
+    pub const ONE_OFF: &str = "minipaas.one-off";
+    /// On detached ones: when they are stopped, in milliseconds since the Unix epoch.
+    pub const UNTIL: &str = "minipaas.until";
     /// On images: the digest of what they were made from.
     pub const CONTENT: &str = "minipaas.content";
 }
@@ -183,6 +193,8 @@ pub struct ContainerSpec {
     pub links: BTreeSet<AppName>,
     /// From SIGTERM to SIGKILL, when somebody else stops the container.
     pub stop_grace: Duration,
+    /// Set on what runs one command; `None` for an instance.
+    pub one_off: Option<OneOff>,
 }
 
 /// A container of ours, as the engine sees it now.
@@ -204,6 +216,8 @@ pub struct Container {
     pub health: Health,
     /// Whether a volume of its app is mounted in it.
     pub has_volume: bool,
+    /// Set when it is no instance of its release, but runs one command.
+    pub one_off: Option<OneOffKind>,
 }
 
 /// What a container does.
@@ -350,6 +364,29 @@ pub trait Engine: Send + Sync + 'static {
         timeout: Duration,
     ) -> Result<Executed, EngineError>;
 
+    /// Returns once the process of a container that was started has ended.
+    async fn wait(&self, container: &str) -> Result<(), EngineError>;
+
+    /// Connects with the process of a one-off container, which must not have been started yet.
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError>;
+
+    /// Runs a command inside a running container, connected with it.
+    async fn exec_attached(&self, container: &str, spec: &ExecSpec) -> Result<Attached, EngineError>;
+
+    /// The file or folder at an absolute path inside a container, as a tar archive of one root. Whether it runs does not matter.
+    async fn read_files(&self, container: &str, path: &str) -> Result<ContextStream, EngineError>;
+
+    /// Unpacks a tar archive into a folder inside a container, over what is there.
+    async fn write_files(
+        &self,
+        container: &str,
+        folder: &str,
+        archive: ContextStream,
+    ) -> Result<(), EngineError>;
+
+    /// Connects to a port of a container, at its own address.
+    async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError>;
+
     /// The TCP ports on which the container's processes listen now, on any address, ascending; empty when that cannot be known.
     async fn listening_ports(&self, container: &str) -> Vec<u16>;
 
@@ -409,6 +446,12 @@ impl Labels {
 }
 
 impl Container {
+    /// Whether it is an instance of its release, and no single run of a command.
+    #[must_use]
+    pub fn is_instance(&self) -> bool {
+        self.one_off.is_none()
+    }
+
     /// Whether its process runs.
     #[must_use]
     pub fn is_running(&self) -> bool {

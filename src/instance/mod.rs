@@ -178,7 +178,8 @@ impl Instance {
     #[must_use]
     pub fn watch_over(container: Container, spec: Arc<InstanceSpec>, machinery: &Machinery) -> Self {
         let labels = container.labels.clone();
-        let origin = Origin::Found { container: Box::new(container), is_ready: false, may_start: false };
+        let container = Box::new(container);
+        let origin = Origin::Found { container, is_ready: false, may_start: false };
         Self::spawn(&labels.app, labels.instance, spec, machinery, origin)
     }
 
@@ -321,6 +322,7 @@ impl Instance {
             volumes,
             links: spec.links.values().cloned().collect(),
             stop_grace: spec.stop_grace,
+            one_off: None,
         }
     }
 }

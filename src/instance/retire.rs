@@ -197,6 +197,7 @@ mod tests {
             volumes: Default::default(),
             links: Default::default(),
             stop_grace: 30 * SECOND,
+            one_off: None,
         };
         let id = engine.create(&spec).await.unwrap();
         engine.start(&id).await.unwrap();

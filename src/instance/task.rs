@@ -81,7 +81,9 @@ impl Task {
     async fn running(&self, origin: Origin) -> Result<Option<Container>, EngineError> {
         let engine = &self.machinery.engine;
         let is_closed = match &origin {
-            Origin::Found { container, .. } if container.is_running() => return Ok(Some(*container.clone())),
+            Origin::Found { container, .. } if container.is_running() => {
+                return Ok(Some((**container).clone()));
+            }
             _ => self.turn().await?,
         };
         let id = match origin {

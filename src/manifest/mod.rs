@@ -18,6 +18,7 @@ mod proxy;
 mod quantity;
 pub(crate) mod read;
 mod references;
+mod release;
 mod schema;
 mod source;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use references::References;
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
 pub use quantity::{Bytes, MilliCpu, cpu, duration, memory, size};
+pub use release::ReleaseCommand;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.
@@ -71,6 +73,8 @@ pub struct Manifest {
     pub links: Vec<Link>,
     /// How one release takes over from another.
     pub deploy: Deploy,
+    /// What is run once for each release, before any of it starts.
+    pub release: Option<ReleaseCommand>,
     /// Named volumes, mounted into every process.
     pub volumes: BTreeMap<String, Volume>,
 }
@@ -272,12 +276,12 @@ impl Manifest {
     /// All problems of both files at once.
     pub fn parse(source: &Source) -> Result<(Self, Vec<Warning>), ManifestError> {
         let mut problems = Vec::new();
-        let mut warnings = Vec::new();
+        let warnings = Vec::new();
         let toml = source.toml.as_deref().unwrap_or("");
         let mut references = References::new(&source.files);
         let mut manifest = schema::manifest(toml, &mut references, &mut problems);
         if let Some(text) = &source.procfile {
-            procfile::merge(text, &mut manifest, &mut problems, &mut warnings);
+            procfile::merge(text, &mut manifest, &mut problems);
         }
         if manifest.processes.is_empty() {
             manifest.processes.insert(ProcessType::web(), Process::default());

@@ -35,7 +35,7 @@ pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process 
     process
 }
 
-fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {
+pub(super) fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {
     let command = if entry.is_array() {
         Command::Args(entry.strings(report)?)
     } else {

@@ -2,16 +2,14 @@
 //!
 //! What `minipaas.toml` says of a process wins over its line here, so that a Heroku app can be refined without being rewritten.
 
-use super::{Command, Manifest, PROCFILE, Problem, Warning};
+use super::{Command, Manifest, PROCFILE, Problem, ReleaseCommand};
 use crate::name::ProcessType;
 
+/// The line that is no process type: it runs once for each release.
+const RELEASE: &str = "release";
+
 /// Adds the file's processes to the manifest.
-pub(super) fn merge(
-    text: &str,
-    manifest: &mut Manifest,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<Warning>,
-) {
+pub(super) fn merge(text: &str, manifest: &mut Manifest, problems: &mut Vec<Problem>) {
     let mut seen = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let mut problem = |message: String, hint: Option<&str>| {
@@ -46,13 +44,12 @@ pub(super) fn merge(
             problem(format!("process `{name}` stands here twice"), Some("keep one line"));
             continue;
         }
-        if process.as_str() == "release" {
-            warnings.push(Warning(format!(
-                "{PROCFILE}: `release` is not run by this version: run `{command}` yourself"
-            )));
+        seen.push(process.clone());
+        if process.as_str() == RELEASE {
+            let command = Command::Line(command.to_owned());
+            manifest.release.get_or_insert_with(|| ReleaseCommand::new(command));
             continue;
         }
-        seen.push(process.clone());
         let entry = manifest.processes.entry(process).or_default();
         if entry.command.is_none() {
             entry.command = Some(Command::Line(command.to_owned()));

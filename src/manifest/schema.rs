@@ -10,7 +10,7 @@ use super::read::{Entry, Report, Table};
 use super::references::References;
 use super::{
     Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, link, port, process, proxy,
-    tls,
+    release, tls,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
@@ -20,7 +20,9 @@ use crate::route::internal_app;
 pub(super) const ENV_RESERVED: [&str; 1] = ["PORT"];
 
 /// Tables that are about what runs.
-const RUNNING_TABLES: [&str; 7] = ["build", "deploy", "env", "link", "port", "process", "volume"];
+const RUNNING_TABLES: [&str; 8] = ["build", "deploy", "env", "link", "port", "process", "release", "volume"];
+/// What would be run as a process type, if it were one.
+const RELEASE: &str = "release";
 
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
 pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &mut Vec<Problem>) -> Manifest {
@@ -51,6 +53,12 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
         for entry in table.take_all() {
             let name = entry.checked(report, entry.key().parse::<ProcessType>());
             let inner = entry.table(report, format!("[process.{}]", entry.key()));
+            if entry.key() == RELEASE {
+                let hint = Some("write `[release]`, with a `command`".to_owned());
+                let message = "`release` is no process type: it runs once for each release".to_owned();
+                report.problem(&entry.span(), message, hint);
+                continue;
+            }
             if let (Some(name), Some(inner)) = (name, inner) {
                 manifest.processes.insert(name, process::process(inner, report));
             }
@@ -84,6 +92,11 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
     }
     if let Some(table) = root.take("deploy").and_then(|entry| entry.table(report, "[deploy]")) {
         manifest.deploy = deploy::deploy(table, report);
+    }
+    if let Some(entry) = root.take(RELEASE)
+        && let Some(table) = entry.table(report, "[release]")
+    {
+        manifest.release = release::release(table, &entry.span(), report);
     }
     if let Some(mut table) = root.take("volume").and_then(|entry| entry.table(report, "[volume]")) {
         for entry in table.take_all() {
@@ -142,6 +155,7 @@ pub(super) fn empty() -> Manifest {
         links: Vec::new(),
         proxy: Arc::default(),
         deploy: Deploy::default(),
+        release: None,
         volumes: BTreeMap::new(),
     }
 }

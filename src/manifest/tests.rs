@@ -20,6 +20,7 @@ fn check_procfile(procfile: &str, expected: &Expect) {
             .processes
             .iter()
             .map(|(name, process)| format!("{name}={:?}", process.command.as_ref().map(Command::argv)))
+            .chain(manifest.release.iter().map(|release| format!("release: {}", release.command)))
             .chain(warnings.into_iter().map(|warning| warning.0))
             .collect::<Vec<_>>()
             .join("\n"),
@@ -156,7 +157,7 @@ fn a_procfile_names_processes() {
         &expect![[r#"
             web=Some(["node", "server.js"])
             worker=Some(["/bin/sh", "-c", "FOO=1 node worker.js"])
-            Procfile: `release` is not run by this version: run `./migrate` yourself"#]],
+            release: ./migrate"#]],
     );
     check_procfile(
         "web\nWorker: x\nbot:\nweb: a\nweb: b\n",

@@ -143,6 +143,18 @@ impl ProcessType {
         Self("upstream".to_owned())
     }
 
+    /// What single runs of a command are numbered under: `run.4711`.
+    #[must_use]
+    pub fn run() -> Self {
+        Self("run".to_owned())
+    }
+
+    /// What a release's own command is numbered under, by the release's number: `release.7`.
+    #[must_use]
+    pub fn release() -> Self {
+        Self("release".to_owned())
+    }
+
     /// The type as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -9,12 +9,15 @@
 
 mod canonical;
 mod external;
+mod one_off;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::environment::Value;
 use crate::manifest::{Deploy, Link, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::{Policy, ProxyVersion};
@@ -23,6 +26,7 @@ use crate::route::Share;
 
 pub use canonical::{NoSuchHost, check_canonical_hosts};
 pub use external::external;
+pub use one_off::{OneOffSpec, PlannedCommand};
 pub use spec::{InstanceSpec, Probes, Readiness};
 
 /// What is known of the app before the deploy.
@@ -76,6 +80,13 @@ pub struct PlannedPort {
 /// One step of a deploy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// The release's own command is run to its end.
+    Release {
+        /// The command.
+        command: String,
+        /// How long it may take.
+        deadline: Duration,
+    },
     /// Requests wait from here to [`Step::Switch`].
     Hold,
     /// A new instance is made and started.
@@ -126,6 +137,14 @@ pub struct Plan {
     pub replaces: Option<ReleaseId>,
     /// Which side goes first.
     pub order: UpdateOrder,
+    /// The image's id.
+    pub image: String,
+    /// The environment that all of the release's processes share.
+    pub env: BTreeMap<String, String>,
+    /// The files that all of its containers have, by their paths.
+    pub secrets: BTreeMap<String, Value>,
+    /// What is run to its end before anything else.
+    pub command: Option<PlannedCommand>,
     /// What runs afterwards, in the order of the slots.
     pub instances: Vec<InstanceSpec>,
     /// What is routed afterwards.
@@ -175,7 +194,11 @@ pub fn plan(
     let drain_and_stop = old.flat_map(|(release, slots)| {
         [Step::Drain { limits: limits.clone() }, Step::Stop { release: *release, slots: slots.clone() }]
     });
-    let mut steps = Vec::new();
+    let release_step = manifest
+        .release
+        .as_ref()
+        .map(|release| Step::Release { command: release.command.to_string(), deadline: release.deadline });
+    let mut steps: Vec<_> = release_step.into_iter().collect();
     match order {
         UpdateOrder::StartFirst => {
             steps.extend(starts);
@@ -194,18 +217,23 @@ pub fn plan(
             steps.push(switch);
         }
     }
-    Plan {
+    let plan = Plan {
         app: app.clone(),
         release,
         replaces: observed.current.as_ref().map(|(release, _)| *release),
         order,
+        image: build.image.clone(),
+        env: spec::of_release(app, release, manifest),
+        secrets: manifest.secrets.clone(),
+        command: None,
         instances,
         routes,
         ports,
         links: manifest.links.clone(),
         limits,
         steps,
-    }
+    };
+    Plan { command: manifest.release.as_ref().and_then(|release| plan.planned_command(release)), ..plan }
 }
 
 impl Plan {
@@ -273,6 +301,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |slots: &[Slot]| slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self {
+            Self::Release { command, deadline } => write!(f, "release `{command}` within {deadline:?}"),
             Self::Hold => write!(f, "hold    requests wait, because a volume has one writer"),
             Self::Start(slot) => write!(f, "start   {slot}"),
             Self::AwaitReady { checks } => {

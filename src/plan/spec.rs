@@ -90,13 +90,7 @@ impl InstanceSpec {
     /// The whole environment on a box that serves http on this port: a variable for each link, unless it has another value.
     #[must_use]
     pub fn environment(&self, http_port: u16) -> BTreeMap<String, String> {
-        let port = if http_port == 80 { String::new() } else { format!(":{http_port}") };
-        let links = self.links.iter();
-        let mut env: BTreeMap<_, _> = links
-            .map(|(variable, app)| (variable.clone(), format!("http://{}{port}", internal_host(app))))
-            .collect();
-        env.extend(self.env.clone());
-        env
+        with_links(&self.links, http_port, self.env.clone())
     }
 }
 
@@ -187,7 +181,21 @@ fn port_of(build: &Build) -> u16 {
     }
 }
 
-fn links(manifest: &Manifest) -> BTreeMap<String, AppName> {
+/// The environment with a variable for each link, unless it has another value.
+pub(super) fn with_links(
+    links: &BTreeMap<String, AppName>,
+    http_port: u16,
+    env: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let port = if http_port == 80 { String::new() } else { format!(":{http_port}") };
+    let address = |app: &AppName| format!("http://{}{port}", internal_host(app));
+    let mut all: BTreeMap<_, _> =
+        links.iter().map(|(variable, app)| (variable.clone(), address(app))).collect();
+    all.extend(env);
+    all
+}
+
+pub(super) fn links(manifest: &Manifest) -> BTreeMap<String, AppName> {
     manifest.links.iter().map(|link| (link.variable.clone(), link.app.clone())).collect()
 }
 
@@ -212,18 +220,20 @@ fn environment(
     port: Option<u16>,
     manifest: &Manifest,
 ) -> BTreeMap<String, String> {
-    let ours = [
-        ("MINIPAAS_APP", app.to_string()),
-        ("MINIPAAS_RELEASE", release.to_string()),
-        ("MINIPAAS_PROCESS", slot.process.to_string()),
-        ("MINIPAAS_INSTANCE", slot.to_string()),
-    ];
     let port = port.map(|port| ("PORT".to_owned(), port.to_string()));
-    ours.into_iter()
+    of_slot(slot).into_iter().chain(of_release(app, release, manifest)).chain(port).collect()
+}
+
+/// What every process of a release has in its environment; the manifest's goes before ours.
+pub(super) fn of_release(app: &AppName, release: ReleaseId, manifest: &Manifest) -> BTreeMap<String, String> {
+    let ours = [("MINIPAAS_APP", app.to_string()), ("MINIPAAS_RELEASE", release.to_string())];
+    ours.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(manifest.env.clone()).collect()
+}
+
+/// What only the process in this slot has.
+pub(super) fn of_slot(slot: &Slot) -> [(String, String); 2] {
+    [("MINIPAAS_PROCESS", slot.process.to_string()), ("MINIPAAS_INSTANCE", slot.to_string())]
         .map(|(key, value)| (key.to_owned(), value))
-        .chain(manifest.env.clone())
-        .chain(port)
-        .collect()
 }
 
 impl fmt::Display for Readiness {

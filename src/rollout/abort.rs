@@ -7,6 +7,7 @@ use super::{Deps, Phase, RolloutRecord, Worse};
 use crate::engine::EngineError;
 use crate::instance::{Exit, Instance, InstanceState, last_lines};
 use crate::name::{AppName, ReleaseId, Slot};
+use crate::oneoff::Run;
 use crate::plan::Plan;
 use crate::store::StoreError;
 
@@ -34,6 +35,17 @@ pub struct Abort {
 /// Why a rollout failed.
 #[derive(Debug)]
 pub enum Cause {
+    /// The release's own command did not end with 0.
+    CommandFailed(Exit),
+    /// It did not end in time.
+    CommandLate {
+        /// The deadline.
+        within: Duration,
+        /// The last lines that it wrote.
+        log: Vec<String>,
+    },
+    /// The engine would not run it.
+    CommandNotStarted(String),
     /// An instance ran and its probe did not pass in time.
     NotReady {
         /// The deadline.
@@ -63,12 +75,12 @@ pub enum Cause {
     ControllerGone,
 }
 
-/// Removes every new instance and says why.
+/// Ends the release's own command if it still runs, removes every new instance, and says why.
 pub(super) async fn abort(
     plan: &Plan,
     slot: Option<Slot>,
     cause: Cause,
-    instances: &[Instance],
+    (command, instances): (Option<Run>, &[Instance]),
     deps: &Deps,
 ) -> Abort {
     let engine = deps.machinery.engine.as_ref();
@@ -76,7 +88,10 @@ pub(super) async fn abort(
     if let Err(error) = deps.store.set_phase(&record).await {
         tracing::error!(app = %plan.app, release = %plan.release, %error, "cannot store that the rollout failed");
     }
-    let mut log = Vec::new();
+    let mut log = match &cause {
+        Cause::CommandFailed(Exit { log, .. }) | Cause::CommandLate { log, .. } => log.clone(),
+        _ => Vec::new(),
+    };
     if let Some(culprit) = instances.iter().find(|instance| Some(&instance.labels().slot) == slot.as_ref()) {
         let observed = culprit.observed();
         log = match (observed.state, &observed.container) {
@@ -84,6 +99,9 @@ pub(super) async fn abort(
             (_, Some(container)) => last_lines(engine, container).await,
             (_, None) => Vec::new(),
         };
+    }
+    if let Some(command) = command {
+        command.end().await;
     }
     let removals = instances.iter().map(|instance| async {
         let mut retirement = instance.retirement(&plan.limits);
@@ -105,6 +123,13 @@ impl Abort {
     fn headline(&self) -> String {
         let Self { app, release, .. } = self;
         match &self.cause {
+            Cause::CommandFailed(_) => format!("the release command of {release} of `{app}` failed"),
+            Cause::CommandLate { within, .. } => {
+                format!("the release command of {release} of `{app}` did not end within {within:?}")
+            }
+            Cause::CommandNotStarted(_) => {
+                format!("the release command of {release} of `{app}` could not be started")
+            }
             Cause::NotReady { within, .. } => {
                 format!("release {release} of `{app}` was not ready within {within:?}")
             }
@@ -131,12 +156,13 @@ impl Abort {
                 let probe = last_probe.as_deref().unwrap_or("no probe was answered");
                 Some(format!("{slot}: {probe} ({probes} {})", if *probes == 1 { "probe" } else { "probes" }))
             }
-            Cause::Exited(exit) => Some(format!("{slot} {exit}")),
+            Cause::Exited(exit) | Cause::CommandFailed(exit) => Some(format!("{slot} {exit}")),
+            Cause::CommandNotStarted(why) => Some(why.clone()),
             Cause::NotStarted(why) => Some(format!("{slot}: {why}")),
             Cause::OldNotStopped(error) => Some(format!("{slot} of the old release: {error}")),
             Cause::Worse(worse) => Some(worse.to_string()),
             Cause::Store(error) => Some(error.to_string()),
-            Cause::Cancelled | Cause::ControllerGone => None,
+            Cause::Cancelled | Cause::ControllerGone | Cause::CommandLate { .. } => None,
         }
     }
 
@@ -159,6 +185,9 @@ impl Abort {
                 hints.push(format!(
                     "it must listen on 0.0.0.0:{port} ($PORT), not on localhost, within the deadline"
                 ));
+            }
+            Cause::CommandLate { .. } => {
+                hints.push("`deadline` in [release] gives it more time".to_owned());
             }
             Cause::Exited(exit) if exit.is_out_of_memory => {
                 hints.push("give it more `memory` in its [process] table".to_owned());

@@ -12,6 +12,7 @@
 //!
 //! | found on disk at start-up | what was half done | what happens |
 //! |---|---|---|
+//! | `Releasing` | the release's own command, maybe | what is left of it is removed, and it is run again from its start |
 //! | `Starting`, `AwaitingReadiness` | new instances, maybe | run again, taking up what is there |
 //! | `Canary` | the new table, maybe | instances of both releases are taken up; the canary goes on |
 //! | `Aborted` | new instances, maybe | they are removed |
@@ -20,6 +21,7 @@
 mod abort;
 mod finish;
 mod ready;
+mod release;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ use crate::engine::Container;
 use crate::events::Reporter;
 use crate::instance::{Instance, Machinery, Retirement};
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
+use crate::oneoff::{Run, Runs};
 use crate::plan::{Plan, UpdateOrder};
 use crate::store::{Store, StoreError};
 use crate::traffic::Routes;
@@ -46,6 +49,8 @@ pub const WATCH_STEP: &str = "watch";
 /// How far a rollout is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// The release's own command runs.
+    Releasing,
     /// New instances are made and started.
     Starting,
     /// They are asked until they are ready.
@@ -141,6 +146,8 @@ pub enum Update {
         /// What it is about.
         detail: String,
     },
+    /// A line that the step's own command wrote.
+    Log(String),
     /// Something worth saying.
     Notice(String),
 }
@@ -152,6 +159,8 @@ pub struct Deps {
     pub machinery: Machinery,
     /// Keeps phases.
     pub store: Store,
+    /// The commands of releases, among others.
+    pub runs: Runs,
     /// Where old instances are drained.
     pub routes: Routes,
     /// Makes ids that were never used.
@@ -166,6 +175,8 @@ pub struct Deps {
 pub struct Rollout {
     /// What is to be done.
     pub plan: Plan,
+    /// The phase that is stored: [`Phase::Releasing`] when its own command is to be run.
+    pub phase: Phase,
     /// Containers of the new release that an interrupted run left.
     pub found: Vec<Container>,
     /// Ends it early; after the switch it does nothing.
@@ -187,16 +198,16 @@ pub enum Outcome {
 
 /// Carries out the plan until the new release serves, or it is clear that it will not.
 pub async fn run(rollout: Rollout, deps: &Deps) -> Outcome {
-    let Rollout { plan, found, cancel, updates } = rollout;
+    let Rollout { plan, phase, found, cancel, updates } = rollout;
     let tell = |step, detail: String| {
         let _ = updates.send(Update::Step { step, detail });
     };
     // Owned here, so that an early end finds every instance there is to remove.
-    let mut instances = Vec::new();
+    let (mut instances, mut command) = (Vec::new(), None);
     let result = tokio::select! {
         biased;
         () = cancel.cancelled() => Err((None, Cause::Cancelled)),
-        result = until_ready(&plan, found, &mut instances, deps, &updates) => result,
+        result = until_ready(&plan, phase, found, (&mut command, &mut instances), deps, &updates) => result,
     };
     let result = match (result, plan.canary()) {
         (Ok(()), Some(_)) => {
@@ -219,7 +230,7 @@ pub async fn run(rollout: Rollout, deps: &Deps) -> Outcome {
     match result {
         Ok(outcome) => outcome,
         Err((slot, cause)) => {
-            Outcome::Aborted(Box::new(abort::abort(&plan, slot, cause, &instances, deps).await))
+            Outcome::Aborted(Box::new(abort::abort(&plan, slot, cause, (command, &instances), deps).await))
         }
     }
 }
@@ -235,14 +246,22 @@ type Broken = (Option<Slot>, Cause);
 
 async fn until_ready(
     plan: &Plan,
+    phase: Phase,
     found: Vec<Container>,
-    instances: &mut Vec<Instance>,
+    (running, instances): (&mut Option<Run>, &mut Vec<Instance>),
     deps: &Deps,
     updates: &mpsc::UnboundedSender<Update>,
 ) -> Result<(), Broken> {
     let tell = |step, detail: String| {
         let _ = updates.send(Update::Step { step, detail });
     };
+    let (found, commands): (Vec<_>, Vec<_>) = found.into_iter().partition(Container::is_instance);
+    if phase == Phase::Releasing {
+        if let Some(command) = &plan.command {
+            release::run(plan, command, commands, running, deps, updates).await?;
+        }
+        enter(plan, Phase::Starting, deps).await?;
+    }
     if plan.order == UpdateOrder::StopFirst {
         tell("hold", "requests wait while the old release stops".to_owned());
         stop_old(plan, deps).await?;
@@ -325,7 +344,14 @@ async fn enter(plan: &Plan, phase: Phase, deps: &Deps) -> Result<(), Broken> {
 }
 
 impl Phase {
-    const ALL: [Self; 7] = [
+    /// The one in which the rollout of this plan begins.
+    #[must_use]
+    pub fn first(plan: &Plan) -> Self {
+        if plan.command.is_some() { Self::Releasing } else { Self::Starting }
+    }
+
+    const ALL: [Self; 8] = [
+        Self::Releasing,
         Self::Starting,
         Self::AwaitingReadiness,
         Self::Canary,
@@ -339,6 +365,7 @@ impl Phase {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Releasing => "releasing",
             Self::Starting => "starting",
             Self::AwaitingReadiness => "awaiting-readiness",
             Self::Canary => "canary",

@@ -38,13 +38,14 @@ use crate::engine::{Engine, EngineError};
 use crate::events::Journal;
 use crate::external::{Surroundings, SystemResolver};
 use crate::hooks::{self, HookError, Hooks};
-use crate::instance::Machinery;
-use crate::logs::{Collector, DrainError, Drains, EngineContainers, LogSink, Logs};
+use crate::instance::{self, Machinery};
+use crate::logs::{Collector, DrainError, Drains, EngineContainers, Logs};
 use crate::name::{BoxId, InstanceId};
+use crate::oneoff::Runs;
 use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
-use crate::rollout::Deps;
+use crate::rollout::{self, Deps};
 use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use crate::tls::{CaError, VaultError};
@@ -158,17 +159,25 @@ pub async fn run(
     let doors = CancellationToken::new();
     let own = Arc::new([listeners.http.0, proxy.https]);
     let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
-    let controller = start_controller(
-        &config,
-        &store,
-        &routes,
-        &engine,
-        logs.sink(),
-        surroundings.clone(),
-        &journal,
-        &doors,
-    )
-    .await?;
+    let ids: Arc<dyn Fn() -> InstanceId + Send + Sync> =
+        Arc::new(|| InstanceId::from_bits(crate::random::bits()));
+    let runs = Runs::new(Arc::clone(&engine), Arc::clone(&ids), listeners.http.0.port());
+    let deps = |changes, requests| Deps {
+        machinery: Machinery {
+            engine: Arc::clone(&engine),
+            prober: Arc::new(NetworkProber::new(Arc::clone(&engine))),
+            changes,
+            logs: logs.sink().clone(),
+            http_port: listeners.http.0.port(),
+        },
+        store: store.clone(),
+        runs: runs.clone(),
+        routes: routes.clone(),
+        ids,
+        requests,
+        reporter: journal.reporter(),
+    };
+    let controller = start_controller(&config, deps, surroundings.clone(), &doors).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
@@ -199,6 +208,8 @@ pub async fn run(
     let api = Api {
         controller,
         images,
+        engine,
+        runs: runs.clone(),
         logs: logs.clone(),
         drains,
         certs: certs.clone(),
@@ -238,6 +249,7 @@ pub async fn run(
         log.finish().await;
     }
     certs.ended().await;
+    runs.finish().await;
     collector.stop();
     logs.sink().finish().await;
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
@@ -249,31 +261,13 @@ pub async fn run(
 
 async fn start_controller(
     config: &ServerConfig,
-    store: &Store,
-    routes: &Routes,
-    engine: &Arc<dyn Engine>,
-    logs: &LogSink,
+    deps: impl FnOnce(instance::Changes, mpsc::UnboundedSender<rollout::Request>) -> Deps,
     surroundings: Surroundings,
-    journal: &Journal,
     shutdown: &CancellationToken,
 ) -> Result<Controller, StoreError> {
     let (changes_tx, changes) = mpsc::unbounded_channel();
     let (requests_tx, requests) = mpsc::unbounded_channel();
-    let machinery = Machinery {
-        engine: Arc::clone(engine),
-        prober: Arc::new(NetworkProber::new(Arc::clone(engine))),
-        changes: changes_tx,
-        logs: logs.clone(),
-        http_port: surroundings.own[0].port(),
-    };
-    let deps = Deps {
-        machinery,
-        store: store.clone(),
-        routes: routes.clone(),
-        ids: Arc::new(|| InstanceId::from_bits(crate::random::bits())),
-        requests: requests_tx,
-        reporter: journal.reporter(),
-    };
+    let deps = deps(changes_tx, requests_tx);
     let parts = Parts { deps, requests, changes, domain: config.domain.clone(), surroundings };
     Controller::start(parts, shutdown.clone()).await
 }

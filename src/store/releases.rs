@@ -42,21 +42,23 @@ impl Store {
         self.apply(batch).await
     }
 
-    /// Adds a release to its app's ledger, with its rollout about to start. The app is made with its first release.
+    /// Adds a release to its app's ledger, with its rollout about to enter this phase. The app is made with its first release.
     ///
     /// # Errors
     ///
     /// When it cannot be written; then nothing was.
-    pub async fn append_release(&self, app: &AppRecord, release: &Release) -> Result<(), StoreError> {
+    pub async fn append_release(
+        &self,
+        app: &AppRecord,
+        release: &Release,
+        phase: Phase,
+    ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
         self.put_app(&mut batch, app)?;
         self.put_release(&mut batch, release)?;
-        put_rollout(
-            &mut batch,
-            &RolloutRecord { app: app.name.clone(), release: release.id, phase: Phase::Starting },
-        );
+        put_rollout(&mut batch, &RolloutRecord { app: app.name.clone(), release: release.id, phase });
         self.apply(batch).await?;
-        self.halt(Phase::Starting.as_str()).await;
+        self.halt(phase.as_str()).await;
         Ok(())
     }
 

@@ -48,9 +48,9 @@ async fn what_was_acknowledged_is_there_after_a_reopening() {
     let store = Store::open(dir.path()).unwrap();
     let id = store.box_id().clone();
     let key = store.sticky_key(&BoxKey::new(&[7; 32])).unwrap();
-    store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
+    store.append_release(&app(None), &release(1, ReleaseState::Pending), Phase::Starting).await.unwrap();
     store.switch(&app(None), &release(1, ReleaseState::Pending), None).await.unwrap();
-    store.append_release(&app(Some(1)), &release(2, ReleaseState::Pending)).await.unwrap();
+    store.append_release(&app(Some(1)), &release(2, ReleaseState::Pending), Phase::Starting).await.unwrap();
     drop(store);
 
     let store = Store::open(dir.path()).unwrap();
@@ -107,7 +107,7 @@ async fn a_switch_that_is_taken_back_is_one_step() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let (old, new) = (release(1, ReleaseState::Superseded), release(2, ReleaseState::Active));
-    store.append_release(&app(Some(1)), &new).await.unwrap();
+    store.append_release(&app(Some(1)), &new, Phase::Starting).await.unwrap();
     store.switch(&app(Some(1)), &new, Some(&old)).await.unwrap();
     let failed = release(2, ReleaseState::Failed { reason: "it errs".to_owned() });
     store.flip_back(&app(Some(2)), &old, &failed).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_switch_that_is_taken_back_is_one_step() {
 async fn a_failed_release_keeps_its_reason_and_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    store.append_release(&app(None), &release(2, ReleaseState::Pending)).await.unwrap();
+    store.append_release(&app(None), &release(2, ReleaseState::Pending), Phase::Starting).await.unwrap();
     let failed = release(2, ReleaseState::Failed { reason: "exit code 1".to_owned() });
     store.fail_release(&failed).await.unwrap();
     let snapshot = store.snapshot().await.unwrap();
@@ -135,9 +135,13 @@ async fn a_removed_app_leaves_nothing_and_touches_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let longer = AppRecord { name: "shop-2".parse().unwrap(), ..app(None) };
-    store.append_release(&app(None), &release(1, ReleaseState::Pending)).await.unwrap();
+    store.append_release(&app(None), &release(1, ReleaseState::Pending), Phase::Starting).await.unwrap();
     store
-        .append_release(&longer, &Release { app: longer.name.clone(), ..release(1, ReleaseState::Pending) })
+        .append_release(
+            &longer,
+            &Release { app: longer.name.clone(), ..release(1, ReleaseState::Pending) },
+            Phase::Starting,
+        )
         .await
         .unwrap();
     store

@@ -82,7 +82,6 @@ async fn folder_is_built_and_deployed() {
         --- stdout
         https://shop.localhost
         --- stderr
-        warning: Procfile: `release` is not run by this version: run `x` yourself
         => upload 42 B to build `shop`
         => build shop
            Step 1/1

@@ -24,6 +24,7 @@ mod kill;
 mod links;
 mod load;
 mod logs;
+mod oneoff;
 mod operations;
 mod ports;
 mod refusals;

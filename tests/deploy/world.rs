@@ -93,6 +93,11 @@ impl TestBox {
 
     /// Starts a command in a folder.
     pub(super) fn start(&self, dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Running {
+        Running::of(self.command(dir, args, env))
+    }
+
+    /// A command in a folder, about to be started.
+    pub(super) fn command(&self, dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minipaas"));
         command.args(args).current_dir(dir).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -101,7 +106,7 @@ impl TestBox {
         // A failing test prints the log; its requests are counted by its clients.
         command.env("MINIPAAS_LOG", "info,minipaas::access=warn");
         command.envs(self.env.iter().cloned()).envs(env.iter().copied());
-        Running::of(command)
+        command
     }
 
     /// Runs a command to its end.
@@ -176,7 +181,7 @@ impl TestBox {
     }
 
     /// Ends the daemon the hard way, and waits until it has ended.
-    fn kill_daemon(&self) {
+    pub(super) fn kill_daemon(&self) {
         let lock = self.home().join("minipaas.lock");
         let deadline = Instant::now() + PATIENCE;
         while let Some(pid) = Lock::holder(&lock) {

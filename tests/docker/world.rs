@@ -71,6 +71,7 @@ pub(super) trait World: Sync {
             volumes: BTreeMap::new(),
             links: Default::default(),
             stop_grace: Duration::from_secs(1),
+            one_off: None,
         };
         self.run(&mut spec, program);
         spec

@@ -7,6 +7,7 @@
 mod external;
 mod invariants;
 mod proxy;
+mod release;
 mod script;
 mod traffic;
 mod volume;

@@ -19,6 +19,7 @@ use minipaas::instance::Machinery;
 use minipaas::logs::LogSink;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, BoxId, InstanceId, PathPrefix, ReleaseId};
+use minipaas::oneoff::Runs;
 use minipaas::people::Actor;
 use minipaas::probe::{Passed, ProbeFailure, Prober, Question};
 use minipaas::release::{Build, ReleaseState};
@@ -169,13 +170,14 @@ impl Daemon {
         };
         let ids = Arc::new(std::sync::atomic::AtomicU32::new(first_id));
         let next = Arc::clone(&ids);
+        let new_id: Arc<dyn Fn() -> InstanceId + Send + Sync> =
+            Arc::new(move || InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)));
         let deps = Deps {
             machinery,
             store: store.clone(),
+            runs: Runs::new(Arc::new(engine.clone()), Arc::clone(&new_id), 80),
             routes: routes.clone(),
-            ids: Arc::new(move || {
-                InstanceId::from_bits(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
-            }),
+            ids: new_id,
             requests: requests_tx,
             reporter: minipaas::events::Reporter::default(),
         };
@@ -506,6 +508,7 @@ impl StartedDeploy {
             match update {
                 DeployUpdate::Ended(result) => return EndedDeploy { result, said },
                 DeployUpdate::Rollout(Update::Notice(notice)) => said.push(notice),
+                DeployUpdate::Rollout(Update::Log(line)) => said.push(format!("log {line}")),
                 DeployUpdate::Rollout(Update::Step { step, detail }) => said.push(format!("{step} {detail}")),
                 DeployUpdate::Accepted(release) => said.push(format!("accepted {release}")),
             }

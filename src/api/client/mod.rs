@@ -17,6 +17,7 @@ mod hooks;
 mod lines;
 mod query;
 mod releases;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -52,6 +53,7 @@ pub use releases::ConfigChanged;
 use answer::{Answer, RequestName, within};
 use query::encoded;
 pub(crate) use query::query;
+pub use runs::{Connected, Receiver, Sender};
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

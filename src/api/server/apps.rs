@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
-use super::{Api, app_name, wire};
+use super::{Api, app_name, runs, wire};
 use crate::api::{App, DownQuery, DownReply};
-use crate::controller::{Command, Downed, Stopping};
+use crate::controller::{AppView, Command, Downed, Stopping};
 use crate::people::Role;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -29,14 +29,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn apps(State(api): State<Api>) -> Json<Vec<App>> {
-    Json(api.controller.view().apps.iter().map(|app| wire::app(app, &api.facts)).collect())
+    Json(api.controller.view().apps.iter().map(|app| with_runs(&api, app)).collect())
 }
 
 async fn app(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<App>, Refusal> {
     let name = app_name(&name)?;
     let view = api.controller.view();
     let found = view.apps.iter().find(|app| app.name == name).ok_or_else(|| Refusal::no_app(&name, &view))?;
-    Ok(Json(wire::app(found, &api.facts)))
+    Ok(Json(with_runs(&api, found)))
+}
+
+/// The app, with the commands that run in it.
+fn with_runs(api: &Api, app: &AppView) -> App {
+    App { runs: runs::of_app(api, &app.name), ..wire::app(app, &api.facts) }
 }
 
 async fn down(

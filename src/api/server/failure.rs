@@ -204,6 +204,9 @@ impl From<DeployError> for Failure {
                 let code = match abort.cause {
                     Cause::Cancelled => "cancelled",
                     Cause::Worse(_) => "worse",
+                    Cause::CommandFailed(_) | Cause::CommandLate { .. } | Cause::CommandNotStarted(_) => {
+                        "release-command"
+                    }
                     _ => "not-ready",
                 };
                 let failure = Self {

@@ -22,6 +22,8 @@ mod openapi;
 mod proxy;
 mod recording;
 mod releases;
+mod runs;
+mod session;
 mod stream;
 mod traffic;
 mod wire;
@@ -40,11 +42,13 @@ use crate::answers::Answers;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
+use crate::engine::Engine;
 use crate::events::Journal;
 use crate::external::Surroundings;
 use crate::hooks::Hooks;
 use crate::logs::{Drains, Logs};
 use crate::name::AppName;
+use crate::oneoff::Runs;
 use crate::people::Actor;
 use crate::traffic::Routes;
 use endpoint::{Endpoint, Needs};
@@ -68,6 +72,10 @@ pub struct Api {
     pub logs: Logs,
     /// Where they go to.
     pub drains: Drains,
+    /// Runs containers.
+    pub engine: Arc<dyn Engine>,
+    /// Owns the runs of single commands.
+    pub runs: Runs,
     /// Owns the certificates.
     pub certs: Certs,
     /// Counts the traffic.
@@ -120,6 +128,7 @@ fn endpoints() -> Vec<Endpoint> {
         releases::endpoints(),
         logs::endpoints(),
         drains::endpoints(),
+        runs::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),

@@ -75,6 +75,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
                 restarts: instance.restarts,
             })
             .collect(),
+        runs: Vec::new(),
         deploy: app.deploy.as_ref().map(|deploy| DeployStatus {
             release: deploy.release.to_string(),
             phase: deploy.step.to_owned(),
@@ -197,6 +198,7 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
         DeployUpdate::Rollout(Update::Step { step, detail }) => {
             Progress::Step { step: step.to_owned(), detail }
         }
+        DeployUpdate::Rollout(Update::Log(line)) => Progress::Log { line },
         DeployUpdate::Rollout(Update::Notice(message)) => Progress::Notice { message },
         DeployUpdate::Ended(Ok(deployed)) => {
             let known = view.apps.iter().find(|known| known.name == *app);

@@ -5,10 +5,22 @@ use std::ffi::{OsStr, OsString};
 /// Global options whose value is the next word.
 const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
 
+/// What Heroku calls by other words, and under another topic.
+const OTHER_NAMES: [(&str, &[&str]); 5] = [
+    ("ps:exec", &["exec"]),
+    ("run:inside", &["exec"]),
+    ("ps:copy", &["cp"]),
+    ("ps:forward", &["port-forward"]),
+    ("run:detached", &["run", "--detach"]),
+];
+
 /// Splits the first word that is no option, if it has colons.
 pub(super) fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
     let Some(at) = command_position(&argv) else { return argv };
     let parts: Vec<OsString> = match argv[at].to_str() {
+        Some(word) if let Some((_, words)) = OTHER_NAMES.iter().find(|(name, _)| *name == word) => {
+            words.iter().map(OsString::from).collect()
+        }
         Some(word) if word.split(':').all(|part| !part.is_empty()) => {
             word.split(':').map(OsString::from).collect()
         }
@@ -52,6 +64,11 @@ mod tests {
         check_colons("--app=shop --json releases:info v3", "--app=shop --json releases info v3");
         check_colons("up ./a:b", "up ./a:b");
         check_colons("a:b:c", "a b c");
+        check_colons("run rake db:migrate", "run rake db:migrate");
+        check_colons("run:detached rake a:b", "run --detach rake a:b");
+        check_colons("ps:exec web.1 a:b", "exec web.1 a:b");
+        check_colons("-a shop run -- ps:exec", "-a shop run -- ps:exec");
+        check_colons("cp web.1:/a:b .", "cp web.1:/a:b .");
         check_colons(":x", ":x");
         check_colons("x:", "x:");
         check_colons("-q", "-q");

@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod logs;
 mod releases;
+mod runs;
 mod traffic;
 
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ pub(crate) use self::releases::{
     ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
     RollbackArgs,
 };
+pub(crate) use self::runs::{CpArgs, ExecArgs, Place, PortForwardArgs, Ports, RunArgs};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -82,6 +84,14 @@ pub(crate) enum Command {
     Ps(AppArgs),
     /// List apps; make one that is only a route, look at one, or remove one
     Apps(AppsArgs),
+    /// Run a command in a container of its own, with a release's image and environment
+    Run(RunArgs),
+    /// Run a command inside a running instance
+    Exec(ExecArgs),
+    /// Copy files into an instance, or out of it
+    Cp(CpArgs),
+    /// Have ports of this machine lead into an instance
+    PortForward(PortForwardArgs),
     /// Print what the instances write, and what the box says about them
     Logs(LogsArgs),
     /// List the log servers that the app's stream is handed on to, add or remove one

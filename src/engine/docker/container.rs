@@ -25,7 +25,9 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
+use super::super::{
+    Container, ContainerSpec, ContainerState, EngineError, Health, Labels, OneOffKind, label,
+};
 use super::error::explain;
 use super::names::Names;
 use super::{CALL_TIME_MAX, DockerEngine};
@@ -200,6 +202,13 @@ impl DockerEngine {
             let ports: Vec<_> = spec.more_ports.iter().map(ToString::to_string).collect();
             labels.insert(label::MORE_PORTS.to_owned(), ports.join(","));
         }
+        if let Some(one_off) = &spec.one_off {
+            labels.insert(label::ONE_OFF.to_owned(), one_off.kind.as_str().to_owned());
+            if let OneOffKind::Detached { until } = one_off.kind {
+                labels.insert(label::UNTIL.to_owned(), until.to_string());
+            }
+        }
+        let has_stdin = spec.one_off.as_ref().map(|one_off| one_off.has_stdin);
         let ports: Vec<_> = spec.port.iter().chain(&spec.more_ports).map(|port| tcp(*port)).collect();
         ContainerCreateBody {
             image: Some(spec.image.clone()),
@@ -213,6 +222,11 @@ impl DockerEngine {
                 extra_hosts: names.hosts,
                 ..self.host_config(spec)
             }),
+            tty: spec.one_off.as_ref().map(|one_off| one_off.has_tty),
+            open_stdin: has_stdin,
+            // Its end is passed on when the one who is connected ends theirs.
+            stdin_once: has_stdin,
+            attach_stdin: has_stdin,
             ..Default::default()
         }
     }
@@ -271,6 +285,9 @@ impl DockerEngine {
             labels,
             has_volume: mounted.any(|name| name.starts_with(&ours)),
             ip: self.own_address(&network),
+            one_off: map
+                .get(label::ONE_OFF)
+                .map(|kind| OneOffKind::from_labels(kind, map.get(label::UNTIL).map(String::as_str))),
             addr: port.and_then(|port| self.address(port, &network)),
             more_addrs: more_ports
                 .filter_map(|port| port.parse().ok())
@@ -285,7 +302,7 @@ impl DockerEngine {
         network.networks.as_ref()?.get(&self.network_name())?.ip_address.as_deref()?.parse().ok()
     }
 
-    fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
+    pub(super) fn address(&self, port: u16, network: &NetworkSettings) -> Option<SocketAddr> {
         if self.is_bridge_reachable {
             return Some(SocketAddr::new(self.own_address(network)?, port));
         }

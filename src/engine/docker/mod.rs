@@ -17,12 +17,14 @@ mod container;
 mod error;
 mod events;
 mod exec;
+mod files;
 mod image;
 mod logs;
 mod names;
 mod network;
 mod ports;
 mod progress;
+mod session;
 mod transport;
 mod volume;
 
@@ -40,8 +42,8 @@ pub use self::connect::{Endpoint, find_endpoints};
 use self::error::explain;
 use self::transport::Transport;
 use super::{
-    BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
 };
 use crate::name::{AppName, BoxId};
 use crate::route::Bridge;
@@ -62,6 +64,13 @@ pub struct DockerEngine {
     has_buildkit: bool,
     /// Held while our network is looked for and made: engines let two networks have one name.
     network: Mutex<()>,
+}
+
+/// What outlives a call: a way to the same engine, for whoever is connected with a process.
+#[derive(Debug, Clone)]
+struct Session {
+    endpoint: Endpoint,
+    client: Docker,
 }
 
 impl DockerEngine {
@@ -178,6 +187,35 @@ impl Engine for DockerEngine {
         timeout: Duration,
     ) -> Result<Executed, EngineError> {
         self.execute(container, argv, timeout).await
+    }
+
+    async fn wait(&self, container: &str) -> Result<(), EngineError> {
+        self.wait_for(container).await
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        self.attach_to_container(container).await
+    }
+
+    async fn exec_attached(&self, container: &str, spec: &ExecSpec) -> Result<Attached, EngineError> {
+        self.execute_attached(container, spec).await
+    }
+
+    async fn read_files(&self, container: &str, path: &str) -> Result<ContextStream, EngineError> {
+        self.download(container, path).await
+    }
+
+    async fn write_files(
+        &self,
+        container: &str,
+        folder: &str,
+        archive: ContextStream,
+    ) -> Result<(), EngineError> {
+        self.upload(container, folder, archive).await
+    }
+
+    async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError> {
+        self.connect_to(container, port).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
-use http::header::{HOST, HeaderValue};
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -30,6 +32,8 @@ use super::CONNECT_TIME_MAX;
 
 /// What stands where a URL has a host: a unix socket has none, and engines do not look.
 const HOST_NAME: &str = "engine";
+/// The longest answer of an engine that would not upgrade.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an engine listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,30 @@ impl Transport {
         let endpoint = format!("http://{HOST_NAME}");
         Docker::connect_with_custom_transport(send, Some(endpoint), u64::MAX, API_DEFAULT_VERSION)
             .expect("making a client with a transport of one's own only stores it")
+    }
+
+    /// Asks with a JSON body for a connection of its own, through which bytes go as they are.
+    pub(super) async fn upgraded(
+        self,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<hyper::upgrade::Upgraded, Error> {
+        let request = http::Request::post(format!("http://{HOST_NAME}{path}"))
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "tcp")
+            .header(CONTENT_TYPE, "application/json")
+            .body(bollard::body_full(body.to_string().into()))?;
+        let response = self.send(request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status_code = response.status().as_u16();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+            let message =
+                said.as_ref().and_then(|said| said["message"].as_str()).unwrap_or_default().to_owned();
+            return Err(Error::DockerResponseServerError { status_code, message });
+        }
+        Ok(hyper::upgrade::on(response).await?)
     }
 
     async fn send(self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {

@@ -9,8 +9,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
-    BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
 };
 use super::state::KILLED;
 use super::{ENDPOINT, FakeEngine, Operation, unreachable};
@@ -236,6 +236,59 @@ impl Engine for FakeEngine {
             Some(is_ready) => Ok(Executed { code: i64::from(!is_ready), output: String::new() }),
             None => Err(EngineError::Refused { action, message: "the container is not running".to_owned() }),
         }
+    }
+
+    async fn wait(&self, container: &str) -> Result<(), EngineError> {
+        self.enter(Operation::Inspect, "wait for the container").await?;
+        super::attached::exit_code(self, container).await.map(drop)
+    }
+
+    async fn attach(&self, container: &str) -> Result<Attached, EngineError> {
+        self.enter(Operation::Exec, "connect with the container").await?;
+        self.lock().is_there(container)?;
+        Ok(super::attached::to_container(self.clone(), container.to_owned()))
+    }
+
+    /// Ends at once with 0, having written its command.
+    async fn exec_attached(&self, container: &str, spec: &ExecSpec) -> Result<Attached, EngineError> {
+        let action = "run a command in the container".to_owned();
+        self.enter(Operation::Exec, &action).await?;
+        if self.lock().is_ready(container).is_none() {
+            return Err(EngineError::Refused { action, message: "the container is not running".to_owned() });
+        }
+        Ok(super::attached::to_command(spec))
+    }
+
+    /// There are no files in it.
+    async fn read_files(&self, container: &str, path: &str) -> Result<ContextStream, EngineError> {
+        self.enter(Operation::Exec, "read files").await?;
+        self.lock().is_there(container)?;
+        Err(EngineError::NotFound { what: format!("`{path}` in container `{container}`") })
+    }
+
+    /// There are no folders in it.
+    async fn write_files(
+        &self,
+        container: &str,
+        folder: &str,
+        _archive: ContextStream,
+    ) -> Result<(), EngineError> {
+        self.enter(Operation::Exec, "write files").await?;
+        self.lock().is_there(container)?;
+        Err(EngineError::NotFound { what: format!("folder `{folder}` in container `{container}`") })
+    }
+
+    /// Whoever listens sends back what it is sent.
+    async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError> {
+        let action = format!("connect to port {port}");
+        self.enter(Operation::Exec, &action).await?;
+        if self.lock().listening_port(container) != Some(port) {
+            return Err(EngineError::Refused {
+                action,
+                message: "nothing accepts connections there".to_owned(),
+            });
+        }
+        Ok(super::attached::to_echo())
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

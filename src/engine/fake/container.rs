@@ -71,6 +71,7 @@ impl StoredContainer {
                 _ => Health::None,
             },
             has_volume: !self.spec.volumes.is_empty(),
+            one_off: self.spec.one_off.as_ref().map(|one_off| one_off.kind),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! It keeps the promises of [`Engine`](super::Engine), checked by the same contract tests as the real one, but runs nothing:
 //! files, limits and what a command prints are beyond it.
 
+mod attached;
 mod calls;
 mod container;
 mod state;
@@ -179,7 +180,8 @@ impl FakeEngine {
         Self { owner, shared: Arc::clone(&self.shared) }
     }
 
-    /// Says what containers of this image (a tag or an id) or else of this app do, from their next start on.
+    /// Says what containers of this image (a tag or an id) or else of this app do, from their next start on. One-off containers
+    /// go by `<app>/<kind>`, such as `shop/release`, and end at once with 0 where nothing is said.
     pub fn behave(&self, image_or_app: impl Into<String>, behaviour: Behaviour) {
         self.change(|state| state.behaviours.insert(image_or_app.into(), behaviour));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
@@ -217,12 +218,18 @@ impl State {
     pub(super) fn behaviour(&self, id: &str) -> Result<(Behaviour, bool), EngineError> {
         let spec = &self.get(id)?.spec;
         let tags = self.images.iter().filter(|(_, stored)| stored.image.id == spec.image).map(|(tag, _)| tag);
+        let is_running = self.get(id)?.process.is_some();
+        if let Some(one_off) = &spec.one_off {
+            let key = format!("{}/{}", spec.labels.app, one_off.kind.as_str());
+            let ends = Behaviour { exits_after: Some((Duration::ZERO, 0)), ..Behaviour::default() };
+            return Ok((self.behaviours.get(&key).cloned().unwrap_or(ends), is_running));
+        }
         let behaviour = tags
             .map(String::as_str)
             .chain([spec.image.as_str(), spec.labels.app.as_str()])
             .find_map(|key| self.behaviours.get(key))
             .cloned();
-        Ok((behaviour.unwrap_or_default(), self.get(id)?.process.is_some()))
+        Ok((behaviour.unwrap_or_default(), is_running))
     }
 
     /// Starts it; the number of this run.
@@ -341,6 +348,11 @@ impl State {
     /// Whether the process of this container is ready now; `None` when none runs.
     pub(super) fn is_ready(&self, id: &str) -> Option<bool> {
         self.get(id).ok()?.process.as_ref().map(Process::is_ready)
+    }
+
+    /// What this container does; `None` when it is gone.
+    pub(super) fn state_of(&self, id: &str) -> Option<ContainerState> {
+        self.get(id).ok().map(|container| container.state)
     }
 
     pub(super) fn listening_port(&self, id: &str) -> Option<u16> {

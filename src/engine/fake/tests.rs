@@ -43,6 +43,7 @@ async fn started(engine: &FakeEngine, number: u32) -> String {
         volumes: Default::default(),
         links: Default::default(),
         stop_grace: SECOND,
+        one_off: None,
     };
     let id = engine.create(&spec).await.unwrap();
     engine.start(&id).await.unwrap();

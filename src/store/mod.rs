@@ -12,6 +12,7 @@ mod apps;
 mod certs;
 mod external;
 mod lock;
+mod people;
 mod record;
 mod releases;
 mod settings;

@@ -6,6 +6,7 @@
 //! closed. Containers keep running.
 
 mod certificates;
+mod door;
 mod hosts;
 mod listen;
 mod tls;
@@ -36,6 +37,7 @@ use crate::engine::{Engine, EngineError};
 use crate::external::{Surroundings, SystemResolver};
 use crate::instance::Machinery;
 use crate::name::{BoxId, InstanceId};
+use crate::people::{People, PeopleError};
 use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
@@ -98,6 +100,9 @@ pub enum ServerError {
     /// Nobody can be asked for certificates.
     #[error("cannot order certificates")]
     Certificates(#[from] CertificatesError),
+    /// Who may use the box cannot be kept.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -122,7 +127,8 @@ pub async fn run(
     }
 
     let key = tls::box_key(&config.home)?;
-    let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
+    let (door, own) = door::open(&config.host)?;
+    let routes = Routes::with_sticky_key(store.sticky_key(&key)?).with_own(own);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
@@ -143,12 +149,16 @@ pub async fn run(
     let surroundings = Surroundings { resolver: Arc::new(SystemResolver), own };
     let controller =
         start_controller(&config, &store, &routes, &engine, surroundings.clone(), &doors).await?;
+    let people = People::open(&store).await?;
+    people.keep_apps(&controller.view().apps.iter().map(|app| app.name.clone()).collect()).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
         http: listeners.http.0,
         https: proxy.https,
         ca_pem: tls.ca.certificate_pem().to_owned(),
+        url: door::url(&config.host, proxy.https.port()),
+        ca_pin: door::ca_pin(&config, tls.ca.certificate_pem()),
     };
     let parts = certificates::parts(&Daemon {
         config: &config,
@@ -161,12 +171,20 @@ pub async fn run(
     let certs = Certs::start(parts, demanded, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
     let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
-    let api =
-        Api { controller, images, engine, certs: certs.clone(), routes: routes_of_api, surroundings, facts };
+    let api = Api {
+        controller,
+        images,
+        engine,
+        certs: certs.clone(),
+        routes: routes_of_api,
+        surroundings,
+        people,
+        facts,
+    };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
-    let served = tokio::spawn(crate::api::server::serve(api, listener, commands.clone()));
+    let served = tokio::spawn(crate::api::server::serve(api, listener, door, commands.clone()));
     if let Some((addr, listener)) = metrics {
         tracing::info!(%addr, "metrics");
         tokio::spawn(crate::api::server::serve_metrics(

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::Response;
+use axum::{Extension, Json};
 use tokio::sync::oneshot;
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
-use super::{Api, app_name, stream, wire};
+use super::{Api, app_name, seen, stream, wire};
 use crate::api::{App, DownQuery, DownReply, LogsQuery};
 use crate::controller::{Command, Downed, Stopping};
 use crate::logs;
-use crate::people::Role;
+use crate::people::{Caller, Role};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let viewer = Needs::OfApp(Role::Viewer);
@@ -38,8 +38,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn apps(State(api): State<Api>) -> Json<Vec<App>> {
-    Json(api.controller.view().apps.iter().map(|app| wire::app(app, &api.facts)).collect())
+async fn apps(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Vec<App>> {
+    let seen = seen(&api, &caller);
+    let view = api.controller.view();
+    let apps = view.apps.iter().filter(|app| seen.contains(app.name.as_str()));
+    Json(apps.map(|app| wire::app(app, &api.facts)).collect())
 }
 
 async fn app(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<App>, Refusal> {
@@ -56,8 +59,12 @@ async fn down(
 ) -> Result<Json<DownReply>, Refusal> {
     let app = app_name(&name)?;
     let (reply, downed) = oneshot::channel();
-    api.controller.send(Command::Down { app, volumes: query.volumes, reply }).await?;
+    api.controller.send(Command::Down { app: app.clone(), volumes: query.volumes, reply }).await?;
     let downed = downed.await.map_err(|_| Stopping)?;
+    // Also where some of it is left on the engine: the app is gone.
+    if !api.controller.view().apps.iter().any(|known| known.name == app) {
+        api.people.forget_app(&app).await?;
+    }
     let downed = downed.map_err(|error| Refusal::from_down(error, &api.controller.view()))?;
     let Downed { instances, upstreams, volumes } = downed;
     Ok(Json(DownReply { instances, upstreams, volumes }))

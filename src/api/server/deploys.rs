@@ -31,29 +31,34 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Make sure of the image that static sites are made from",
             static_base,
         ),
-        Endpoint::new(post.clone(), "/v1/apps/{app}/plan", collaborator, "Say what a deploy would do", plan),
+        Endpoint::new(post.clone(), "/v1/apps/{app}/plan", collaborator, "Say what a deploy would do", plan)
+            .before_creation(),
         Endpoint::new(
             get,
             "/v1/apps/{app}/builds/{content}",
             collaborator,
             "Find the image of this content",
             built,
-        ),
+        )
+        .before_creation(),
         Endpoint::new(
             post.clone(),
             "/v1/apps/{app}/builds",
             collaborator,
             "Build an image of an archive",
             build,
-        ),
+        )
+        .before_creation(),
         Endpoint::new(
             post.clone(),
             "/v1/apps/{app}/images",
             collaborator,
             "Make sure of a ready image",
             image,
-        ),
-        Endpoint::new(post, "/v1/apps/{app}/deploys", collaborator, "Make a release and roll it out", deploy),
+        )
+        .before_creation(),
+        Endpoint::new(post, "/v1/apps/{app}/deploys", collaborator, "Make a release and roll it out", deploy)
+            .creating(),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/deploys/{release}",

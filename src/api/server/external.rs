@@ -21,13 +21,14 @@ const FIRST_PROBES_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Answers once the upstreams were asked, so that a client hears how they are, and not that nobody knows yet.
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![Endpoint::new(
+    let put = Endpoint::new(
         Method::PUT,
         "/v1/apps/{app}/upstreams",
         Needs::OfApp(Role::Owner),
         "Make an app that is only a route, or have it lead somewhere else",
         put,
-    )]
+    );
+    vec![put.creating()]
 }
 
 async fn put(

@@ -10,8 +10,11 @@ use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::api::Progress;
+use crate::api::{Failure, Progress};
 use crate::logs;
+
+/// The type of a stream of JSON lines.
+pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// Where work puts its lines; clones lead to the same answer.
 #[derive(Debug, Clone)]
@@ -53,6 +56,11 @@ pub(super) fn of_lines(lines: mpsc::Receiver<logs::Line>) -> Response {
     answer(lines.boxed())
 }
 
+/// The last line of any stream that has to end before it is over.
+pub(super) fn failed_line(failure: Failure) -> Bytes {
+    line(&Progress::Failed { failure })
+}
+
 fn line<T: Serialize>(value: &T) -> Bytes {
     let mut json = serde_json::to_vec(value).expect("wire types hold only strings, numbers and lists");
     json.push(b'\n');
@@ -61,5 +69,5 @@ fn line<T: Serialize>(value: &T) -> Bytes {
 
 fn answer(lines: BoxStream<'static, Bytes>) -> Response {
     let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
-    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    ([(CONTENT_TYPE, NDJSON)], body).into_response()
 }

@@ -36,7 +36,7 @@ use references::References;
 
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
-pub use quantity::{Bytes, MilliCpu, duration};
+pub use quantity::{Bytes, MilliCpu, age, duration};
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.

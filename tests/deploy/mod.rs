@@ -20,6 +20,7 @@ mod external;
 mod kill;
 mod load;
 mod operations;
+mod people;
 mod ports;
 mod refusals;
 mod trust;

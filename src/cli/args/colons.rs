@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 /// Global options whose value is the next word.
-const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
+const OPTIONS_WITH_VALUE: [&str; 4] = ["-a", "--app", "-r", "--remote"];
 
 /// Splits the first word that is no option, if it has colons.
 pub(super) fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
@@ -48,6 +48,7 @@ mod tests {
     fn colons_are_spaces_in_the_commands_place_alone() {
         check_colons("config:set A=b:c", "config set A=b:c");
         check_colons("-a shop domains:add x", "-a shop domains add x");
+        check_colons("-r box access:add bob", "-r box access add bob");
         check_colons("--app a:b ps", "--app a:b ps");
         check_colons("--app=shop --json releases:info v3", "--app=shop --json releases info v3");
         check_colons("up ./a:b", "up ./a:b");

@@ -227,7 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("minipaas")).unwrap();
         for text in
-            ["[remote.box]\ntoken = mp_secret\n", "[remote.box]\ntoken = \"mp_secret\"\nurl = \"nowhere/\"\n"]
+            ["[remote.box]\ntoken = mp_secret\n", "[remote.box]\ntoken = \"mp_secret\"\nurl = \"no where\"\n"]
         {
             std::fs::write(folder.path().join("minipaas/remotes.toml"), text).unwrap();
             let failure = Remotes::read(&env(folder.path())).unwrap_err().to_string();

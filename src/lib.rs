@@ -20,9 +20,9 @@
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
-//! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
+//! *State and decisions*: [`people`] owns who may use the box, and says what each may do; [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`oneoff`] is one run of a command in a release; [`store`] keeps what must survive.
 //!
 //! *What is told of it*: [`events`] is the audit log, who did what and what happened; [`hooks`] tells others of it; [`answers`] are
@@ -120,7 +120,7 @@
 //!
 //! | file | what it is | written by |
 //! |---|---|---|
-//! | `store/` | apps, releases, phases, what commands have set, events, hooks, the key of sticky cookies, the last route table | [`store`] |
+//! | `store/` | apps, releases, phases, users, digests of tokens, what commands have set, events, hooks, the key of sticky cookies, the last route table | [`store`] |
 //! | `minipaas.lock` | held by the running daemon, names its process | [`store`] |
 //! | `minipaas.sock` | the control API, for the owner and its group | [`server`] |
 //! | `box.key` | seals keys and secrets at rest (0600), made once; a copy of the rest without it reveals none | [`seal`] |

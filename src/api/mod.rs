@@ -1,6 +1,7 @@
 //! The control API: what the CLI and the daemon say to each other.
 //!
-//! HTTP/1.1 with JSON over a unix socket that only its owner and group may open. The types here are the wire's own: domain
+//! HTTP/1.1 with JSON, over a unix socket that only its owner and group may open, or over TLS at the box's own host with a
+//! token (`Authorization: Bearer mp_…`). The types here are the wire's own: domain
 //! types do not derive `Serialize`, so that a rename inside is never a change outside. Names are kebab-case; a field that is
 //! added later has a default, so that an older client goes on to work.
 //!
@@ -54,10 +55,23 @@
 //! | `POST` there `/{id}/test` | [`HookDelivery`] |
 //! | `GET` there `/{id}/deliveries` | [`HookDelivery`]s, the newest first |
 //! | `GET /v1/openapi.json` | all of this as an OpenAPI document |
-//! | `GET /v1/ca.pem` | the local CA's certificate |
+//! | `GET /v1/ca.pem` | the local CA's certificate; asks for no token |
+//! | `GET /v1/health` | [`BoxHealth`]; asks for no token |
+//! | `GET /v1/whoami` | [`Whoami`] |
+//! | `GET /v1/users`, `POST` of it [`UserRequest`] | [`UserInfo`]s, a [`UserInfo`] |
+//! | `PATCH /v1/users/{user}` [`UserChange`], `DELETE` of it | a [`UserInfo`], [`UserRemoved`] |
+//! | `GET /v1/apps/{app}/access` | [`Access`] of each user |
+//! | `PUT /v1/apps/{app}/access/{user}` [`AccessRequest`], `DELETE` of it | 204 |
+//! | `POST /v1/apps/{app}/transfer` [`TransferRequest`] | 204 |
+//! | `GET /v1/tokens`, `POST` of it [`TokenRequest`] | [`TokenInfo`]s, [`TokenReply`] |
+//! | `POST /v1/tokens/{token}/rotate`, `DELETE /v1/tokens/{token}` | [`TokenReply`], 204 |
+//! | `GET /v1/invites`, `POST` of it [`InviteRequest`] | [`InviteInfo`]s, [`InviteReply`] |
+//! | `DELETE /v1/invites/{invite}` | 204 |
+//! | `POST /v1/invites/redeem` [`RedeemRequest`] | [`RedeemReply`]; asks for no token, but for the invite's code |
 //!
 //! `docs/api.md` tells of what all routes have in common. A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
-//! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
+//! `Deployed` or `Failed`; one that just stops was cut off. Any stream may end
+//! with `Failed` in place of its next line: that its reader may read no further. Anything but 2xx carries a [`Failure`].
 
 mod app;
 mod certs;
@@ -71,6 +85,7 @@ mod health;
 mod hooks;
 mod logs;
 mod operations;
+mod people;
 mod proxy;
 mod release;
 mod run;
@@ -93,6 +108,11 @@ pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
 pub use logs::{Drain, DrainRequest, LogLine, LogsQuery};
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
+};
+pub use people::{
+    Access, AccessRequest, Grant, InviteInfo, InviteReply, InviteRequest, RedeemReply, RedeemRequest, Shown,
+    TokenInfo, TokenReply, TokenRequest, TransferRequest, UserChange, UserInfo, UserRemoved, UserRequest,
+    Whoami,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use release::{
@@ -122,6 +142,16 @@ pub struct OpenApi(pub serde_json::Value);
 pub struct AfterQuery {
     /// After so many lines; default 0.
     pub after: Option<u64>,
+}
+
+/// That a daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct BoxHealth {
+    /// `pass`, as the health-checks API has it.
+    pub status: String,
+    /// The daemon's version.
+    pub version: String,
 }
 
 /// What a box is and does.

@@ -46,11 +46,12 @@ struct Starting {
     log_start: u64,
 }
 
-/// A client whose daemon answers.
+/// A client whose daemon answers. A box elsewhere is not started from here.
 pub(crate) async fn ensure(session: &Session) -> Result<Client, Failure> {
     let client = session.client();
     match client.connect().await {
         Ok(()) => return Ok(client),
+        Err(error) if session.is_remote() => return Err(error.into()),
         Err(ClientError::Unreachable { ref source, .. }) if is_nobody_there(source) => {}
         Err(error) => return Err(error.into()),
     }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 
 use crate::api;
-use crate::api::client::ClientError;
+use crate::api::client::{BoxUrlError, ClientError};
 use crate::builder::context::ContextError;
 use crate::builder::detect::DetectError;
 use crate::builder::ignore::IgnoreError;
@@ -189,6 +189,12 @@ impl From<ClientError> for Failure {
                 };
                 Self::new(Kind::Unreachable, error).hint(hint)
             }
+            ClientError::RemoteUnreachable { .. } => Self::new(Kind::Unreachable, error)
+                .hint("`minipaas remotes` lists the boxes that are known here"),
+            ClientError::Untrusted { ref url, .. } => {
+                let hint = format!("if it has a new certificate, `minipaas login {url}` shows it and asks");
+                Self::new(Kind::Failed, error).hint(hint)
+            }
             ClientError::CutOff { .. } | ClientError::Late { .. } => Self::new(Kind::Unreachable, error)
                 .hint("its log may say why: `daemon.log` in its home, or `journalctl -u minipaas`"),
             ClientError::TooOld { .. } => Self::new(Kind::Failed, error).hint(concat!(
@@ -199,6 +205,12 @@ impl From<ClientError> for Failure {
             ClientError::Protocol { .. } => Self::new(Kind::Failed, error)
                 .hint("the daemon may be of another version: `minipaas doctor` compares them"),
         }
+    }
+}
+
+impl From<BoxUrlError> for Failure {
+    fn from(error: BoxUrlError) -> Self {
+        Self::new(Kind::Usage, error)
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! The daemon is not called from here but for `minipaas server`, which is handed the function that runs it ([`ServerMain`]).
 
+mod access;
 mod apps;
 mod args;
 mod attach;
@@ -48,15 +49,18 @@ mod project;
 mod proxy;
 mod ps;
 mod releases;
+mod remotes;
 mod revision;
 mod run;
 mod server;
 mod static_server;
 mod status;
 mod terminal;
+mod tokens;
 mod top;
 mod trust;
 mod up;
+mod users;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -69,10 +73,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api::client::Client;
 use crate::config::{Env, ServerConfig};
-use args::{Args, Command, Globals};
+use args::{Args, Command, Globals, Reach};
 use failure::{Failure, Kind};
 use interrupt::Interrupts;
 use output::Output;
+use remotes::login;
 
 /// Runs the daemon until it is told to end.
 pub type ServerMain = fn(ServerConfig) -> anyhow::Result<()>;
@@ -86,8 +91,10 @@ pub(crate) struct Session {
     pub(crate) out: Output,
     pub(crate) env: Env,
     pub(crate) globals: Globals,
-    /// The home of the box that is meant.
+    /// The home of this machine's box.
     pub(crate) home: PathBuf,
+    /// The box elsewhere that is meant in its place.
+    remote: Option<Client>,
 }
 
 /// Does what the arguments say; `argv` starts with the program's name. Errors are printed, and become the exit code:
@@ -127,7 +134,14 @@ fn dispatch(args: Args, env: Env, out: Output, server: ServerMain) -> Result<(),
         Command::StaticServer(_) => PathBuf::new(),
         _ => crate::config::home(flag, &env)?,
     };
-    let session = Session { out, env, globals, home };
+    let remote = match command.reach() {
+        Reach::Box => remotes::choose(&globals, &env, &home, out)?,
+        Reach::Machine if globals.remote.as_deref().is_some_and(|name| name != "local") => {
+            return Err(Failure::usage("this is about this machine, and takes no `--remote`"));
+        }
+        Reach::Machine | Reach::Remotes => None,
+    };
+    let session = Session { out, env, globals, home, remote };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -176,6 +190,15 @@ async fn command_run(
         Command::Hooks(args) => hooks::run(session, args).boxed(),
         Command::Status(args) => status::run(session, args).boxed(),
         Command::Health(args) => health::run(session, args).boxed(),
+        Command::Login(args) => login::run(session, args).boxed(),
+        Command::Logout(args) => login::logout(session, args).boxed(),
+        Command::Whoami => login::whoami(session).boxed(),
+        Command::Remotes(args) => remotes::run(session, args).boxed(),
+        Command::Users(args) => users::run(session, args).boxed(),
+        Command::Invite(args) => users::invite(session, args).boxed(),
+        Command::Invites(args) => users::invites(session, args).boxed(),
+        Command::Access(args) => access::run(session, args).boxed(),
+        Command::Tokens(args) => tokens::run(session, args).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),
@@ -206,8 +229,18 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
 }
 
 impl Session {
-    /// The way to the daemon, which may not be there.
+    /// The way to the daemon that is meant, which may not be there.
     pub(crate) fn client(&self) -> Client {
+        self.remote.clone().unwrap_or_else(|| self.local_client())
+    }
+
+    /// The way to this machine's daemon.
+    pub(crate) fn local_client(&self) -> Client {
         Client::unix(crate::config::socket_path(&self.home))
+    }
+
+    /// Whether a box elsewhere is meant.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.remote.is_some()
     }
 }

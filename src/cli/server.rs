@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
         https: args.https.clone(),
         http3: args.http3.clone(),
         domain: args.domain.clone(),
+        host: args.host.clone(),
         acme_directory: args.acme_directory.clone(),
         acme_root: args.acme_root.clone(),
         acme_email: args.acme_email.clone(),
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
 
 /// Ends the daemon, and returns when it has ended.
 pub(crate) async fn stop(session: &Session) -> Result<(), Failure> {
-    let pid = session.client().status().await?.pid;
+    let pid = session.local_client().status().await?.pid;
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let process = process.ok_or_else(|| Failure::failed(format!("the daemon says that its pid is {pid}")))?;
     rustix::process::kill_process(process, Signal::TERM)

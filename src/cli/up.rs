@@ -26,6 +26,8 @@ use crate::builder::ignore::IgnoreRules;
 use crate::manifest::{MANIFEST_FILE, PROCFILE};
 use crate::watch::Watcher;
 
+/// Where an app comes from that is deployed to a box elsewhere.
+const REMOTE_ORIGIN: &str = "another machine";
 /// Changed files that are named.
 const NAMED_FILES: usize = 3;
 
@@ -169,7 +171,11 @@ impl Up<'_> {
                 view.notice(&warning);
             }
             let build = recipe.make(project, client, view).await?;
-            let origin = project.dir.display().to_string();
+            // On a box that many share an app comes from wherever its people are: roles say who may deploy over it.
+            let origin = match self.session.is_remote() {
+                true => REMOTE_ORIGIN.to_owned(),
+                false => project.dir.display().to_string(),
+            };
             let take_over = self.args.take_over;
             let revision = revision::of(&project.dir).await;
             let request =
@@ -217,7 +223,7 @@ impl Up<'_> {
             out.line(first)?;
             // Only browsers of machines that trust the CA would take the address as it is.
             let certificate = self.session.home.join("ca/ca.crt");
-            if certificate.is_file() {
+            if certificate.is_file() && !self.session.is_remote() {
                 out.notice(format_args!("try it: curl --cacert {} {first}", certificate.display()));
             }
         }

@@ -13,11 +13,12 @@ use crate::manifest::read::{Entry, Report, Table};
 /// Gives a value of the file as the text that a variable would have.
 type Reader = fn(&Entry<'_>, &mut Report<'_>) -> Option<String>;
 /// Every key of the file.
-const READERS: [(&str, Reader); 20] = [
+const READERS: [(&str, Reader); 21] = [
     ("http", |entry, report| entry.string(report)),
     ("https", |entry, report| entry.string(report)),
     ("http3", |entry, report| Some(entry.boolean(report)?.to_string())),
     ("domain", |entry, report| entry.string(report)),
+    ("host", |entry, report| entry.string(report)),
     ("trusted_proxies", strings),
     ("client_ip_header", |entry, report| entry.string(report)),
     ("proxy_protocol", |entry, report| Some(entry.boolean(report)?.to_string())),

@@ -65,6 +65,8 @@ pub struct ServerFlags {
     pub http3: Option<String>,
     /// `--domain`.
     pub domain: Option<String>,
+    /// `--host`.
+    pub host: Option<String>,
     /// `--acme-directory`.
     pub acme_directory: Option<String>,
     /// `--acme-root`.
@@ -104,6 +106,8 @@ pub struct ServerConfig {
     pub http3: bool,
     /// Apps are at `<app>.<domain>`; lower case. Default `localhost`.
     pub domain: String,
+    /// Where the API is served over TLS; lower case. Default the domain itself.
+    pub host: String,
     /// Proxies in front of the box, which are believed what they say of their clients. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// The header in which those name the client's address. Default `None`: `X-Forwarded-For`.
@@ -205,6 +209,7 @@ impl ServerConfig {
         let https = setting("https", flags.https.as_ref());
         let http3 = setting("http3", flags.http3.as_ref());
         let domain = setting("domain", flags.domain.as_ref());
+        let host = setting("host", flags.host.as_ref());
         let proxies = setting("trusted_proxies", flags.trusted_proxies.as_ref());
         let client_ip_header = setting("client_ip_header", flags.client_ip_header.as_ref());
         let proxy_protocol = setting("proxy_protocol", flags.proxy_protocol.as_ref());
@@ -229,6 +234,7 @@ impl ServerConfig {
         let log_router = setting("log_router", None);
         let trusted_proxies = proxies.map_or_else(|| Ok(Vec::new()), trust::networks)?;
         let is_trusting = !trusted_proxies.is_empty();
+        let domain = domain.map_or_else(|| Ok(DOMAIN.to_owned()), checked_domain)?;
         Ok(Self {
             log_router: log_router.map_or(Ok(access_log != AccessLogChoice::Off), switch)?,
             access_log,
@@ -241,7 +247,8 @@ impl ServerConfig {
             https: https
                 .map_or_else(|| Ok(ListenChoice::Ports(listen::HTTPS_PORTS.to_vec())), listen::choice)?,
             http3: http3.map_or(Ok(false), switch)?,
-            domain: domain.map_or_else(|| Ok(DOMAIN.to_owned()), checked_domain)?,
+            host: host.map_or_else(|| Ok(domain.clone()), checked_domain)?,
+            domain,
             trusted_proxies,
             client_ip_header: client_ip_header
                 .map(|setting| trust::header(setting, is_trusting))

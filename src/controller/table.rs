@@ -61,7 +61,8 @@ impl Task {
         self.publish_table(routes, ports).await;
     }
 
-    async fn publish_table(&mut self, routes: Vec<Route>, ports: Vec<PortRoute>) {
+    async fn publish_table(&mut self, mut routes: Vec<Route>, ports: Vec<PortRoute>) {
+        routes.extend_from_slice(self.deps.routes.own());
         let callers = self.callers();
         let is_changed = routes != self.table.routes()
             || ports != self.table.ports()
@@ -81,6 +82,12 @@ impl Task {
 
     /// Whether another app has, or is about to have, one of these routes.
     pub(super) fn check_conflicts(&self, app: &AppName, wanted: &[PlannedRoute]) -> Result<(), Conflict> {
+        // Whatever the path: the host's pages share their cookies.
+        let own = self.deps.routes.own();
+        if let Some(route) = wanted.iter().find(|route| own.iter().any(|own| own.host == route.host)) {
+            let (host, path) = (route.host.clone(), route.path.clone());
+            return Err(Conflict { host, path, owner: AppName::of_the_box() });
+        }
         let others = self.apps.values().filter(|other| other.record.name != *app).flat_map(|other| {
             let rolling = other.rollout.iter().map(|rollout| &rollout.plan);
             let beside = other.canary.iter().chain(&other.watched).map(|fleet| &fleet.plan);

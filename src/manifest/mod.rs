@@ -39,7 +39,7 @@ use references::References;
 
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
-pub use quantity::{Bytes, MilliCpu, cpu, duration, memory, size};
+pub use quantity::{Bytes, MilliCpu, age, cpu, duration, memory, size};
 pub use release::ReleaseCommand;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 

@@ -34,7 +34,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `10m`, `30d`, `1y`: up to ten years.
-pub(super) fn age(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// A sentence that says what to write instead.
+pub fn age(text: &str) -> Result<Duration, String> {
     let rule = || {
         format!(
             "`{text}` is not a duration; write a number with `s`, `m`, `h`, `d`, `w` or `y`, such as `1y`"

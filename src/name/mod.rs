@@ -98,6 +98,12 @@ impl AppName {
         &self.0
     }
 
+    /// Whom the box's own routes belong to: reserved, so no app has this name.
+    #[must_use]
+    pub fn of_the_box() -> Self {
+        Self(RESERVED_APPS[0].to_owned())
+    }
+
     /// The nearest valid name to a folder's: lower case, other characters as dashes, cut at 63; `app` when nothing is left.
     #[must_use]
     pub fn from_folder(folder: &str) -> Self {

@@ -74,13 +74,13 @@ pub struct Upstream {
 
 /// Two apps want the same host and path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{host}{path}` is already routed to app `{owner}`")]
+#[error("{}", conflict(host, path, owner))]
 pub struct Conflict {
     /// The host.
     pub host: Host,
     /// The path prefix.
     pub path: PathPrefix,
-    /// The app that has it.
+    /// The app that has it; [`AppName::of_the_box`] where it is the box's own.
     pub owner: AppName,
 }
 
@@ -272,6 +272,13 @@ pub fn find_conflict<'r>(
         }
     }
     Ok(())
+}
+
+fn conflict(host: &Host, path: &PathPrefix, owner: &AppName) -> String {
+    if *owner == AppName::of_the_box() {
+        return format!("`{host}` is the box's own host, where its API is");
+    }
+    format!("`{host}{path}` is already routed to app `{owner}`")
 }
 
 /// Lets routes with equal policies share one: most routes of a box have the same, and a request finds it in a cache then. What

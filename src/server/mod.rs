@@ -7,6 +7,7 @@
 
 mod bridge;
 mod certificates;
+mod door;
 mod hosts;
 mod listen;
 mod tls;
@@ -42,6 +43,7 @@ use crate::instance::{self, Machinery};
 use crate::logs::{Collector, DrainError, Drains, EngineContainers, Logs};
 use crate::name::{BoxId, InstanceId};
 use crate::oneoff::Runs;
+use crate::people::{People, PeopleError};
 use crate::port::{ListenError, listen_at};
 use crate::probe::NetworkProber;
 use crate::proxy::Http3Error;
@@ -110,6 +112,9 @@ pub enum ServerError {
     /// Nothing can be handed on to log servers.
     #[error("cannot open the drains")]
     Drains(#[from] DrainError),
+    /// Who may use the box cannot be kept.
+    #[error(transparent)]
+    People(#[from] PeopleError),
     /// Signals cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -136,7 +141,8 @@ pub async fn run(
     let journal = Journal::start(store.clone()).await?;
     let key = tls::box_key(&config.home)?;
     let store = store.sealed_with(key.clone());
-    let routes = Routes::with_sticky_key(store.sticky_key(&key)?);
+    let (door, own) = door::open(&config.host)?;
+    let routes = Routes::with_sticky_key(store.sticky_key(&key)?).with_own(own);
     if let Some(table) = store.route_table()? {
         routes.publish(last_table(&store.snapshot().await?, &table, &config.domain));
     }
@@ -178,12 +184,16 @@ pub async fn run(
         reporter: journal.reporter(),
     };
     let controller = start_controller(&config, deps, surroundings.clone(), &doors).await?;
+    let people = People::open(&store).await?;
+    people.keep_apps(&controller.view().apps.iter().map(|app| app.name.clone()).collect()).await?;
     let facts = Facts {
         box_id: store.box_id().to_string(),
         domain: config.domain.clone(),
         http: listeners.http.0,
         https: proxy.https,
         ca_pem: tls.ca.certificate_pem().to_owned(),
+        url: door::url(&config.host, proxy.https.port()),
+        ca_pin: door::ca_pin(&config, tls.ca.certificate_pem()),
     };
     let parts = certificates::parts(&Daemon {
         config: &config,
@@ -215,6 +225,7 @@ pub async fn run(
         certs: certs.clone(),
         routes: routes.clone(),
         surroundings,
+        people,
         journal,
         hooks,
         answers: Answers::new(store.clone(), key),
@@ -224,7 +235,7 @@ pub async fn run(
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
-    let served = tokio::spawn(crate::api::server::serve(api, listener, commands.clone()));
+    let served = tokio::spawn(crate::api::server::serve(api, listener, door, commands.clone()));
     if let Some((addr, listener)) = metrics {
         tracing::info!(%addr, "metrics");
         tokio::spawn(crate::api::server::serve_metrics(

@@ -18,6 +18,7 @@ mod events;
 mod external;
 mod hooks;
 mod lock;
+mod people;
 mod record;
 mod releases;
 mod settings;

@@ -344,6 +344,8 @@ pub(super) fn from_table(table: &RouteTable) -> Vec<u8> {
     let routes = table
         .routes()
         .iter()
+        // The box's own are made anew at each start: their upstreams are not there any more.
+        .filter(|route| route.app != AppName::of_the_box())
         .map(|route| RouteForm {
             app: route.app.to_string(),
             process: route.process.to_string(),

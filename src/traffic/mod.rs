@@ -66,6 +66,8 @@ pub struct Routes {
     known: Arc<Mutex<Known>>,
     metrics: Metrics,
     sticky: StickyKey,
+    /// The box's own routes, which are in every table that a controller makes.
+    own: Arc<[Route]>,
 }
 
 /// What outlives a table.
@@ -138,7 +140,20 @@ impl Routes {
             known: Arc::default(),
             metrics: Metrics::default(),
             sticky,
+            own: Arc::default(),
         }
+    }
+
+    /// The same, for a box that has routes of its own: whoever makes a table is to put them into it.
+    #[must_use]
+    pub fn with_own(self, own: Vec<Route>) -> Self {
+        Self { own: own.into(), ..self }
+    }
+
+    /// The box's own routes.
+    #[must_use]
+    pub fn own(&self) -> &[Route] {
+        &self.own
     }
 
     /// Makes this the table that every later request sees.

@@ -295,6 +295,7 @@ async fn a_name_is_proved_by_http_01_and_told_of() {
         NAME              STATE  SIGNED BY            VALID FOR  ID                APPS
         blog.example.com  valid  127.0.0.1:PORT/dir  89d        [THE-ID--------]  blog
         blog.localhost    valid  the box              -          -                 blog
+        localhost         valid  the box              -          -                 minipaas
     "#]]
     .assert_eq(
         &program

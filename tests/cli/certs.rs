@@ -297,10 +297,12 @@ async fn help_says_what_there_is() {
           -h, --help  Print help
 
         Options of every command:
-          -a, --app <APP>  The app [default: the manifest's `app`, else the folder's name]
-              --json       Print the result as JSON
-          -y, --yes        Say yes to every question
-          -q, --quiet      Print the result and errors alone
+          -a, --app <APP>      The app [default: the manifest's `app`, else the folder's name]
+          -r, --remote <NAME>  The box, by its name in `minipaas remotes`; `local` is this machine's
+                               [default: MINIPAAS_REMOTE]
+              --json           Print the result as JSON
+          -y, --yes            Say yes to every question
+          -q, --quiet          Print the result and errors alone
     "#]]
     .assert_eq(&folder.run(&daemon, "certs --help").await.stdout);
     expect![[r#"
@@ -316,10 +318,12 @@ async fn help_says_what_there_is() {
           -h, --help  Print help
 
         Options of every command:
-          -a, --app <APP>  The app [default: the manifest's `app`, else the folder's name]
-              --json       Print the result as JSON
-          -y, --yes        Say yes to every question
-          -q, --quiet      Print the result and errors alone
+          -a, --app <APP>      The app [default: the manifest's `app`, else the folder's name]
+          -r, --remote <NAME>  The box, by its name in `minipaas remotes`; `local` is this machine's
+                               [default: MINIPAAS_REMOTE]
+              --json           Print the result as JSON
+          -y, --yes            Say yes to every question
+          -q, --quiet          Print the result and errors alone
     "#]]
     .assert_eq(&folder.run(&daemon, "certs add --help").await.stdout);
 }

@@ -26,6 +26,7 @@ mod load;
 mod logs;
 mod oneoff;
 mod operations;
+mod people;
 mod ports;
 mod refusals;
 mod trust;

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::ClientError;
 use super::answer::RequestName;
+use crate::api::Progress;
 
 /// The longest line; a container's own lines are cut at 16 KiB by Docker.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -50,8 +51,13 @@ impl Lines {
                 if line.trim_ascii().is_empty() {
                     continue;
                 }
-                let value = serde_json::from_slice(&line);
-                return Some(value.map_err(|error| self.request.protocol(error.to_string())));
+                return Some(serde_json::from_slice(&line).map_err(|error| {
+                    // Any stream may end so.
+                    match serde_json::from_slice::<Progress>(&line) {
+                        Ok(Progress::Failed { failure }) => ClientError::Failed(failure),
+                        _ => self.request.protocol(error.to_string()),
+                    }
+                }));
             }
             if self.buffer.len() > LINE_BYTES_MAX {
                 let problem = format!("a line has more than {LINE_BYTES_MAX} bytes");

@@ -1,7 +1,7 @@
 //! The CLI's side of the control API: one typed method for each route.
 //!
-//! Every request has a connection of its own, since connecting to a unix socket costs nothing and a stream may last for
-//! hours. Dropping a method's future or its stream closes that connection at once, which is how a request is given up: the
+//! The daemon is that of a unix socket, or of a box elsewhere ([`remote`]). Every request has a connection of its own, since
+//! connecting to a unix socket costs nothing and a stream may last for hours. Dropping a method's future or its stream closes that connection at once, which is how a request is given up: the
 //! daemon stops a build whose client is gone, and goes on with a deploy that it has accepted.
 //!
 //! An answer that is not 2xx comes out as [`ClientError::Failed`]. A stream of progress that stops before its last event is
@@ -15,8 +15,10 @@ mod drains;
 mod events;
 mod hooks;
 mod lines;
+mod people;
 mod query;
 mod releases;
+mod remote;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,7 @@ mod traffic;
 mod upload;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +39,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -53,7 +56,10 @@ pub use releases::ConfigChanged;
 use answer::{Answer, RequestName, within};
 use query::encoded;
 pub(crate) use query::query;
+use remote::Remote;
 pub use runs::{Connected, Receiver, Sender};
+
+pub use remote::{BoxTrust, BoxUrl, BoxUrlError};
 
 /// For answers that the daemon has at hand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,8 +82,19 @@ enum Body {
 /// A way to the daemon. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
 }
+
+#[derive(Debug, Clone)]
+enum Way {
+    Socket(PathBuf),
+    Tls(Remote),
+}
+
+/// A connection of either kind.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// Why there is no answer, or not the wanted one.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +105,26 @@ pub enum ClientError {
         /// The socket.
         path: PathBuf,
         /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No box answers there.
+    #[error("no box answers at `{url}`")]
+    RemoteUnreachable {
+        /// Where.
+        url: BoxUrl,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Whoever answers there has not proved to be the box.
+    #[error(
+        "`{url}` has not proved that it is itself: its certificate is of nobody whom this machine trusts"
+    )]
+    Untrusted {
+        /// Where.
+        url: BoxUrl,
+        /// What is wrong with the certificate.
         #[source]
         source: io::Error,
     },
@@ -138,20 +175,24 @@ impl Client {
     /// The daemon that listens on the unix socket at `path`.
     #[must_use]
     pub fn unix(path: PathBuf) -> Self {
-        Self { socket: path }
+        Self { way: Way::Socket(path) }
     }
 
-    /// The socket's path.
-    #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    /// The box at this address; a token says who one is there.
+    ///
+    /// # Errors
+    ///
+    /// When the pinned CA is no certificate, or the token is none.
+    pub fn https(url: BoxUrl, trust: &BoxTrust, token: Option<&str>) -> Result<Self, BoxUrlError> {
+        Ok(Self { way: Way::Tls(Remote::new(url, trust, token)?) })
     }
 
     /// Connects and hangs up again.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Unreachable`] when nothing listens.
+    /// [`ClientError::Unreachable`] or [`ClientError::RemoteUnreachable`] when nothing listens, [`ClientError::Untrusted`]
+    /// when somebody else does.
     pub async fn connect(&self) -> Result<(), ClientError> {
         self.stream().await.map(drop)
     }
@@ -335,10 +376,14 @@ impl Client {
         self.send(Method::GET, path, empty(), ANSWER_TIMEOUT).await?.json(ANSWER_TIMEOUT).await
     }
 
-    async fn stream(&self) -> Result<UnixStream, ClientError> {
-        UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::Unreachable { path: self.socket.clone(), source })
+    async fn stream(&self) -> Result<Box<dyn Connection>, ClientError> {
+        match &self.way {
+            Way::Socket(path) => match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(source) => Err(ClientError::Unreachable { path: path.clone(), source }),
+            },
+            Way::Tls(remote) => Ok(Box::new(remote.connect().await?)),
+        }
     }
 
     /// Sends a request and waits for the answer's head. A change has a key of its own, with which it is sent once more should
@@ -364,6 +409,21 @@ impl Client {
         }
     }
 
+    /// A request's beginning: where it goes, and who asks.
+    fn request(&self, method: &Method, path: &str) -> http::request::Builder {
+        let req = Request::builder().method(method).uri(path);
+        match &self.way {
+            Way::Socket(_) => req.header(header::HOST, "minipaas"),
+            Way::Tls(remote) => {
+                let req = req.header(header::HOST, remote.url.authority());
+                match remote.token() {
+                    Some(token) => req.header(header::AUTHORIZATION, token),
+                    None => req,
+                }
+            }
+        }
+    }
+
     async fn send_once(
         &self,
         method: &Method,
@@ -381,16 +441,12 @@ impl Client {
             // Whatever ends it also ends the body, where it is reported.
             let _ = connection.await;
         }));
-        let req = Request::builder().method(method).uri(path);
         let req = match key {
-            Some(key) => req.header(IDEMPOTENCY_HEADER, key),
-            None => req,
+            Some(key) => self.request(method, &path).header(IDEMPOTENCY_HEADER, key),
+            None => self.request(method, &path),
         };
-        let req = req
-            .header(header::HOST, "minipaas")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .expect("paths are made of names and encoded text");
+        let req = req.header(header::CONTENT_TYPE, "application/json");
+        let req = req.body(body).expect("paths are made of names and encoded text");
         let res = within(limit, &request, sender.send_request(req)).await?;
         let res = res.map_err(|error| request.cut_off(Some(error)))?;
         Ok(Answer { request, res, connection })

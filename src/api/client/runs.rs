@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame as BodyFrame;
 use hyper::client::conn::http1;
@@ -139,8 +139,8 @@ impl Client {
             // Whatever ends it also ends what it was upgraded to.
             let _ = connection.with_upgrades().await;
         }));
-        let req = Request::post(path)
-            .header(header::HOST, "minipaas")
+        let req = self
+            .request(&Method::POST, &path)
             .header(header::CONNECTION, "upgrade")
             .header(header::UPGRADE, PROTOCOL)
             .body(Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync())

@@ -1,16 +1,16 @@
 //! Apps: what they are, and how they go.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
+use axum::{Extension, Json};
 use tokio::sync::oneshot;
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
-use super::{Api, app_name, runs, wire};
+use super::{Api, app_name, runs, seen, wire};
 use crate::api::{App, DownQuery, DownReply};
 use crate::controller::{AppView, Command, Downed, Stopping};
-use crate::people::Role;
+use crate::people::{Caller, Role};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let viewer = Needs::OfApp(Role::Viewer);
@@ -28,8 +28,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn apps(State(api): State<Api>) -> Json<Vec<App>> {
-    Json(api.controller.view().apps.iter().map(|app| with_runs(&api, app)).collect())
+async fn apps(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<Vec<App>> {
+    let seen = seen(&api, &caller);
+    let view = api.controller.view();
+    let apps = view.apps.iter().filter(|app| seen.contains(app.name.as_str()));
+    Json(apps.map(|app| with_runs(&api, app)).collect())
 }
 
 async fn app(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<App>, Refusal> {
@@ -54,6 +57,10 @@ async fn down(
     let command = Command::Down { app: app.clone(), volumes: query.volumes, reply };
     api.controller.send(command).await?;
     let downed = downed.await.map_err(|_| Stopping)?;
+    // Also where some of it is left on the engine: the app is gone.
+    if !api.controller.view().apps.iter().any(|known| known.name == app) {
+        api.people.forget_app(&app).await?;
+    }
     let downed = downed.map_err(|error| Refusal::from_down(error, &api.controller.view()))?;
     // Whoever takes the name next has nothing to do with whom its lines went to.
     api.drains.forget(&app).await?;

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::stream::{self, Lines};
-use super::{Api, actor, app_name, wire};
+use super::{Api, app_name, wire};
 use crate::api::{
     AfterQuery, BuildQuery, BuildRef, DeployRequest, Failure, ImageQuery, PlanReply, PlanRequest, Progress,
 };
@@ -36,6 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .reading(),
         Endpoint::new(post.clone(), "/v1/apps/{app}/plan", collaborator, "Say what a deploy would do", plan)
+            .before_creation()
             .reading(),
         Endpoint::new(
             get.clone(),
@@ -43,7 +44,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             collaborator,
             "Find the image of this content",
             built,
-        ),
+        )
+        .before_creation(),
         Endpoint::new(
             post.clone(),
             "/v1/apps/{app}/builds",
@@ -52,7 +54,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             build,
         )
         .action("build")
-        .streaming::<Progress>(),
+        .streaming::<Progress>()
+        .before_creation(),
         Endpoint::new(
             post.clone(),
             "/v1/apps/{app}/images",
@@ -61,9 +64,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             image,
         )
         .action("image")
-        .streaming::<Progress>(),
+        .streaming::<Progress>()
+        .before_creation(),
         Endpoint::new(post, "/v1/apps/{app}/deploys", collaborator, "Make a release and roll it out", deploy)
             .action("deploy")
+            .creating()
             .streaming::<Progress>(),
         Endpoint::new(
             get,
@@ -161,7 +166,7 @@ async fn static_base(State(api): State<Api>) -> Result<Json<BuildRef>, Refusal> 
 async fn deploy(
     State(api): State<Api>,
     Path(name): Path<String>,
-    by: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<DeployRequest>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
@@ -170,7 +175,7 @@ async fn deploy(
     let (origin, take_over) = (request.origin, request.take_over);
     let (source, revision) = (wire::source(request.source), request.revision.map(wire::revision));
     let change = Change::Code(Box::new(Code { source, build, origin, take_over, revision }));
-    roll_out(api, app, change, actor(by)).await
+    roll_out(api, app, change, by).await
 }
 
 /// Asks for the change, and answers with how its rollout goes.

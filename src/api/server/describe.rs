@@ -12,7 +12,6 @@ use axum::response::Response;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::Api;
-use super::failure::Refusal;
 
 /// Makes a type's schema, or a reference to it.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -145,7 +144,7 @@ impl Answer for Response {
     }
 }
 
-impl<A: Answer> Answer for Result<A, Refusal> {
+impl<A: Answer, E> Answer for Result<A, E> {
     fn describe(docs: &mut Docs) {
         A::describe(docs);
     }

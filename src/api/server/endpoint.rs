@@ -8,9 +8,11 @@
 //! `Idempotency-Key` (`idempotency`): that follows from its method, and a route that only reads by `POST` says so with
 //! [`Endpoint::reading`].
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
@@ -20,8 +22,10 @@ use schemars::JsonSchema;
 
 use super::describe::{Described, Docs};
 use super::failure::Refusal;
+use super::gate::{self, Gate, Guard};
 use super::{Api, audit, idempotency, stream};
 use crate::api::{CODE_NO_ROUTE, Failure, VERSION_HEADER};
+use crate::events::Journal;
 use crate::people::Role;
 
 /// What somebody must be to use a route.
@@ -29,20 +33,34 @@ use crate::people::Role;
 pub(super) enum Needs {
     /// Nobody in particular: it says what anyone may know.
     Nothing,
-    /// Any user of the box.
+    /// Any user of the box; to change something, by a token that is good for more than looking.
     Account,
+    /// Any user of the box, by a token that is good for everything they may do.
+    Oneself,
     /// This role or a greater one, for the app in the path.
     OfApp(Role),
     /// An administrator of the box.
     Admin,
 }
 
+/// Whether there is to be an app of the name in the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Creation {
+    /// There is to be one.
+    No,
+    /// It may be that it will be made: any user may ask.
+    Precedes,
+    /// It is made here if need be: any user may, and is its owner.
+    Begins,
+}
+
 /// One route of the API.
-pub(super) struct Endpoint {
+pub(super) struct Endpoint<S = Api> {
     pub(super) method: Method,
     /// As axum writes it, with the version: `/v1/apps/{app}`.
     pub(super) path: &'static str,
     pub(super) needs: Needs,
+    pub(super) creation: Creation,
     /// What it does, as a sentence without a period. The first word is the verb.
     pub(super) summary: &'static str,
     /// What it takes and gives.
@@ -50,10 +68,21 @@ pub(super) struct Endpoint {
     /// What the audit log calls it; `None` for the name that its method and path make.
     action: Option<&'static str>,
     is_reading: bool,
-    handler: MethodRouter<Api>,
+    tells_secrets: bool,
+    handler: MethodRouter<S>,
 }
 
-impl Endpoint {
+/// What keeps a record of whatever is changed.
+#[derive(Clone)]
+pub(super) struct Record {
+    pub(super) journal: Journal,
+    pub(super) kept: Arc<idempotency::Kept>,
+}
+
+impl<S> Endpoint<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     /// `handler` at this method and path.
     pub(super) fn new<H, T>(
         method: Method,
@@ -63,19 +92,63 @@ impl Endpoint {
         handler: H,
     ) -> Self
     where
-        H: Handler<T, Api> + Described<T>,
+        H: Handler<T, S> + Described<T>,
         T: 'static,
     {
-        let filter = MethodFilter::try_from(method.clone()).expect("the API uses methods that axum knows");
         let is_reading = method.is_safe();
-        let docs = H::docs();
-        let handler = on(filter, handler);
-        Self { method, path, needs, summary, docs, action: None, is_reading, handler }
+        let handler = on(filter(&method), handler);
+        let (creation, action) = (Creation::No, None);
+        Self {
+            method,
+            path,
+            needs,
+            creation,
+            summary,
+            docs: H::docs(),
+            action,
+            is_reading,
+            tells_secrets: false,
+            handler,
+        }
+    }
+
+    /// The same, with a handler that only says that it was reached.
+    #[cfg(test)]
+    pub(super) fn stubbed(&self) -> Endpoint<()> {
+        let Self { method, path, needs, creation, summary, docs, action, is_reading, tells_secrets, .. } =
+            self;
+        Endpoint {
+            method: method.clone(),
+            path,
+            needs: *needs,
+            creation: *creation,
+            summary,
+            docs: docs.clone(),
+            action: *action,
+            is_reading: *is_reading,
+            tells_secrets: *tells_secrets,
+            handler: on(filter(method), || async { "reached" }),
+        }
+    }
+
+    /// The same, also for an app that is yet to be.
+    pub(super) fn before_creation(self) -> Self {
+        Self { creation: Creation::Precedes, ..self }
+    }
+
+    /// The same, which makes the app if need be.
+    pub(super) fn creating(self) -> Self {
+        Self { creation: Creation::Begins, ..self }
     }
 
     /// With this word for it in the audit log. It is told to scripts: it stays as it is.
     pub(super) fn action(self, action: &'static str) -> Self {
         Self { action: Some(action), ..self }
+    }
+
+    /// Its answer tells a secret once: it is not kept, and a request that comes again is a new one.
+    pub(super) fn telling_secrets(self) -> Self {
+        Self { tells_secrets: true, ..self }
     }
 
     /// It changes nothing, though its method says so.
@@ -120,37 +193,58 @@ impl Endpoint {
     }
 }
 
-/// What serves these endpoints, and answers 404 to everything else.
-pub(super) fn router(endpoints: Vec<Endpoint>, api: Api) -> Router {
-    let kept = Arc::new(idempotency::Kept::new(api.answers.clone()));
+/// What serves these endpoints, each behind its guard, and answers 404 to everything else.
+pub(super) fn router<S>(endpoints: Vec<Endpoint<S>>, gate: &Gate, record: Option<&Record>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let guarded = |needs, creation, is_read| {
+        let guard = Guard { gate: gate.clone(), needs, creation, is_read };
+        from_fn_with_state(Arc::new(guard), gate::pass)
+    };
     let router = endpoints.into_iter().fold(Router::new(), |router, endpoint| {
-        tracing::trace!(method = %endpoint.method, endpoint.path, needs = ?endpoint.needs, endpoint.summary);
-        let mut handler = endpoint.handler.clone();
-        if endpoint.is_write() {
-            let audited = audit::Audited {
-                journal: api.journal.clone(),
-                action: endpoint.action_name().into(),
-                summary: endpoint.summary,
-            };
-            handler = handler.layer(from_fn_with_state(audited, audit::record));
-            // Outside of the audit log: what is answered again is not done again.
-            if !endpoint.docs.takes_bytes() {
-                handler = handler.layer(from_fn_with_state(Arc::clone(&kept), idempotency::once));
-            }
-        }
-        router.route(endpoint.path, handler)
+        let Endpoint { ref method, path, needs, creation, summary, .. } = endpoint;
+        tracing::trace!(%method, path, ?needs, ?creation, summary);
+        let guarded = guarded(needs, creation, method.is_safe());
+        router.route(path, endpoint.recorded(record).route_layer(guarded))
     });
     router
-        .fallback(|method: Method, uri: axum::http::Uri| async move { no_route(&method, uri.path()) })
-        .method_not_allowed_fallback(|method: Method, uri: axum::http::Uri| async move {
-            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, ..no_route(&method, uri.path()) }
-        })
+        .method_not_allowed_fallback(nothing(gate))
+        .fallback(nothing(gate))
         .layer(axum::middleware::from_fn(stream::as_events))
         .layer(map_response(with_version))
-        .with_state(api)
 }
 
-fn no_route(method: &Method, path: &str) -> Refusal {
+impl<S> Endpoint<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    /// Its handler, in the audit log and done once for each key if it changes something.
+    fn recorded(self, record: Option<&Record>) -> MethodRouter<S> {
+        let Some(record) = record.filter(|_| self.is_write()) else { return self.handler };
+        let (journal, summary) = (record.journal.clone(), self.summary);
+        let audited = audit::Audited { journal, action: self.action_name().into(), summary };
+        let handler = self.handler.layer(from_fn_with_state(audited, audit::record));
+        if self.docs.takes_bytes() || self.tells_secrets {
+            return handler;
+        }
+        // Outside of the audit log: what is answered again is not done again.
+        handler.layer(from_fn_with_state(Arc::clone(&record.kept), idempotency::once))
+    }
+}
+
+/// What is not there is told to those alone who may know what is.
+fn nothing(gate: &Gate) -> impl Fn(Request) -> Ready<Response> + Clone + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |mut req| ready(gate.refuse_unknown(&mut req))
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    MethodFilter::try_from(method.clone()).expect("the API uses methods that axum knows")
+}
+
+/// There is no such route, or none of this method.
+pub(super) fn no_route(method: &Method, path: &str) -> Refusal {
     let version = env!("CARGO_PKG_VERSION");
     let message = format!("this box runs minipaas {version}, which has no `{method} {path}`");
     Refusal::new(StatusCode::NOT_FOUND, Failure::new(CODE_NO_ROUTE, message))

@@ -29,7 +29,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Make an app that is only a route, or have it lead somewhere else",
             put,
         )
-        .action("upstreams-set"),
+        .action("upstreams-set")
+        .creating(),
     ]
 }
 

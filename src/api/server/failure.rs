@@ -11,6 +11,7 @@ use crate::controller::{
 use crate::engine::EngineError;
 use crate::external::ExternalError;
 use crate::name::AppName;
+use crate::people::PeopleError;
 use crate::port::ListenError;
 use crate::rollout::Cause;
 use crate::route::Conflict;
@@ -144,6 +145,51 @@ impl Refusal {
 impl From<Stopping> for Refusal {
     fn from(error: Stopping) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Failure::new("stopping", error.to_string()))
+    }
+}
+
+impl From<PeopleError> for Refusal {
+    fn from(error: PeopleError) -> Self {
+        let message = error.to_string();
+        let (status, code, hint) = match &error {
+            PeopleError::NoUser(user) => (
+                StatusCode::NOT_FOUND,
+                "no-user",
+                Some(format!("`minipaas invite {user}` prints a link that makes one")),
+            ),
+            PeopleError::UserExists(_) => (StatusCode::CONFLICT, "conflict", None),
+            PeopleError::NameNeeded => {
+                (StatusCode::BAD_REQUEST, "name-needed", Some("`--user NAME` says which".to_owned()))
+            }
+            PeopleError::LastOwner { app, .. } => (
+                StatusCode::CONFLICT,
+                "conflict",
+                Some(format!("`minipaas apps transfer USER -a {app}` gives it to somebody else")),
+            ),
+            PeopleError::NoToken(_) => {
+                (StatusCode::NOT_FOUND, "no-token", Some("`minipaas tokens` lists yours".to_owned()))
+            }
+            PeopleError::NoInvite => {
+                (StatusCode::NOT_FOUND, "no-invite", Some("ask for another link".to_owned()))
+            }
+            PeopleError::NoGrant { app, .. } => (
+                StatusCode::NOT_FOUND,
+                "no-access",
+                Some(format!("`minipaas access -a {app}` lists those who have one")),
+            ),
+            PeopleError::Claimed(_) => {
+                (StatusCode::CONFLICT, "name-taken", Some("choose another name with `--app`".to_owned()))
+            }
+            PeopleError::TooMany(_) => (StatusCode::CONFLICT, "too-many", None),
+            PeopleError::OtherName(_)
+            | PeopleError::Name(_)
+            | PeopleError::AdminOfApp
+            | PeopleError::TokenName
+            | PeopleError::TokenTime
+            | PeopleError::InviteTime => (StatusCode::BAD_REQUEST, "bad-request", None),
+            PeopleError::Store(_) => return internal(&message, &error),
+        };
+        Self::new(status, hint.into_iter().fold(Failure::new(code, message), Failure::hinted))
     }
 }
 
@@ -321,6 +367,10 @@ impl From<EngineError> for Failure {
 }
 
 fn of_conflict(conflict: &Conflict) -> Failure {
+    if conflict.owner == AppName::of_the_box() {
+        return Failure::new("conflict", conflict.to_string())
+            .hinted("choose another host for the app, or another one for the box: its setting `host`");
+    }
     Failure::new("conflict", conflict.to_string())
         .hinted(format!("take the route out of one of the two, or `minipaas down {}`", conflict.owner))
 }

@@ -19,7 +19,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new(get.clone(), "/v1/hooks", admin, "List all webhooks", list),
         Endpoint::new(post.clone(), "/v1/hooks", admin, "Add a webhook for all apps and the box", add)
-            .action("hook-added"),
+            .action("hook-added")
+            .telling_secrets(),
         Endpoint::new(delete.clone(), "/v1/hooks/{id}", admin, "Remove a webhook", remove)
             .action("hook-removed"),
         Endpoint::new(post.clone(), "/v1/hooks/{id}/test", admin, "Send a test to a webhook", test)
@@ -33,7 +34,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ),
         Endpoint::new(get.clone(), "/v1/apps/{app}/hooks", owner, "List an app's webhooks", list_of_app),
         Endpoint::new(post.clone(), "/v1/apps/{app}/hooks", owner, "Add a webhook for an app", add_to_app)
-            .action("app-hook-added"),
+            .action("app-hook-added")
+            .telling_secrets(),
         Endpoint::new(delete, "/v1/apps/{app}/hooks/{id}", owner, "Remove an app's webhook", remove_of_app)
             .action("app-hook-removed"),
         Endpoint::new(

@@ -5,12 +5,12 @@ use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Needs};
-use super::{Api, Refusal, app_name};
+use super::{Api, Refusal, app_name, seen};
 use crate::api::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};
 use crate::certs::{Certs, NameView, Signer, State as NameState};
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::metrics::{
     BOUNDS, CONTENT_TYPE as OPEN_METRICS, CallSample, CertificateSample, Distribution, PortSample,
     RouteSample, STATUSES, Snapshot, UpstreamSample,
 };
+use crate::people::Caller;
 use crate::traffic::Routes;
 
 /// Serves `/metrics` and nothing else until `shutdown`.
@@ -42,7 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::new(
             Method::GET,
             "/v1/traffic",
-            Needs::Admin,
+            Needs::Account,
             "Show how much traffic there was, and how it went",
             traffic,
         ),
@@ -55,16 +56,20 @@ async fn text(State(api): State<Api>) -> Response {
 
 async fn traffic(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Query(query): Query<TrafficQuery>,
 ) -> Result<Json<Traffic>, Refusal> {
-    let view = api.controller.view();
+    let seen = seen(&api, &caller);
+    let is_admin = api.people.read(|state| state.is_admin(&caller));
     let app = query.app.as_deref().map(app_name).transpose()?;
-    if let Some(app) = &app
-        && !view.apps.iter().any(|known| known.name == *app)
-    {
-        return Err(Refusal::no_app(app, &view));
+    if let Some(app) = app.as_ref().filter(|app| !seen.contains(app.as_str())) {
+        return Err(Refusal::not_found(&format!("there is no app `{app}`")));
     }
-    let is_wanted = |name: &str| app.as_ref().is_none_or(|app| app.as_str() == name);
+    // What is left to count of apps that are gone, and of the box itself, is an administrator's to see.
+    let is_wanted = |name: &str| match &app {
+        Some(app) => app.as_str() == name,
+        None => is_admin || seen.contains(name),
+    };
     let Snapshot { routes, upstreams, ports, calls, .. } = api.routes.snapshot();
     Ok(Json(Traffic {
         at: clock::now(),

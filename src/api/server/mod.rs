@@ -1,38 +1,51 @@
-//! The control API's server: axum over a unix socket.
+//! The control API's server: axum over a unix socket, and over TLS behind the box's own proxy.
+//!
+//! Every route is an [`endpoint::Endpoint`] that says what it needs, and stands behind a [`gate`] that checks it.
 //!
 //! Each handler translates: a wire type into a command, a domain value into a wire type. It decides nothing. What takes long
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.
 
+mod access;
 mod apps;
 mod audit;
 mod certs;
 mod deploys;
 mod describe;
+mod door;
 mod drains;
 mod endpoint;
 mod events;
 mod external;
 mod failure;
+mod gate;
 mod health;
 mod hooks;
 mod idempotency;
+mod invites;
 mod logs;
 mod metrics;
 mod openapi;
+mod people;
 mod proxy;
 mod recording;
 mod releases;
 mod runs;
 mod session;
 mod stream;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod traffic;
 mod wire;
 
+use std::collections::BTreeSet;
+use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use tokio::net::UnixListener;
@@ -49,10 +62,14 @@ use crate::hooks::Hooks;
 use crate::logs::{Drains, Logs};
 use crate::name::AppName;
 use crate::oneoff::Runs;
-use crate::people::Actor;
+use crate::people::{Actor, Caller, People};
 use crate::traffic::Routes;
+use door::Peer;
 use endpoint::{Endpoint, Needs};
 use failure::Refusal;
+use gate::Gate;
+
+pub use door::{DOOR_HEADER, Door, DoorKey};
 
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
@@ -90,6 +107,8 @@ pub struct Api {
     pub answers: Answers,
     /// What the last deploys have said.
     pub recordings: Recordings,
+    /// Who may use the box.
+    pub people: People,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }
@@ -107,14 +126,26 @@ pub struct Facts {
     pub https: std::net::SocketAddr,
     /// The local CA's certificate.
     pub ca_pem: String,
+    /// Where the API is served over TLS: `https://box.example.com`.
+    pub url: String,
+    /// The SHA-256 of the local CA's certificate, where the API's own is of that CA.
+    pub ca_pin: Option<String>,
 }
 
-/// Serves until `shutdown`; requests that are under way finish.
-pub async fn serve(api: Api, listener: UnixListener, shutdown: CancellationToken) {
-    let served = axum::serve(listener, endpoint::router(endpoints(), api))
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await;
-    if let Err(error) = served {
+/// Serves on the socket and behind the door until `shutdown`; requests that are under way finish.
+pub async fn serve(api: Api, listener: UnixListener, door: Door, shutdown: CancellationToken) {
+    let controller = api.controller.clone();
+    let apps = move || controller.view().apps.iter().map(|app| app.name.clone()).collect();
+    let gate = Gate::new(api.people.clone(), door.key, apps);
+    let kept = Arc::new(idempotency::Kept::new(api.answers.clone()));
+    let record = endpoint::Record { journal: api.journal.clone(), kept };
+    let router = endpoint::router(endpoints(), &gate, Some(&record)).layer(Extension(gate)).with_state(api);
+    let local = axum::serve(listener, router.clone().into_make_service_with_connect_info::<Peer>())
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let remote = axum::serve(door.listener, router.into_make_service_with_connect_info::<Peer>())
+        .with_graceful_shutdown(shutdown.cancelled_owned());
+    let (local, remote) = tokio::join!(local.into_future(), remote.into_future());
+    for error in [local, remote].into_iter().filter_map(Result::err) {
         tracing::error!(%error, "control API ended");
     }
 }
@@ -138,6 +169,10 @@ fn endpoints() -> Vec<Endpoint> {
         events::endpoints(),
         hooks::endpoints(),
         openapi::own_endpoints(),
+        people::endpoints(),
+        access::endpoints(),
+        tokens::endpoints(),
+        invites::endpoints(),
     ]
     .into_iter()
     .flatten()
@@ -146,28 +181,42 @@ fn endpoints() -> Vec<Endpoint> {
 
 fn own_endpoints() -> Vec<Endpoint> {
     vec![
+        Endpoint::new(Method::GET, "/v1/health", Needs::Nothing, "Say that the daemon answers", health),
         Endpoint::new(Method::GET, "/v1/status", Needs::Account, "Show what the box is and does", status),
         Endpoint::new(Method::GET, "/v1/ca.pem", Needs::Nothing, "Give the local CA's certificate", ca),
     ]
 }
 
 /// Waits until the engine was asked once, so that a client of a daemon that just started hears an answer, not a delay.
-async fn status(State(api): State<Api>) -> Json<super::Status> {
+async fn status(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Json<super::Status> {
     let mut view = api.controller.watch();
     let asked = view.wait_for(|view| view.engine.is_recovered || view.engine.error.is_some());
     // An engine that hangs is told of as it is.
     let _ = tokio::time::timeout(FIRST_LOOK_TIME_MAX, asked).await;
-    let warnings = certs::certificates(&api).into_iter().filter_map(|found| found.warning).collect();
-    Json(wire::status(&api.controller.view(), &api.facts, warnings))
+    let is_admin = api.people.read(|state| state.is_admin(&caller));
+    // They name hosts of any app.
+    let certificates = if is_admin { certs::certificates(&api) } else { Vec::new() };
+    let warnings = certificates.into_iter().filter_map(|found| found.warning).collect();
+    let mut status = wire::status(&api.controller.view(), &api.facts, warnings);
+    let seen = seen(&api, &caller);
+    status.apps.retain(|app| seen.contains(&app.name));
+    Json(status)
+}
+
+async fn health() -> Json<super::BoxHealth> {
+    Json(super::BoxHealth { status: "pass".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
+}
+
+/// The names of the apps that a caller may see.
+fn seen(api: &Api, caller: &Caller) -> BTreeSet<String> {
+    let view = api.controller.view();
+    let apps = view.apps.iter().map(|app| &app.name);
+    api.people
+        .read(|state| apps.filter(|app| state.role(caller, app).is_some()).map(ToString::to_string).collect())
 }
 
 async fn ca(State(api): State<Api>) -> String {
     api.facts.ca_pem.clone()
-}
-
-/// Who asks.
-fn actor(found: Option<Extension<Actor>>) -> Actor {
-    found.map_or_else(Actor::unknown, |Extension(actor)| actor)
 }
 
 fn app_name(text: &str) -> Result<AppName, Refusal> {
@@ -176,9 +225,13 @@ fn app_name(text: &str) -> Result<AppName, Refusal> {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let is_unknown = self.status == StatusCode::UNAUTHORIZED;
         let code = audit::FailureCode(self.failure.code.clone());
         let mut res = (self.status, Json(self.failure)).into_response();
         res.extensions_mut().insert(code);
+        if is_unknown {
+            res.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         res
     }
 }

@@ -151,6 +151,7 @@ fn needs(needs: Needs) -> String {
     match needs {
         Needs::Nothing => "nothing".to_owned(),
         Needs::Account => "account".to_owned(),
+        Needs::Oneself => "account, with a token for everything".to_owned(),
         Needs::OfApp(role) => format!("{role} of the app"),
         Needs::Admin => "admin".to_owned(),
     }

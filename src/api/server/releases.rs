@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::deploys::roll_out;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
-use super::{Api, actor, app_name, wire};
+use super::{Api, app_name, wire};
 use crate::api::{
     Config, ConfigRequest, ConfigVariable, CreateRequest, Failure, Limits, LimitsReply, LimitsRequest,
     NewVariable, Progress, ReleaseInfo, ReleasesQuery, RollbackRequest,
@@ -141,12 +141,12 @@ async fn info(
 async fn rollback(
     State(api): State<Api>,
     Path(name): Path<String>,
-    by: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<RollbackRequest>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
     let to = request.release.as_deref().map(release_id).transpose()?;
-    roll_out(api, app, Change::Rollback(to), actor(by)).await
+    roll_out(api, app, Change::Rollback(to), by).await
 }
 
 async fn config(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Config>, Refusal> {
@@ -157,7 +157,7 @@ async fn config(State(api): State<Api>, Path(name): Path<String>) -> Result<Json
 async fn change_config(
     State(api): State<Api>,
     Path(name): Path<String>,
-    by: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<ConfigRequest>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
@@ -171,7 +171,7 @@ async fn change_config(
         let config = stage(&api, app, Some(change)).await?;
         return Ok(Json(wire_config(&config)).into_response());
     }
-    roll_out(api, app, Change::Config(change), actor(by)).await
+    roll_out(api, app, Change::Config(change), by).await
 }
 
 async fn limits(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<LimitsReply>, Refusal> {
@@ -194,7 +194,7 @@ async fn limits(State(api): State<Api>, Path(name): Path<String>) -> Result<Json
 async fn change_limits(
     State(api): State<Api>,
     Path(name): Path<String>,
-    by: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<LimitsRequest>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
@@ -203,7 +203,7 @@ async fn change_limits(
         Ok((process, limits.map(process_limits).transpose()?))
     });
     let changes = changes.collect::<Result<BTreeMap<_, _>, Refusal>>()?;
-    roll_out(api, app, Change::Limits(changes), actor(by)).await
+    roll_out(api, app, Change::Limits(changes), by).await
 }
 
 async fn ledger(api: &Api, name: &str) -> Result<Ledger, Refusal> {

@@ -22,13 +22,14 @@ use tokio::sync::mpsc;
 
 use super::idempotency::Recorded;
 use super::recording::Recording;
-use crate::api::Progress;
+use crate::api::{Failure, Progress};
 
 /// Between two comments, where nothing else is said; proxies give up on a silence of 30 s and more.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Where a client that was cut off goes on, as browsers say it.
 const LAST_EVENT_ID: &str = "last-event-id";
-const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+/// The type of a stream of JSON lines.
+pub(super) const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// So many lines were before the first one of a stream.
@@ -70,6 +71,11 @@ where
 pub(super) fn push_line<T: Serialize>(to: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(&mut *to, value).expect("wire types hold only strings, numbers and lists");
     to.push(b'\n');
+}
+
+/// The last line of any stream that has to end before it is over.
+pub(super) fn failed_line(failure: Failure) -> Bytes {
+    line(&Progress::Failed { failure })
 }
 
 /// The answer that is what a deploy has said and will say, after so many lines.

@@ -4,16 +4,17 @@ mod create;
 mod destroy;
 mod info;
 
-use super::Session;
 use super::args::{AppsAction, AppsArgs};
 use super::failure::Failure;
 use super::output::{Output, OutputResult, Table};
+use super::{Session, access};
 use crate::api::{App, AppState, TrafficMode};
 
 pub(crate) async fn run(session: &Session, args: &AppsArgs) -> Result<(), Failure> {
     match &args.action {
         None | Some(AppsAction::List) => list(session).await,
         Some(AppsAction::Create(args)) => create::run(session, args).await,
+        Some(AppsAction::Transfer(args)) => access::transfer(session, args).await,
         Some(AppsAction::Info(args)) => info::run(session, args).await,
         Some(AppsAction::Destroy(args)) => destroy::run(session, args).await,
     }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 /// Global options whose value is the next word.
-const OPTIONS_WITH_VALUE: [&str; 2] = ["-a", "--app"];
+const OPTIONS_WITH_VALUE: [&str; 4] = ["-a", "--app", "-r", "--remote"];
 
 /// What Heroku calls by other words, and under another topic.
 const OTHER_NAMES: [(&str, &[&str]); 5] = [
@@ -60,6 +60,7 @@ mod tests {
     fn colons_are_spaces_in_the_commands_place_alone() {
         check_colons("config:set A=b:c", "config set A=b:c");
         check_colons("-a shop domains:add x", "-a shop domains add x");
+        check_colons("-r box access:add bob", "-r box access add bob");
         check_colons("--app a:b ps", "--app a:b ps");
         check_colons("--app=shop --json releases:info v3", "--app=shop --json releases info v3");
         check_colons("up ./a:b", "up ./a:b");

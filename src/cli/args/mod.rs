@@ -8,6 +8,7 @@ mod colons;
 mod events;
 mod health;
 mod logs;
+mod people;
 mod releases;
 mod runs;
 mod traffic;
@@ -26,6 +27,10 @@ use crate::name::{AppName, Host, PathPrefix};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
 pub(crate) use self::health::StatusArgs;
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
+pub(crate) use self::people::{
+    AccessAction, AccessArgs, InviteArgs, InvitesAction, InvitesArgs, LoginArgs, LogoutArgs, RemotesAction,
+    RemotesArgs, TokensAction, TokensArgs, TransferArgs, UsersAction, UsersArgs,
+};
 pub(crate) use self::releases::{
     ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
     RollbackArgs,
@@ -55,6 +60,9 @@ pub(crate) struct Globals {
     /// The app [default: the manifest's `app`, else the folder's name]
     #[arg(short, long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) app: Option<AppName>,
+    /// The box, by its name in `minipaas remotes`; `local` is this machine's [default: MINIPAAS_REMOTE]
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = GLOBAL_HEADING)]
+    pub(crate) remote: Option<String>,
     /// Print the result as JSON
     #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) json: bool,
@@ -116,6 +124,25 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Tell others of what happens: list webhooks, add, test or remove one
     Hooks(HooksArgs),
+    /// Log in to a box elsewhere, with an invite's link or a token
+    Login(LoginArgs),
+    /// Log out of a box: end the token there, and forget it here
+    Logout(LogoutArgs),
+    /// Say who you are for the box, and what you may do
+    Whoami,
+    /// List the boxes elsewhere that you have logged in to, or change what they are called
+    Remotes(RemotesArgs),
+    /// List the users of the box, make or remove one
+    Users(UsersArgs),
+    /// Print a link that lets a teammate in, once
+    Invite(InviteArgs),
+    /// List the invites that nobody has followed, or take one back
+    Invites(InvitesArgs),
+    /// List who may use an app, give or take a role
+    #[command(alias = "perms", alias = "members", alias = "sharing")]
+    Access(AccessArgs),
+    /// List your tokens, make, revoke or rotate one
+    Tokens(TokensArgs),
     /// Show what the box is and does
     Status(StatusArgs),
     /// Show the probes of each process type, and what they say of its instances
@@ -142,6 +169,29 @@ pub(crate) enum Command {
     /// Serve a folder over http: what runs in the containers of static sites
     #[command(hide = true)]
     StaticServer(StaticServerArgs),
+}
+
+/// What a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A box, here or elsewhere.
+    Box,
+    /// This machine, or nothing but this program.
+    Machine,
+    /// What is known here of boxes elsewhere.
+    Remotes,
+}
+
+impl Command {
+    /// What it is about.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::Login(_) | Self::Logout(_) | Self::Remotes(_) => Reach::Remotes,
+            Self::Server(_) | Self::Doctor | Self::Trust(_) | Self::Untrust(_) => Reach::Machine,
+            Self::Completions { .. } | Self::Version | Self::StaticServer(_) => Reach::Machine,
+            _ => Reach::Box,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -178,6 +228,8 @@ pub(crate) enum AppsAction {
     Create(CreateArgs),
     /// Show an app and what answers for it
     Info(AppArgs),
+    /// Make a user the app's only owner
+    Transfer(TransferArgs),
     /// Stop an app and forget it, after asking
     Destroy(DownArgs),
 }
@@ -236,6 +288,9 @@ pub(crate) struct ServerArgs {
     /// Apps are at `<app>.<domain>` [default: localhost]
     #[arg(long)]
     pub(crate) domain: Option<String>,
+    /// Where the API is served over TLS, for `minipaas login` [default: the domain itself]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
     /// Believe these proxies in front of the box what they say of their clients, such as `10.0.0.0/8,192.0.2.1`
     #[arg(long, value_name = "CIDRS")]
     pub(crate) trusted_proxies: Option<String>,
@@ -278,7 +333,7 @@ pub(crate) struct ServerArgs {
     pub(crate) access_log: Option<String>,
     /// Stop the daemon; apps go on running in Docker, but are not reachable
     #[arg(long, conflicts_with_all = [
-        "http", "https", "http3", "domain", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
+        "http", "https", "http3", "domain", "host", "metrics", "access_log", "trusted_proxies", "client_ip_header", "proxy_protocol",
         "acme_directory", "acme_root", "acme_email", "acme_eab_file", "acme_dns", "acme_dns_file", "dns",
     ])]
     pub(crate) stop: bool,

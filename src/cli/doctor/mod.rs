@@ -44,7 +44,7 @@ enum Verdict {
 pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
     let flags = ServerFlags { home: Some(session.home.clone()), ..ServerFlags::default() };
     let config = ServerConfig::resolve(&flags, &session.env)?;
-    let client = session.client();
+    let client = session.local_client();
     let status = client.status().await;
     let mut findings = vec![machine::home(&session.home), machine::disk(&session.home), daemon(&status)];
     let certificate = certificate(&client).await;

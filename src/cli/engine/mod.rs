@@ -38,6 +38,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) async fn ensure(session: &Session, client: &Client) -> Result<(), Failure> {
     let status = settled(client).await?;
     let Some(error) = status.error else { return Ok(()) };
+    if session.is_remote() {
+        let hint = "`minipaas doctor` on the box looks for the reason".to_owned();
+        return Err(away(&status.endpoint, &error, vec![hint]));
+    }
     let facts = facts(session, &error);
     match decide(&facts) {
         EngineAction::GiveUp { hints } => Err(away(&status.endpoint, &error, hints)),

@@ -63,7 +63,7 @@ impl Source {
         let pem = match self {
             Self::OwnBox => match read_own(session) {
                 Some(pem) => pem,
-                None => session.client().ca_pem().await.map_err(not_made)?,
+                None => session.local_client().ca_pem().await.map_err(not_made)?,
             },
             Self::OtherBox(uri) => fetch(uri)
                 .await

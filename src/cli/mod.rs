@@ -24,6 +24,7 @@ mod down;
 mod engine;
 mod failure;
 mod image;
+mod install;
 mod interrupt;
 mod logs;
 mod maintenance;
@@ -151,6 +152,8 @@ async fn command_run(
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),
+        Command::Install(args) => install::run(session, args).boxed(),
+        Command::Uninstall(args) => install::uninstall::run(session, args).boxed(),
         Command::Trust(args) => trust::run(session, args).boxed(),
         Command::Untrust(args) => trust::run_untrust(session, args).boxed(),
         Command::Completions { shell } => return completions::run(session, *shell),

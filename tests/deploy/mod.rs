@@ -17,6 +17,7 @@ mod world;
 mod browser;
 mod examples;
 mod external;
+mod install;
 mod kill;
 mod load;
 mod operations;

@@ -5,6 +5,7 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod install;
 mod traffic;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -89,6 +91,10 @@ pub(crate) enum Command {
     Server(Box<ServerArgs>),
     /// Look for what keeps minipaas from working, and say what to do
     Doctor,
+    /// Make this machine a box: Docker, the program, its service; typed again, an upgrade
+    Install(Box<InstallArgs>),
+    /// Take minipaas off this machine; apps and data stay, unless they are to go
+    Uninstall(UninstallArgs),
     /// Have this machine trust the box's certificates
     Trust(TrustArgs),
     /// Have this machine trust the box's certificates no more

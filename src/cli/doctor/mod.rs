@@ -10,6 +10,8 @@ mod ports;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs as _};
 
+pub(crate) use machine::{DISK_BYTES_ENOUGH, DISK_BYTES_MIN};
+
 use console::Color;
 use serde::Serialize;
 

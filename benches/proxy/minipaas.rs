@@ -4,13 +4,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, ReleaseId};
 use minipaas::release::{Build, Release, ReleaseState};
-use minipaas::route::{Mode, RouteTable};
+use minipaas::route::RouteTable;
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};
@@ -71,16 +70,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         state: ReleaseState::Pending,
     };
     let routes = names.iter().map(|name| route::to(name, upstream)).collect::<Result<_, _>>()?;
-    let record = AppRecord {
-        name: app,
-        current: None,
-        last: Some(release.id),
-        origin: "/bench".to_owned(),
-        mode: Mode::Open,
-        canary: None,
-        external: None,
-        proxy: Arc::default(),
-    };
+    let record = AppRecord { last: Some(release.id), origin: "/bench".to_owned(), ..AppRecord::new(app) };
     fs::create_dir_all(home)?;
     let store = Store::open(home)?;
     store.append_release(&record, &release).await?;

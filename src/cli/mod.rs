@@ -20,6 +20,7 @@ mod completions;
 mod daemon;
 mod deploy;
 mod doctor;
+mod domains;
 mod down;
 mod engine;
 mod failure;
@@ -147,6 +148,7 @@ async fn command_run(
         Command::Resume(args) => pause::resume(session, args).boxed(),
         Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Proxy(args) => proxy::run(session, args).boxed(),
+        Command::Domains(args) => domains::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
         Command::Status => status::run(session).boxed(),
         Command::Open(args) => open::run(session, args).boxed(),

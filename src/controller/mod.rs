@@ -20,6 +20,7 @@ mod app;
 mod canary;
 mod compare;
 mod deploy;
+mod domains;
 mod external;
 mod fleet;
 mod proxy;
@@ -47,6 +48,7 @@ use crate::route::{Conflict, Mode, PortConflict};
 use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
+pub use domains::{AppDomain, AppDomains, DomainsChange, DomainsError, Origin};
 pub use external::UpstreamsError;
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
 pub use table::last_table;
@@ -96,6 +98,15 @@ pub enum Command {
         change: Option<ProxyChange>,
         /// Told what holds from now on, once it is stored.
         reply: oneshot::Sender<Result<ProxySettings, ProxyError>>,
+    },
+    /// Say which hosts an app has, and change them before if that is wanted.
+    Domains {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: Option<DomainsChange>,
+        /// Told what holds from now on, once it is stored and published.
+        reply: oneshot::Sender<Result<AppDomains, DomainsError>>,
     },
     /// Decide about an app's canary.
     Canary {

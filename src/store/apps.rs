@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Store, StoreError, record};
+use super::{Domain, Store, StoreError, record};
 use crate::external::External;
 use crate::manifest::Overrides;
-use crate::name::{AppName, ReleaseId};
+use crate::name::{AppName, Host, ReleaseId};
 use crate::route::{Mode, Share};
 
 /// An app, apart from its releases.
@@ -27,6 +27,8 @@ pub struct AppRecord {
     pub external: Option<External>,
     /// Settings of its proxy that were made by command.
     pub proxy: Arc<Overrides>,
+    /// Its hosts that were given by command, in their order.
+    pub domains: Vec<Domain>,
 }
 
 impl AppRecord {
@@ -42,7 +44,14 @@ impl AppRecord {
             canary: None,
             external: None,
             proxy: Arc::default(),
+            domains: Vec::new(),
         }
+    }
+
+    /// The hosts that were given to it by command.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host> {
+        self.domains.iter().map(|domain| domain.host.clone()).collect()
     }
 }
 

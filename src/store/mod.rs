@@ -10,6 +10,7 @@
 
 mod apps;
 mod certs;
+mod domains;
 mod external;
 mod lock;
 mod record;
@@ -29,6 +30,7 @@ use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
 
 pub use apps::AppRecord;
+pub use domains::Domain;
 pub use lock::{Lock, LockError};
 
 /// The page cache: the whole database of a large box fits, and an idle daemon stays small.

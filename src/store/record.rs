@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::domains::{self, DomainForm};
 use super::external::{self, ExternalForm};
 use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
@@ -50,6 +51,8 @@ struct AppForm {
     external: Option<ExternalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proxy: Option<OverridesForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<DomainForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +155,7 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
         proxy: settings::from_overrides(&app.proxy),
+        domains: domains::from_domains(&app.domains),
     })
 }
 
@@ -166,6 +170,7 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
         external: form.external.map(|external| external::external(key, external)).transpose()?,
         proxy: Arc::new(settings::overrides(key, form.proxy)?),
+        domains: domains::domains(key, form.domains)?,
     })
 }
 

@@ -15,6 +15,7 @@ mod traffic;
 mod world;
 
 mod browser;
+mod domains;
 mod examples;
 mod external;
 mod install;

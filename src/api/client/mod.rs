@@ -11,6 +11,7 @@
 
 mod answer;
 mod certs;
+mod domains;
 mod lines;
 mod query;
 #[cfg(test)]

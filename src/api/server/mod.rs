@@ -6,6 +6,7 @@
 mod apps;
 mod certs;
 mod deploys;
+mod domains;
 mod endpoint;
 mod external;
 mod failure;
@@ -92,6 +93,7 @@ fn endpoints() -> Vec<Endpoint> {
         deploys::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
+        domains::endpoints(),
         external::endpoints(),
         certs::endpoints(),
         metrics::endpoints(),

@@ -5,6 +5,7 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod domains;
 mod install;
 mod traffic;
 
@@ -19,6 +20,7 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::domains::{DomainsAction, DomainsArgs};
 pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Canary(CanaryArgs),
     /// Show how an app's requests are treated, or change it at once, without a release
     Proxy(ProxyArgs),
+    /// List the hosts of an app, add some, or remove what was added
+    Domains(DomainsArgs),
     /// List the certificates of all hosts, add one of your own, or look at one
     Certs(CertsArgs),
     /// Show what the box is and does

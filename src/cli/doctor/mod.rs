@@ -4,6 +4,7 @@
 //! tests. A finding that keeps minipaas from working is a failure, and so is the command then; one that only makes something
 //! worse is a warning. Nothing is changed and nothing is started.
 
+mod domains;
 mod machine;
 mod ports;
 
@@ -52,7 +53,10 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
     let certificate = certificate(&client).await;
     let status = status.ok();
     findings.push(engine(status.as_ref().map(|status| &status.engine)));
-    findings.extend(status.iter().map(|status| certificates(&status.warnings)));
+    if let Some(status) = &status {
+        findings.push(certificates(&status.warnings));
+        findings.push(domains::finding(&client, status).await);
+    }
     // These ask the system, files and tools, and take their time.
     let rest = tokio::task::spawn_blocking(move || {
         let mut findings = match &status {

@@ -28,6 +28,8 @@
 //! | `PUT /v1/apps/{app}/maintenance` [`MaintenanceRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `PUT /v1/apps/{app}/pause` [`PauseRequest`], `DELETE` of it | [`TrafficMode`] |
 //! | `GET /v1/apps/{app}/proxy`, `PATCH` of it [`ProxyRequest`] | [`Proxy`] |
+//! | `GET /v1/apps/{app}/domains?`[`DomainsQuery`] | [`Domains`] |
+//! | `POST /v1/apps/{app}/domains` [`DomainsRequest`], `DELETE` of it, `DELETE …/{host}` | [`Domains`] |
 //! | `PATCH /v1/apps/{app}/canary` [`CanaryRequest`] | [`CanaryReply`] |
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
@@ -77,6 +79,7 @@ mod app;
 mod certs;
 pub mod client;
 mod deploy;
+mod domains;
 mod events;
 mod external;
 mod failure;
@@ -100,6 +103,7 @@ pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRe
 pub use deploy::{
     BuildQuery, BuildRef, DeployRequest, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
 };
+pub use domains::{Domain, DomainCertificate, Domains, DomainsQuery, DomainsRequest};
 pub use events::{Event, Events, EventsQuery};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;

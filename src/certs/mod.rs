@@ -64,6 +64,7 @@ pub struct Certs {
     commands: mpsc::Sender<Command>,
     view: watch::Receiver<Arc<[NameView]>>,
     task: TaskTracker,
+    look: Arc<dyn Look>,
 }
 
 /// Tells the task which names handshakes ask for; made before it, as handshakes begin before it.
@@ -163,9 +164,10 @@ impl Certs {
         let (view_tx, view) = watch::channel(Arc::default());
         let records = parts.store.certificate_names().await?;
         let task = TaskTracker::new();
+        let look = Arc::clone(&parts.look);
         task.spawn(task::Task::new(parts, records, view_tx).run(commands_rx, demanded.0, shutdown));
         task.close();
-        Ok(Self { commands, view, task })
+        Ok(Self { commands, view, task, look })
     }
 
     /// Every name that has or wants a certificate, in the order of names.
@@ -183,6 +185,15 @@ impl Certs {
     /// Waits until the task has ended, and with it every order.
     pub async fn ended(&self) {
         self.task.wait().await;
+    }
+
+    /// Finds out whether a name leads here, as is done before one is ordered.
+    ///
+    /// # Errors
+    ///
+    /// When it certainly does not.
+    pub async fn look(&self, host: &str) -> Result<(), Elsewhere> {
+        self.look.look(host).await
     }
 
     /// Takes a certificate into use that somebody brings.

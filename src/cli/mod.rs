@@ -24,6 +24,7 @@ mod cp;
 mod daemon;
 mod deploy;
 mod doctor;
+mod domains;
 mod dotenv;
 mod down;
 mod drains;
@@ -35,6 +36,7 @@ mod graph;
 mod health;
 mod hooks;
 mod image;
+mod install;
 mod interrupt;
 mod limits;
 mod logs;
@@ -185,6 +187,7 @@ async fn command_run(
         Command::Resume(args) => pause::resume(session, args).boxed(),
         Command::Canary(args) => canary::run(session, args).boxed(),
         Command::Proxy(args) => proxy::run(session, args).boxed(),
+        Command::Domains(args) => domains::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
         Command::Events(args) => events::run(session, args).boxed(),
         Command::Hooks(args) => hooks::run(session, args).boxed(),
@@ -202,6 +205,8 @@ async fn command_run(
         Command::Open(args) => open::run(session, args).boxed(),
         Command::Server(_) => server::stop(session).boxed(),
         Command::Doctor => doctor::run(session).boxed(),
+        Command::Install(args) => install::run(session, args).boxed(),
+        Command::Uninstall(args) => install::uninstall::run(session, args).boxed(),
         Command::Trust(args) => trust::run(session, args).boxed(),
         Command::Untrust(args) => trust::run_untrust(session, args).boxed(),
         Command::Completions { shell } => return completions::run(session, *shell),

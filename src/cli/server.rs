@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::args::ServerArgs;
 use super::failure::{Failure, Kind};
+use super::output::Output;
 use super::{ServerMain, Session, log_to_stderr};
+use crate::api::client::Client;
 use crate::config::{Env, ServerConfig, ServerFlags};
 
 /// For requests in flight to finish: the daemon's own limit, and some.
@@ -54,13 +56,18 @@ pub(crate) fn run(args: &ServerArgs, env: &Env, server: ServerMain) -> Result<()
 
 /// Ends the daemon, and returns when it has ended.
 pub(crate) async fn stop(session: &Session) -> Result<(), Failure> {
-    let pid = session.local_client().status().await?.pid;
+    end(session.out, &session.local_client()).await
+}
+
+/// Ends this daemon, and returns when it has ended.
+pub(crate) async fn end(out: Output, client: &Client) -> Result<(), Failure> {
+    let pid = client.status().await?.pid;
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let process = process.ok_or_else(|| Failure::failed(format!("the daemon says that its pid is {pid}")))?;
     rustix::process::kill_process(process, Signal::TERM)
         .with_context(|| format!("cannot end the daemon, pid {pid}"))
         .map_err(|error| Failure::new(Kind::Failed, error))?;
-    session.out.notice(format_args!("the daemon, pid {pid}, finishes its requests"));
+    out.notice(format_args!("the daemon, pid {pid}, finishes its requests"));
     let deadline = Instant::now() + STOP_TIMEOUT;
     while is_running(pid) {
         if Instant::now() >= deadline {
@@ -69,7 +76,7 @@ pub(crate) async fn stop(session: &Session) -> Result<(), Failure> {
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    session.out.notice("the daemon has ended; apps go on running in Docker");
+    out.notice("the daemon has ended; apps go on running in Docker");
     Ok(())
 }
 

@@ -120,7 +120,10 @@ impl App {
     /// What a plan is made against.
     pub(super) fn observed(&self) -> Observed {
         let slots = || self.instances.keys().cloned().collect();
-        Observed { current: self.record.current.map(|release| (release, slots())) }
+        Observed {
+            current: self.record.current.map(|release| (release, slots())),
+            domains: self.record.hosts(),
+        }
     }
 
     /// The plan that makes `release` serve.

@@ -131,11 +131,12 @@ impl Task {
             return Err(UpstreamsError::Own(own.clone()));
         }
         let before = known.and_then(|app| app.record.external.as_ref());
+        let added = known.map(|app| app.record.hosts()).unwrap_or_default();
         let external = External::new(wanted, before)?;
         if before == Some(&external) {
             return Ok(());
         }
-        let plan = plan::external(name, &external, &self.domain).map_err(ExternalError::from)?;
+        let plan = plan::external(name, &external, &self.domain, &added).map_err(ExternalError::from)?;
         plan.check_canonical_hosts()?;
         self.check_conflicts(name, &plan.routes)?;
         let base = known.map_or_else(
@@ -159,7 +160,7 @@ impl Task {
         let served: Vec<Upstream> = served(&self.table, name).cloned().collect();
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(external) = app.record.external.clone() else { return };
-        match plan::external(name, &external, &self.domain) {
+        match plan::external(name, &external, &self.domain, &app.record.hosts()) {
             Ok(plan) => app.serving = Some(Arc::new(plan)),
             Err(error) => tracing::error!(app = %name, %error, "cannot read the app's manifest"),
         }

@@ -22,6 +22,7 @@ mod canary;
 mod change;
 mod compare;
 mod deploy;
+mod domains;
 mod external;
 mod fleet;
 mod health;
@@ -56,6 +57,7 @@ use crate::store::StoreError;
 
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use change::{Change, ChangeError, Code};
+pub use domains::{AppDomain, AppDomains, DomainsChange, DomainsError, Origin};
 pub use external::UpstreamsError;
 pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};
@@ -138,6 +140,15 @@ pub enum Command {
         app: AppName,
         /// Told by process type; `None` when there is no such app.
         reply: oneshot::Sender<Option<Vec<ProcessHealth>>>,
+    },
+    /// Say which hosts an app has, and change them before if that is wanted.
+    Domains {
+        /// The app.
+        app: AppName,
+        /// What is wanted.
+        change: Option<DomainsChange>,
+        /// Told what holds from now on, once it is stored and published.
+        reply: oneshot::Sender<Result<AppDomains, DomainsError>>,
     },
     /// Decide about an app's canary.
     Canary {

@@ -25,6 +25,7 @@ impl Task {
         if self.engine.is_recovered {
             return self.publish_found().await;
         }
+        self.apps.values_mut().for_each(App::refresh_domains);
         self.apps.values_mut().for_each(App::refresh_policies);
         // Apps that are only routes need no engine, and none is waited for.
         let routes = self.apps.values().flat_map(|app| match app.record.external {
@@ -38,15 +39,29 @@ impl Task {
     /// The app's routes in the table of the last process.
     fn remembered(&self, app: &App) -> Vec<Route> {
         let theirs = self.table.routes().iter().filter(|route| route.app == app.record.name);
+        let planned: Vec<_> = app.serving.iter().flat_map(|plan| &plan.routes).collect();
+        let is_of =
+            |route: &Route, planned: &PlannedRoute| planned.host == route.host && planned.path == route.path;
+        // A host that a command has taken away since, or has given: what answers for it answers for another one, too.
+        let is_planned = |route: &&Route| planned.iter().any(|planned| is_of(route, planned));
+        let is_new =
+            |added: &&&PlannedRoute| added.is_added && !theirs.clone().any(|route| is_of(route, added));
+        let like = |added: &PlannedRoute| theirs.clone().find(|route| route.process == added.process);
+        let new = planned.iter().filter(is_new).filter_map(|added| {
+            let (host, path) = (added.host.clone(), added.path.clone());
+            Some(Route { host, path, strip_prefix: added.strip_prefix, ..like(added)?.clone() })
+        });
+        let theirs =
+            theirs.clone().filter(|route| planned.is_empty() || is_planned(route)).cloned().chain(new);
         let remembered = theirs.map(|route| {
-            let policy = app.policy(&route.host, &route.path).unwrap_or(&route.policy);
+            let policy = Arc::clone(app.policy(&route.host, &route.path).unwrap_or(&route.policy));
             let canary = route.canary.clone().zip(app.record.canary.clone());
             let canary = canary.filter(|_| app.canary.is_some());
             Route {
                 mode: app.record.mode.clone(),
-                policy: Arc::clone(policy),
+                policy,
                 canary: canary.map(|(canary, share)| Canary { share, ..canary }),
-                ..route.clone()
+                ..route
             }
         });
         remembered.collect()
@@ -55,6 +70,7 @@ impl Task {
     /// Publishes what follows from the instances that are known.
     pub(super) async fn publish_found(&mut self) {
         self.apps.values_mut().for_each(App::end_return);
+        self.apps.values_mut().for_each(App::refresh_domains);
         self.apps.values_mut().for_each(App::refresh_policies);
         let routes = self.apps.values().flat_map(routes_of).collect();
         let ports = self.apps.values().flat_map(ports_of).collect();
@@ -98,7 +114,10 @@ impl Task {
                 plan.routes.iter().map(move |route| empty_route(&name, route, Mode::Open)).collect::<Vec<_>>()
             })
         });
-        let existing: Vec<_> = others.collect();
+        let added = self.apps.values().filter(|other| other.record.name != *app).flat_map(|other| {
+            other.added_routes().map(|route| empty_route(&other.record.name, &route, Mode::Open))
+        });
+        let existing: Vec<_> = others.chain(added).collect();
         let wanted: Vec<(&Host, &PathPrefix)> =
             wanted.iter().map(|route| (&route.host, &route.path)).collect();
         find_conflict(app, wanted.into_iter(), &existing)
@@ -139,7 +158,7 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         let mut app = App::new(record.clone());
         app.releases = releases.map(|release| (release.id, release.clone())).collect();
         let plan = match &app.record.external {
-            Some(external) => plan::external(&record.name, external, domain).ok(),
+            Some(external) => plan::external(&record.name, external, domain, &record.hosts()).ok(),
             None => app.current().and_then(|current| app.plan(current, domain).ok()),
         };
         app.serving = plan.map(Arc::new);

@@ -162,6 +162,9 @@ impl Task {
             Command::Traffic { app, change, reply } => {
                 let _ = reply.send(self.change_traffic(&app, change).await);
             }
+            Command::Domains { app, change, reply } => {
+                let _ = reply.send(self.change_domains(&app, change).await);
+            }
             Command::Proxy { app, change, reply } => {
                 let _ = reply.send(self.change_proxy(&app, change).await);
             }

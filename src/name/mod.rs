@@ -5,6 +5,7 @@
 //! name, and one day a Kubernetes object's name (RFC 1123).
 
 mod host;
+mod idn;
 mod public;
 
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Plan, PlannedRoute, UpdateOrder, planned_route};
+use super::{Plan, PlannedRoute, UpdateOrder, domains, planned_route};
 use crate::external::External;
 use crate::manifest::{Deploy, Manifest, ManifestError, RouteRule};
 use crate::name::{AppName, Host, ProcessType, ReleaseId};
@@ -12,17 +12,23 @@ use crate::name::{AppName, Host, ProcessType, ReleaseId};
 /// # Errors
 ///
 /// When its manifest breaks a rule of this version.
-pub fn external(app: &AppName, external: &External, domain: &str) -> Result<Plan, ManifestError> {
+pub fn external(
+    app: &AppName,
+    external: &External,
+    domain: &str,
+    added: &[Host],
+) -> Result<Plan, ManifestError> {
     let manifest = Manifest::of_routes(&external.source)?;
     let own = Host::Exact(format!("{app}.{domain}"));
     let hosts = std::iter::once(None).chain(external.hosts.iter().cloned().map(Some));
-    let named = hosts.map(|host| RouteRule {
+    let rule = |host| RouteRule {
         host,
         path: external.path.clone(),
         process: ProcessType::upstream(),
         strip_prefix: false,
         policy: Arc::clone(&manifest.proxy),
-    });
+    };
+    let named = hosts.map(rule);
     let in_file = manifest.routes.iter().cloned();
     let rules = in_file.map(|rule| RouteRule { process: ProcessType::upstream(), ..rule }).chain(named);
     let mut routes: Vec<PlannedRoute> = Vec::new();
@@ -34,6 +40,8 @@ pub fn external(app: &AppName, external: &External, domain: &str) -> Result<Plan
     }
     // The app's own first: it is the one that people are told.
     routes.sort_by_key(|route| route.host != own);
+    let domain_route = Some(planned_route(&rule(None), &own));
+    domains::add(&mut routes, domain_route.as_ref(), added);
     Ok(Plan {
         app: app.clone(),
         release: ReleaseId::FIRST,
@@ -45,6 +53,7 @@ pub fn external(app: &AppName, external: &External, domain: &str) -> Result<Plan
         command: None,
         instances: Vec::new(),
         routes,
+        domain_route,
         ports: Vec::new(),
         links: Vec::new(),
         limits: Deploy::default(),
@@ -68,12 +77,20 @@ mod tests {
             health: Health::Tcp,
             source: Source { toml: Some(toml.to_owned()), ..Source::default() },
         };
-        let plan =
-            external(&"legacy".parse().unwrap(), &External::new(wanted, None).unwrap(), "localhost").unwrap();
+        let plan = external(
+            &"legacy".parse().unwrap(),
+            &External::new(wanted, None).unwrap(),
+            "localhost",
+            &["a.example".parse().unwrap(), "b.example".parse().unwrap()],
+        )
+        .unwrap();
         let routes = plan.routes.iter();
         let routes: Vec<_> =
             routes.map(|route| format!("{}{} {}", route.host, route.path, route.policy.retries)).collect();
-        assert_eq!(routes, ["legacy.localhost/x 2", "legacy.localhost/ 2", "old.example/ 0", "a.example/ 2"]);
+        assert_eq!(
+            routes,
+            ["legacy.localhost/x 2", "legacy.localhost/ 2", "old.example/ 0", "a.example/ 2", "b.example/ 2"]
+        );
         assert!(plan.routes.iter().all(|route| route.process == ProcessType::upstream()));
     }
 }

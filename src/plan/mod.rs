@@ -8,6 +8,7 @@
 //!   a volume, because two releases must not write to it at once. Then the proxy holds requests instead of failing them.
 
 mod canonical;
+mod domains;
 mod external;
 mod one_off;
 mod spec;
@@ -34,6 +35,8 @@ pub use spec::{InstanceSpec, Probes, Readiness};
 pub struct Observed {
     /// The release that serves, with the slots that run for it.
     pub current: Option<(ReleaseId, Vec<Slot>)>,
+    /// The hosts that were given to it by command.
+    pub domains: Vec<Host>,
 }
 
 /// Which side of a swap goes first.
@@ -58,6 +61,8 @@ pub struct PlannedRoute {
     pub strip_prefix: bool,
     /// How the proxy treats its requests.
     pub policy: Arc<Policy>,
+    /// Whether a command gave its host, and not the manifest.
+    pub is_added: bool,
 }
 
 /// A TCP port of the app, with its place in the container resolved.
@@ -149,6 +154,8 @@ pub struct Plan {
     pub instances: Vec<InstanceSpec>,
     /// What is routed afterwards.
     pub routes: Vec<PlannedRoute>,
+    /// What a host that a command gives is routed like; `None` where nothing takes its requests.
+    pub domain_route: Option<PlannedRoute>,
     /// Which TCP ports lead to it afterwards.
     pub ports: Vec<PlannedPort>,
     /// Which other apps it may call, and how it is told where they are.
@@ -169,7 +176,9 @@ pub fn plan(
     domain: &str,
     observed: &Observed,
 ) -> Plan {
-    let routes = routes(app, manifest, domain);
+    let mut routes = routes(app, manifest, domain);
+    let domain_route = default_route(app, manifest, domain);
+    domains::add(&mut routes, domain_route.as_ref(), &observed.domains);
     let instances = spec::instances(app, release, manifest, build, &routes);
     let ports = spec::ports(manifest, build, &routes);
     // An instance is stopped once both its WebSockets and its ports' connections have had their time.
@@ -228,6 +237,7 @@ pub fn plan(
         command: None,
         instances,
         routes,
+        domain_route,
         ports,
         links: manifest.links.clone(),
         limits,
@@ -260,17 +270,21 @@ fn routes(app: &AppName, manifest: &Manifest, domain: &str) -> Vec<PlannedRoute>
     let planned = |rule: &RouteRule| planned_route(rule, &own);
     let mut routes: Vec<_> = manifest.routes.iter().map(planned).collect();
     let is_taken = routes.iter().any(|route| route.host == own && route.path == PathPrefix::root());
-    if manifest.processes.contains_key(&ProcessType::web()) && !is_taken {
-        let default = RouteRule {
-            host: None,
-            path: PathPrefix::root(),
-            process: ProcessType::web(),
-            strip_prefix: false,
-            policy: Arc::clone(&manifest.proxy),
-        };
-        routes.insert(0, planned(&default));
-    }
+    routes.splice(0..0, default_route(app, manifest, domain).filter(|_| !is_taken));
     routes
+}
+
+/// `<app>.<domain>` to `web`, when there is one.
+fn default_route(app: &AppName, manifest: &Manifest, domain: &str) -> Option<PlannedRoute> {
+    let rule = RouteRule {
+        host: None,
+        path: PathPrefix::root(),
+        process: ProcessType::web(),
+        strip_prefix: false,
+        policy: Arc::clone(&manifest.proxy),
+    };
+    let own = Host::Exact(format!("{app}.{domain}"));
+    manifest.processes.contains_key(&ProcessType::web()).then(|| planned_route(&rule, &own))
 }
 
 fn planned_route(rule: &RouteRule, own: &Host) -> PlannedRoute {
@@ -280,6 +294,7 @@ fn planned_route(rule: &RouteRule, own: &Host) -> PlannedRoute {
         process: rule.process.clone(),
         strip_prefix: rule.strip_prefix,
         policy: Arc::clone(&rule.policy),
+        is_added: false,
     }
 }
 

@@ -24,8 +24,14 @@ fn check(toml: &str, running: &[&str], expected: &Expect) {
     let slots: Vec<_> = running.iter().map(|slot| slot.parse().unwrap()).collect();
     let current = (!slots.is_empty()).then_some((ReleaseId::FIRST, slots));
     let release = if current.is_some() { ReleaseId::FIRST.next() } else { ReleaseId::FIRST };
-    let plan =
-        plan(&"shop".parse().unwrap(), release, &manifest, &build(), "localhost", &Observed { current });
+    let plan = plan(
+        &"shop".parse().unwrap(),
+        release,
+        &manifest,
+        &build(),
+        "localhost",
+        &Observed { current, ..Observed::default() },
+    );
     expected.assert_eq(&plan.to_string());
 }
 
@@ -147,4 +153,34 @@ fn tcp_ports_lead_to_where_the_process_listens() {
               stop    v1 db.1
         "#]],
     );
+}
+
+#[test]
+fn domains_lead_to_web_beside_what_the_manifest_says() {
+    let toml = "[process.web]\n[process.api]\ncommand = \"api\"\n[[route]]\nhost = \"a.com\"\nprocess = \"api\"\n[[route]]\nhost = \"b.com\"\npath = \"/api\"\nprocess = \"api\"\n";
+    let parse =
+        |toml: &str| Manifest::parse(&Source { toml: Some(toml.to_owned()), ..Source::default() }).unwrap().0;
+    let hosts =
+        |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<crate::name::Host>>();
+    let make = |toml: &str, domains: &[&str]| {
+        let observed = Observed { domains: hosts(domains), ..Observed::default() };
+        plan(&"shop".parse().unwrap(), ReleaseId::FIRST, &parse(toml), &build(), "localhost", &observed)
+    };
+    let routes = |plan: &super::Plan| {
+        let routes = plan.routes.iter();
+        routes
+            .map(|route| format!("{}{} {}", route.host, route.path, route.process))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let with = make(toml, &["a.com", "b.com", "*.c.com"]);
+    expect!["shop.localhost/ web, a.com/ api, b.com/api api, b.com/ web, *.c.com/ web"]
+        .assert_eq(&routes(&with));
+    assert_eq!(with.with_domains(&hosts(&["a.com", "b.com", "*.c.com"])), None);
+    let fewer = with.with_domains(&hosts(&["d.com"])).unwrap();
+    expect!["shop.localhost/ web, a.com/ api, b.com/api api, d.com/ web"].assert_eq(&routes(&fewer));
+    expect!["a.com/ bot"].assert_eq(&routes(&make(
+        "[process.bot]\ncommand = \"x\"\n[[route]]\nhost = \"a.com\"\nprocess = \"bot\"\n",
+        &["b.com"],
+    )));
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Store, StoreError, record};
+use super::{Domain, Store, StoreError, record};
 use crate::environment::EnvironmentChange;
 use crate::external::External;
 use crate::manifest::Overrides;
-use crate::name::{AppName, ReleaseId};
+use crate::name::{AppName, Host, ReleaseId};
 use crate::route::{Mode, Share};
 
 /// An app, apart from its releases.
@@ -30,6 +30,8 @@ pub struct AppRecord {
     pub proxy: Arc<Overrides>,
     /// What `config` was told that no release has yet.
     pub staged: EnvironmentChange,
+    /// Its hosts that were given by command, in their order.
+    pub domains: Vec<Domain>,
 }
 
 impl AppRecord {
@@ -46,7 +48,14 @@ impl AppRecord {
             external: None,
             proxy: Arc::default(),
             staged: EnvironmentChange::default(),
+            domains: Vec::new(),
         }
+    }
+
+    /// The hosts that were given to it by command.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host> {
+        self.domains.iter().map(|domain| domain.host.clone()).collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod answers;
 mod apps;
 mod callers;
 mod certs;
+mod domains;
 mod drains;
 mod environment;
 mod events;
@@ -36,6 +37,7 @@ use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
 
 pub use apps::AppRecord;
+pub use domains::Domain;
 pub use drains::DrainRecord;
 pub use lock::{Lock, LockError};
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::callers::{self, CallersForm};
+use super::domains::{self, DomainForm};
 use super::environment;
 use super::external::{self, ExternalForm};
 use super::settings::{self, OverridesForm};
@@ -58,6 +59,8 @@ struct AppForm {
     /// Sealed, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     staged: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<DomainForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -197,6 +200,7 @@ pub(super) fn from_app(app: &AppRecord, box_key: Option<&BoxKey>) -> Result<Vec<
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
         proxy: settings::from_overrides(&app.proxy),
+        domains: domains::from_domains(&app.domains),
         staged: environment::from_change(&what, &app.staged, box_key)?,
     }))
 }
@@ -214,6 +218,7 @@ pub(super) fn app(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Result<A
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
         external: form.external.map(|external| external::external(key, external)).transpose()?,
         proxy: Arc::new(settings::overrides(key, form.proxy)?),
+        domains: domains::domains(key, form.domains)?,
     })
 }
 

@@ -201,6 +201,12 @@ fn records_of_every_version_there_was_are_read() {
     assert_eq!((proxy.app.files.len(), proxy.routes[&route].values.len()), (1, 1));
     let again = super::record::from_app(&with_settings, None).unwrap();
     assert_eq!(super::record::app("app/shop", &again, None).unwrap(), with_settings);
+    let with_domains = super::record::app("app/shop", &read("app.v1.domains.json"), None).unwrap();
+    let domains: Vec<_> =
+        with_domains.domains.iter().map(|one| format!("{} {} {}", one.host, one.by, one.at)).collect();
+    assert_eq!(domains, ["shop.example.com ann 1767225600123", "*.example.org somebody 1767225600124"]);
+    let again = super::record::from_app(&with_domains, None).unwrap();
+    assert_eq!(super::record::app("app/shop", &again, None).unwrap(), with_domains);
     let rollout = super::record::rollout("rollout/shop/1", &read("rollout.v1.json")).unwrap();
     assert_eq!(rollout.phase, Phase::AwaitingReadiness);
     let canary = super::record::rollout("rollout/shop/2", &read("rollout.v1.canary.json")).unwrap();

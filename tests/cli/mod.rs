@@ -6,6 +6,7 @@ mod apps;
 mod certs;
 pub(crate) mod command;
 mod daemon;
+mod install;
 mod proxy;
 mod traffic;
 mod up;

@@ -16,10 +16,12 @@ mod world;
 
 mod browser;
 mod config;
+mod domains;
 mod events;
 mod examples;
 mod external;
 mod health;
+mod install;
 mod kill;
 mod links;
 mod load;

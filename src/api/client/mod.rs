@@ -11,6 +11,7 @@
 
 mod answer;
 mod certs;
+mod domains;
 mod drains;
 mod events;
 mod hooks;

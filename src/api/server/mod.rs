@@ -11,6 +11,7 @@ mod audit;
 mod certs;
 mod deploys;
 mod describe;
+mod domains;
 mod door;
 mod drains;
 mod endpoint;
@@ -62,7 +63,7 @@ use crate::hooks::Hooks;
 use crate::logs::{Drains, Logs};
 use crate::name::AppName;
 use crate::oneoff::Runs;
-use crate::people::{Actor, Caller, People};
+use crate::people::{Caller, People};
 use crate::traffic::Routes;
 use door::Peer;
 use endpoint::{Endpoint, Needs};
@@ -162,6 +163,7 @@ fn endpoints() -> Vec<Endpoint> {
         runs::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
+        domains::endpoints(),
         external::endpoints(),
         health::endpoints(),
         certs::endpoints(),

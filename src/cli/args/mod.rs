@@ -5,8 +5,10 @@
 //! What is typed about an app's traffic is in `traffic`.
 
 mod colons;
+mod domains;
 mod events;
 mod health;
+mod install;
 mod logs;
 mod people;
 mod releases;
@@ -24,8 +26,10 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::domains::{DomainsAction, DomainsArgs};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
 pub(crate) use self::health::StatusArgs;
+pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
 pub(crate) use self::people::{
     AccessAction, AccessArgs, InviteArgs, InvitesAction, InvitesArgs, LoginArgs, LogoutArgs, RemotesAction,
@@ -118,6 +122,8 @@ pub(crate) enum Command {
     Canary(CanaryArgs),
     /// Show how an app's requests are treated, or change it at once, without a release
     Proxy(ProxyArgs),
+    /// List the hosts of an app, add some, or remove what was added
+    Domains(DomainsArgs),
     /// List the certificates of all hosts, add one of your own, or look at one
     Certs(CertsArgs),
     /// Show who did what, and what happened
@@ -153,6 +159,10 @@ pub(crate) enum Command {
     Server(Box<ServerArgs>),
     /// Look for what keeps minipaas from working, and say what to do
     Doctor,
+    /// Make this machine a box: Docker, the program, its service; typed again, an upgrade
+    Install(Box<InstallArgs>),
+    /// Take minipaas off this machine; apps and data stay, unless they are to go
+    Uninstall(UninstallArgs),
     /// Have this machine trust the box's certificates
     Trust(TrustArgs),
     /// Have this machine trust the box's certificates no more

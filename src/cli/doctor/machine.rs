@@ -8,9 +8,9 @@ use rustix::fs::{Access, access, statvfs};
 use super::Finding;
 
 /// Below this no image can be made.
-const DISK_BYTES_MIN: u64 = 1 << 30;
+pub(crate) const DISK_BYTES_MIN: u64 = 1 << 30;
 /// Below this a few builds fill it.
-const DISK_BYTES_ENOUGH: u64 = 5 << 30;
+pub(crate) const DISK_BYTES_ENOUGH: u64 = 5 << 30;
 /// For `up --watch` of a project with thousands of folders; the kernel's default on a small machine is 8192.
 const WATCHES_ENOUGH: u64 = 16_384;
 /// The kernel's limit on watches of one user.

@@ -4,11 +4,14 @@
 //! tests. A finding that keeps minipaas from working is a failure, and so is the command then; one that only makes something
 //! worse is a warning. Nothing is changed and nothing is started.
 
+mod domains;
 mod machine;
 mod ports;
 
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs as _};
+
+pub(crate) use machine::{DISK_BYTES_ENOUGH, DISK_BYTES_MIN};
 
 use console::Color;
 use serde::Serialize;
@@ -50,7 +53,10 @@ pub(crate) async fn run(session: &Session) -> Result<(), Failure> {
     let certificate = certificate(&client).await;
     let status = status.ok();
     findings.push(engine(status.as_ref().map(|status| &status.engine)));
-    findings.extend(status.iter().map(|status| certificates(&status.warnings)));
+    if let Some(status) = &status {
+        findings.push(certificates(&status.warnings));
+        findings.push(domains::finding(&client, status).await);
+    }
     // These ask the system, files and tools, and take their time.
     let rest = tokio::task::spawn_blocking(move || {
         let mut findings = match &status {

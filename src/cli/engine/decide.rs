@@ -45,7 +45,7 @@ pub(super) enum Privilege {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum EngineAction {
+pub(crate) enum EngineAction {
     /// These commands, in order.
     Run {
         /// To be asked before, because it changes more than what runs.
@@ -62,10 +62,10 @@ pub(super) enum EngineAction {
 
 /// A program and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CommandLine {
-    pub(super) argv: Vec<String>,
+pub(crate) struct CommandLine {
+    pub(crate) argv: Vec<String>,
     /// Whether it goes on in the background.
-    pub(super) is_detached: bool,
+    pub(crate) is_detached: bool,
 }
 
 const DOCTOR: &str = "`minipaas doctor` looks for the reason";

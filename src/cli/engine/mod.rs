@@ -21,7 +21,9 @@ use super::failure::{Failure, Kind};
 use super::output::Answer;
 use crate::api::EngineStatus;
 use crate::api::client::Client;
-use decide::{CommandLine, EngineAction, EngineFacts, Privilege, Socket, decide};
+use decide::{EngineFacts, Privilege, Socket, decide};
+
+pub(crate) use decide::{CommandLine, EngineAction};
 
 /// Where Docker listens.
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
@@ -65,6 +67,13 @@ pub(crate) async fn ensure(session: &Session, client: &Client) -> Result<(), Fai
             answering(client).await
         }
     }
+}
+
+/// What to do so that this machine has an engine of its own; nothing where one answers at Docker's own socket.
+pub(crate) fn of_machine(session: &Session) -> Option<EngineAction> {
+    let facts = facts(session, "");
+    // A variable of this shell is none of the service's.
+    (facts.socket != Socket::Answers).then(|| decide(&EngineFacts { docker_host: None, ..facts }))
 }
 
 /// The engine's state, once the daemon has one.
@@ -145,7 +154,8 @@ fn has_apt_lists(dir: &Path) -> bool {
     })
 }
 
-fn run(command: &CommandLine) -> anyhow::Result<()> {
+/// Runs it, and returns when it has ended, unless it goes on in the background.
+pub(crate) fn run(command: &CommandLine) -> anyhow::Result<()> {
     let (program, args) = command.argv.split_first().expect("a command has a program");
     let mut process = Command::new(program);
     process.args(args);

@@ -20,10 +20,14 @@
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! proxy treats a route's requests), [`people`] (who asks, and what they may do), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up), [`formation`] (how many instances
+//! commands want).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`store`] keeps what must survive.
+//!
+//! *What happens by itself*: [`autoscale`] changes the number of instances with what they have to do; [`cron`] runs jobs at times.
+//! The rules of both are vocabulary, their tasks ask the [`controller`] as a command does.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] merges what instances write.
@@ -130,16 +134,19 @@
 pub mod acme;
 mod alarm;
 pub mod api;
+pub mod autoscale;
 pub mod builder;
 pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod cron;
 pub mod dns;
 pub mod engine;
 pub mod external;
 mod file;
+pub mod formation;
 pub mod hex;
 pub mod http1;
 pub mod http2;

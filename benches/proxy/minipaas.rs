@@ -79,6 +79,7 @@ async fn fill(home: &Path, upstream: SocketAddr, hosts: usize) -> anyhow::Result
         mode: Mode::Open,
         canary: None,
         external: None,
+        formation: minipaas::formation::Formation::default(),
         proxy: Arc::default(),
     };
     fs::create_dir_all(home)?;

@@ -23,6 +23,14 @@
 //! | `POST /v1/apps/{app}/canary/promote`, `DELETE /v1/apps/{app}/canary` | [`CanaryReply`] |
 //! | `PUT /v1/apps/{app}/upstreams` [`UpstreamsRequest`] | the [`App`], once its upstreams were asked |
 //! | `GET /v1/apps/{app}/logs?`[`LogsQuery`] | stream of [`LogLine`] |
+//! | `PATCH /v1/apps/{app}/formation` [`ScaleRequest`] | stream of [`Progress`], ends with `Reformed` |
+//! | `POST /v1/apps/{app}/restart` [`RestartRequest`] | stream of [`Progress`], ends with `Reformed` |
+//! | `GET /v1/apps/{app}/autoscale` | [`Autoscale`] rules |
+//! | `PUT /v1/apps/{app}/autoscale/{process}` [`AutoscaleRequest`], `DELETE` of it [`AutoscaleQuery`] | 204 |
+//! | `GET /v1/apps/{app}/cron` | [`Job`]s |
+//! | `GET /v1/apps/{app}/cron/{job}/runs` | [`JobRun`]s |
+//! | `POST /v1/apps/{app}/cron/{job}/runs` | stream of [`Progress`], ends with `Ran` |
+//! | `PUT /v1/apps/{app}/cron/{job}/suspended`, `DELETE` of it | the [`Job`] |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -32,7 +40,7 @@
 //! | `GET /v1/ca.pem` | the local CA's certificate |
 //!
 //! A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
-//! `Deployed` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
+//! `Deployed`, `Reformed`, `Ran` or `Failed`; one that just stops was cut off. Anything but 2xx carries a [`Failure`].
 
 mod app;
 mod certs;
@@ -41,6 +49,7 @@ mod deploy;
 mod external;
 mod failure;
 mod operations;
+mod processes;
 mod proxy;
 pub mod server;
 mod traffic;
@@ -56,6 +65,10 @@ pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
 pub use operations::{
     Canary, CanaryReply, CanaryRequest, Maintenance, MaintenanceRequest, PauseRequest, TrafficMode,
+};
+pub use processes::{
+    Autoscale, AutoscaleChange, AutoscaleQuery, AutoscaleRequest, Job, JobRun, ProcessCount, RestartRequest,
+    ScaleRequest,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use traffic::{Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Unreachable,
     /// Somebody typed Ctrl-C: 130.
     Interrupted,
+    /// What was run ended with this code.
+    Exited(u8),
     /// Nobody reads the result any more: 0.
     Closed,
 }
@@ -86,6 +88,11 @@ impl Failure {
         Self::new(Kind::Unreachable, anyhow!(message.into()))
     }
 
+    /// What was run ended with this code, which becomes ours.
+    pub(crate) fn exited(code: i64, message: impl Into<String>) -> Self {
+        Self::new(Kind::Exited(u8::try_from(code).unwrap_or(1)), anyhow!(message.into()))
+    }
+
     /// Ctrl-C, when something is to be said about what it left behind.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(Kind::Interrupted, anyhow!(message.into()))
@@ -115,6 +122,7 @@ impl Failure {
             Kind::Usage => 2,
             Kind::Unreachable => 3,
             Kind::Interrupted => 130,
+            Kind::Exited(code) => code,
         })
     }
 }

@@ -14,9 +14,11 @@
 
 mod apps;
 mod args;
+mod autoscale;
 mod canary;
 mod certs;
 mod completions;
+mod cron;
 mod daemon;
 mod deploy;
 mod doctor;
@@ -35,6 +37,7 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod reform;
 mod server;
 mod static_server;
 mod status;
@@ -137,6 +140,10 @@ async fn command_run(
         Command::Up(args) => return up::run(session, args, interrupts).await,
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
+        Command::Scale(args) => reform::scale(session, args).boxed(),
+        Command::Restart(args) => reform::restart(session, args).boxed(),
+        Command::Autoscale(args) => autoscale::run(session, args).boxed(),
+        Command::Cron(args) => cron::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
         Command::Metrics(args) => metrics::run(session, args).boxed(),

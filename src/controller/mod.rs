@@ -22,9 +22,12 @@ mod compare;
 mod deploy;
 mod external;
 mod fleet;
+mod formation;
 mod proxy;
 mod recover;
+mod reform;
 mod removal;
+mod rule;
 mod supervise;
 mod table;
 mod task;
@@ -35,10 +38,11 @@ mod watcher;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::autoscale::Autoscale;
 use crate::engine::EngineError;
 use crate::external::{Surroundings, Wanted};
 use crate::manifest::{ManifestError, Source};
-use crate::name::{AppName, ReleaseId};
+use crate::name::{AppName, ProcessType, ReleaseId};
 use crate::plan::{NoSuchHost, Plan};
 use crate::port::ListenError;
 use crate::release::Build;
@@ -49,6 +53,7 @@ use crate::store::StoreError;
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use external::UpstreamsError;
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
+pub use reform::{Reform, ReformError, ReformUpdate, Wanted as ReformWanted};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
 pub use view::{AppView, CanaryView, DeployView, EngineView, ExternalView, InstanceView, UpstreamView, View};
@@ -114,6 +119,19 @@ pub enum Command {
         wanted: Wanted,
         /// Told once it is stored and published; nobody was asked by then.
         reply: oneshot::Sender<Result<(), UpstreamsError>>,
+    },
+    /// Change how many instances an app has, or put new ones in their place.
+    Reform(Reform),
+    /// By what rule the number of a process type's instances changes: `Some(None)` is none, `None` as the manifest says.
+    Autoscale {
+        /// The app.
+        app: AppName,
+        /// The process type.
+        process: ProcessType,
+        /// The rule.
+        rule: Option<Option<Autoscale>>,
+        /// Told once it is stored.
+        reply: oneshot::Sender<Result<(), ReformError>>,
     },
     /// Stop an app and forget it.
     Down {

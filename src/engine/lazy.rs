@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    EngineInfo, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::AppName;
 
@@ -130,6 +130,10 @@ impl Engine for LazyEngine {
         timeout: Duration,
     ) -> Result<Executed, EngineError> {
         self.engine().await?.exec(container, argv, timeout).await
+    }
+
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError> {
+        self.engine().await?.usage(container).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

@@ -43,6 +43,8 @@ pub mod label {
     pub const PORT: &str = "minipaas.port";
     /// On containers: further ports that are dialled, separated by commas.
     pub const MORE_PORTS: &str = "minipaas.more-ports";
+    /// On containers that run one command and are no instances: what for.
+    pub const ONE_OFF: &str = "minipaas.oneoff";
     /// On images: the digest of what they were made from.
     pub const CONTENT: &str = "minipaas.content";
 }
@@ -111,6 +113,19 @@ pub struct EngineInfo {
     pub is_bridge_reachable: bool,
     /// Where images and volumes are kept on its host.
     pub root_dir: String,
+    /// The memory of its host, in bytes; 0 when it does not say.
+    pub memory_bytes: u64,
+    /// The cores of its host; 0 when it does not say.
+    pub cores: u32,
+}
+
+/// What a container has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time since it was started.
+    pub cpu: Duration,
+    /// Memory now, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// What our objects on an engine are labelled with.
@@ -177,6 +192,15 @@ pub struct ContainerSpec {
     pub volumes: BTreeMap<String, String>,
     /// From SIGTERM to SIGKILL, when somebody else stops the container.
     pub stop_grace: Duration,
+    /// Set on what runs one command; `None` for an instance.
+    pub one_off: Option<OneOffKind>,
+}
+
+/// What a container is for that runs one command, and is no instance of its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OneOffKind {
+    /// A job that runs at times; it goes with its run.
+    Cron,
 }
 
 /// A container of ours, as the engine sees it now.
@@ -196,6 +220,8 @@ pub struct Container {
     pub health: Health,
     /// Whether a volume of its app is mounted in it.
     pub has_volume: bool,
+    /// Set when it is no instance of its release, but runs one command.
+    pub one_off: Option<OneOffKind>,
 }
 
 /// What a container does.
@@ -336,6 +362,9 @@ pub trait Engine: Send + Sync + 'static {
         timeout: Duration,
     ) -> Result<Executed, EngineError>;
 
+    /// What a container has used; `None` when it does not run, or the engine cannot say.
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError>;
+
     /// The TCP ports on which the container's processes listen now, on any address, ascending; empty when that cannot be known.
     async fn listening_ports(&self, container: &str) -> Vec<u16>;
 
@@ -391,7 +420,29 @@ impl Labels {
     }
 }
 
+impl OneOffKind {
+    /// As the label has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cron => "cron",
+        }
+    }
+
+    /// What this label means; an unknown one is a single run all the same.
+    #[must_use]
+    pub fn from_label(_text: &str) -> Self {
+        Self::Cron
+    }
+}
+
 impl Container {
+    /// Whether it is an instance of its release, and no single run of a command.
+    #[must_use]
+    pub fn is_instance(&self) -> bool {
+        self.one_off.is_none()
+    }
+
     /// Whether its process runs.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -308,6 +308,7 @@ impl Instance {
             cpu: spec.cpu.map(|milli| milli.0),
             volumes,
             stop_grace: spec.stop_grace,
+            one_off: None,
         }
     }
 }

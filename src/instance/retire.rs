@@ -195,6 +195,7 @@ mod tests {
             cpu: None,
             volumes: Default::default(),
             stop_grace: 30 * SECOND,
+            one_off: None,
         };
         let id = engine.create(&spec).await.unwrap();
         engine.start(&id).await.unwrap();
@@ -213,6 +214,7 @@ mod tests {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams: vec![Upstream { instance, slot, release, addr: ([127, 0, 0, 1], 3000).into() }],
         };
         routes.publish(RouteTable::new(1, vec![route]));

@@ -8,6 +8,7 @@
 //!
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
+mod cron;
 mod deploy;
 mod overrides;
 mod port;
@@ -28,15 +29,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::autoscale::Autoscale;
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 use crate::policy::{Policy, ProxyVersion};
 use crate::route::Share;
 
 use references::References;
 
+pub use cron::CronJob;
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
 pub use quantity::{Bytes, MilliCpu, duration};
+pub(crate) use read::nearest;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
 /// The manifest's file name.
@@ -65,6 +69,8 @@ pub struct Manifest {
     pub deploy: Deploy,
     /// Named volumes, mounted into every process.
     pub volumes: BTreeMap<String, Volume>,
+    /// Commands that run at times, by name.
+    pub cron: BTreeMap<String, CronJob>,
 }
 
 /// `[build]`: at most one of the first three is set.
@@ -103,6 +109,8 @@ pub struct Process {
     pub cpu: Option<MilliCpu>,
     /// From SIGTERM to SIGKILL. Default 30 s, as Heroku and Kubernetes.
     pub stop_grace: Duration,
+    /// By what rule the number of instances changes; `None`: it does not.
+    pub autoscale: Option<Autoscale>,
 }
 
 /// A command line: one text for a shell, or the arguments as they are.
@@ -289,6 +297,7 @@ impl Default for Process {
             memory: None,
             cpu: None,
             stop_grace: Duration::from_secs(30),
+            autoscale: None,
         }
     }
 }

@@ -9,7 +9,8 @@ use toml::de::DeTable;
 use super::read::{Entry, Report, Table};
 use super::references::References;
 use super::{
-    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, port, process, proxy, tls,
+    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, cron, deploy, port, process, proxy,
+    tls,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
@@ -18,7 +19,7 @@ use crate::policy::Policy;
 const ENV_RESERVED: [&str; 1] = ["PORT"];
 
 /// Tables that are about what runs.
-const RUNNING_TABLES: [&str; 6] = ["build", "deploy", "env", "port", "process", "volume"];
+const RUNNING_TABLES: [&str; 7] = ["build", "cron", "deploy", "env", "port", "process", "volume"];
 
 /// Reads the whole document; a text that is no TOML gives one problem and an empty manifest.
 pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &mut Vec<Problem>) -> Manifest {
@@ -87,6 +88,9 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
             }
         }
     }
+    if let Some(table) = root.take("cron").and_then(|entry| entry.table(report, "[cron]")) {
+        manifest.cron = cron::jobs(table, report);
+    }
     root.finish(report);
     manifest
 }
@@ -136,6 +140,7 @@ pub(super) fn empty() -> Manifest {
         proxy: Arc::default(),
         deploy: Deploy::default(),
         volumes: BTreeMap::new(),
+        cron: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The plan of an app that is only a route: nothing runs, and there is nothing to roll out.
 
+use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 use super::{Plan, PlannedRoute, UpdateOrder, planned_route};
@@ -40,6 +42,8 @@ pub fn external(app: &AppName, external: &External, domain: &str) -> Result<Plan
         replaces: None,
         order: UpdateOrder::StartFirst,
         instances: Vec::new(),
+        processes: BTreeMap::new(),
+        jobs: BTreeMap::new(),
         routes,
         ports: Vec::new(),
         limits: Deploy::default(),

@@ -11,11 +11,14 @@ mod canonical;
 mod external;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::manifest::{Deploy, Manifest, RouteRule};
+use crate::autoscale::Autoscale;
+use crate::formation::Formation;
+use crate::manifest::{CronJob, Deploy, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
@@ -115,6 +118,26 @@ pub enum Step {
     },
 }
 
+/// A process type of the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedProcess {
+    /// How many instances of it run; those are in [`Plan::instances`].
+    pub replicas: u32,
+    /// How many the manifest says.
+    pub manifest: u32,
+    /// By what rule the number changes.
+    pub autoscale: Option<Autoscale>,
+}
+
+/// A job of the app that runs at times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedJob {
+    /// What it is and when it runs.
+    pub job: CronJob,
+    /// What runs: the job's own command in the release's image and environment, without a port and without volumes.
+    pub spec: Arc<InstanceSpec>,
+}
+
 /// A deploy, ready to be carried out or printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -128,6 +151,10 @@ pub struct Plan {
     pub order: UpdateOrder,
     /// What runs afterwards, in the order of the slots.
     pub instances: Vec<InstanceSpec>,
+    /// Every process type, those without an instance, too.
+    pub processes: BTreeMap<ProcessType, PlannedProcess>,
+    /// The jobs that run at times, by name.
+    pub jobs: BTreeMap<String, PlannedJob>,
     /// What is routed afterwards.
     pub routes: Vec<PlannedRoute>,
     /// Which TCP ports lead to it afterwards.
@@ -138,7 +165,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// The plan that makes `release` of `app` serve under `domain`.
+/// The plan that makes `release` of `app` serve under `domain`, with as many instances as `formation` says, else the manifest.
 #[must_use]
 pub fn plan(
     app: &AppName,
@@ -146,10 +173,11 @@ pub fn plan(
     manifest: &Manifest,
     build: &Build,
     domain: &str,
+    formation: &Formation,
     observed: &Observed,
 ) -> Plan {
     let routes = routes(app, manifest, domain);
-    let instances = spec::instances(app, release, manifest, build, &routes);
+    let instances = spec::instances(app, release, manifest, build, &routes, formation);
     let ports = spec::ports(manifest, build, &routes);
     // An instance is stopped once both its WebSockets and its ports' connections have had their time.
     let longest = ports.iter().map(|port| port.drain).chain([manifest.deploy.websocket_drain]).max();
@@ -198,11 +226,25 @@ pub fn plan(
         replaces: observed.current.as_ref().map(|(release, _)| *release),
         order,
         instances,
+        processes: processes(manifest, formation),
+        jobs: spec::jobs(app, release, manifest, build),
         routes,
         ports,
         limits,
         steps,
     }
+}
+
+fn processes(manifest: &Manifest, formation: &Formation) -> BTreeMap<ProcessType, PlannedProcess> {
+    let planned = manifest.processes.iter().map(|(name, process)| {
+        let planned = PlannedProcess {
+            replicas: formation.count(name, process.replicas),
+            manifest: process.replicas,
+            autoscale: formation.rule(name, process.autoscale.as_ref()),
+        };
+        (name.clone(), planned)
+    });
+    planned.collect()
 }
 
 impl Plan {

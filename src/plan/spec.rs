@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PlannedPort, PlannedRoute};
+use super::{PlannedJob, PlannedPort, PlannedRoute};
+use crate::formation::Formation;
 use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
@@ -73,6 +75,7 @@ pub(super) fn instances(
     manifest: &Manifest,
     build: &Build,
     routes: &[PlannedRoute],
+    formation: &Formation,
 ) -> Vec<InstanceSpec> {
     let mut specs = Vec::new();
     for (name, process) in &manifest.processes {
@@ -80,7 +83,7 @@ pub(super) fn instances(
         let rules = manifest.ports.iter().filter(|rule| rule.process == *name);
         let more_ports: BTreeSet<u16> =
             rules.filter_map(|rule| rule.port.filter(|_| rule.port != port)).collect();
-        for number in 1..=process.replicas {
+        for number in 1..=formation.count(name, process.replicas) {
             let slot = Slot { process: name.clone(), number };
             specs.push(InstanceSpec {
                 env: environment(app, release, &slot, port, manifest),
@@ -104,6 +107,35 @@ pub(super) fn instances(
         }
     }
     specs
+}
+
+/// The jobs that run at times. None of them has a port, or a volume: that has one writer, which a deploy would have to wait for.
+pub(super) fn jobs(
+    app: &AppName,
+    release: ReleaseId,
+    manifest: &Manifest,
+    build: &Build,
+) -> BTreeMap<String, PlannedJob> {
+    let planned = manifest.cron.iter().map(|(name, job)| {
+        let slot = Slot { process: job.process.clone(), number: 1 };
+        let spec = InstanceSpec {
+            env: environment(app, release, &slot, None, manifest),
+            slot,
+            release,
+            image: build.image.clone(),
+            argv: Some(job.command.argv()),
+            port: None,
+            more_ports: Vec::new(),
+            ready: Readiness::Settled(SETTLE_TIME),
+            live: None,
+            memory: job.memory,
+            cpu: job.cpu,
+            volumes: BTreeMap::new(),
+            stop_grace: Process::default().stop_grace,
+        };
+        (name.clone(), PlannedJob { job: job.clone(), spec: Arc::new(spec) })
+    });
+    planned.collect()
 }
 
 /// The TCP ports, each with its place in the container.

@@ -71,11 +71,22 @@ pub(super) async fn abort(
     instances: &[Instance],
     deps: &Deps,
 ) -> Abort {
-    let engine = deps.machinery.engine.as_ref();
     let record = RolloutRecord { app: plan.app.clone(), release: plan.release, phase: Phase::Aborted };
     if let Err(error) = deps.store.set_phase(&record).await {
         tracing::error!(app = %plan.app, release = %plan.release, %error, "cannot store that the rollout failed");
     }
+    remove(plan, slot, cause, instances, deps).await
+}
+
+/// The same for instances of no rollout.
+pub(super) async fn remove(
+    plan: &Plan,
+    slot: Option<Slot>,
+    cause: Cause,
+    instances: &[Instance],
+    deps: &Deps,
+) -> Abort {
+    let engine = deps.machinery.engine.as_ref();
     let mut log = Vec::new();
     if let Some(culprit) = instances.iter().find(|instance| Some(&instance.labels().slot) == slot.as_ref()) {
         let observed = culprit.observed();

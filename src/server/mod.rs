@@ -14,7 +14,7 @@ mod traffic;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use futures_util::FutureExt;
@@ -26,10 +26,13 @@ use tokio_util::sync::CancellationToken;
 use self::certificates::Daemon;
 use self::tls::Tls;
 use crate::api::server::{Api, Facts};
+use crate::autoscale::{self, Autoscaler};
 use crate::builder::image::Images;
 use crate::certs::{self, Certs};
+use crate::clock::WallClock;
 use crate::config::ServerConfig;
 use crate::controller::{Controller, Parts, last_table};
+use crate::cron::{EngineRunner, Jobs};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
@@ -159,10 +162,31 @@ pub async fn run(
         env: &env,
     })?;
     let certs = Certs::start(parts, demanded, doors.clone()).await?;
+    let autoscaler = Autoscaler::start(
+        controller.clone(),
+        Arc::clone(&engine),
+        routes.clone(),
+        autoscale_interval(&env),
+        doors.clone(),
+    );
+    let ids: Arc<dyn Fn() -> InstanceId + Send + Sync> =
+        Arc::new(|| InstanceId::from_bits(crate::random::bits()));
+    let runner = Arc::new(EngineRunner::new(controller.clone(), Arc::clone(&engine), ids));
+    let clock: WallClock = Arc::new(SystemTime::now);
+    let jobs = Jobs::start(controller.clone(), store.clone(), runner, clock, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
     let (routes_of_api, facts) = (routes.clone(), Arc::new(facts));
-    let api =
-        Api { controller, images, engine, certs: certs.clone(), routes: routes_of_api, surroundings, facts };
+    let api = Api {
+        controller,
+        images,
+        engine,
+        certs: certs.clone(),
+        routes: routes_of_api,
+        surroundings,
+        autoscaler,
+        jobs,
+        facts,
+    };
     let socket = config.socket_path();
     let listener = bind_socket(&socket)?;
     let commands = CancellationToken::new();
@@ -196,6 +220,15 @@ pub async fn run(
     let _ = fs::remove_file(&socket);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Between two decisions of the autoscaler; tests have no time for its own pace.
+fn autoscale_interval(_env: &(impl Fn(&str) -> Option<String> + Sync)) -> Duration {
+    #[cfg(feature = "testing")]
+    if let Some(millis) = _env("MINIPAAS_AUTOSCALE_MILLIS").and_then(|millis| millis.parse().ok()) {
+        return Duration::from_millis(millis);
+    }
+    autoscale::INTERVAL
 }
 
 async fn start_controller(

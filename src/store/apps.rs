@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Store, StoreError, record};
 use crate::external::External;
+use crate::formation::Formation;
 use crate::manifest::Overrides;
 use crate::name::{AppName, ReleaseId};
 use crate::route::{Mode, Share};
@@ -27,6 +28,8 @@ pub struct AppRecord {
     pub external: Option<External>,
     /// Settings of its proxy that were made by command.
     pub proxy: Arc<Overrides>,
+    /// How many instances commands want of each process type, and by what rule that changes.
+    pub formation: Formation,
 }
 
 impl AppRecord {
@@ -42,6 +45,7 @@ impl AppRecord {
             canary: None,
             external: None,
             proxy: Arc::default(),
+            formation: Formation::default(),
         }
     }
 }
@@ -66,7 +70,7 @@ impl Store {
     /// When it cannot be written; then all of it is still there.
     pub async fn remove_app(&self, record: &AppRecord) -> Result<(), StoreError> {
         let app = &record.name;
-        let prefixes = [format!("release/{app}/"), format!("rollout/{app}/")];
+        let prefixes = [format!("release/{app}/"), format!("rollout/{app}/"), format!("cron/{app}/")];
         let mut batch = sled::Batch::default();
         batch.remove(format!("app/{app}").as_bytes());
         if let Some(last) = record.last {

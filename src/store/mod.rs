@@ -10,7 +10,9 @@
 
 mod apps;
 mod certs;
+mod cron;
 mod external;
+mod formation;
 mod lock;
 mod record;
 mod releases;
@@ -29,6 +31,7 @@ use crate::seal::BoxKey;
 use crate::traffic::StickyKey;
 
 pub use apps::AppRecord;
+pub use cron::CronRecord;
 pub use lock::{Lock, LockError};
 
 /// The page cache: the whole database of a large box fits, and an idle daemon stays small.

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::external::{self, ExternalForm};
+use super::formation::{self, FormationForm};
 use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
@@ -50,6 +51,8 @@ struct AppForm {
     external: Option<ExternalForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     proxy: Option<OverridesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    formation: Option<FormationForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +155,7 @@ pub(super) fn from_app(app: &AppRecord) -> Vec<u8> {
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
         proxy: settings::from_overrides(&app.proxy),
+        formation: formation::from_formation(&app.formation),
     })
 }
 
@@ -166,6 +170,7 @@ pub(super) fn app(key: &str, bytes: &[u8]) -> Result<AppRecord, StoreError> {
         canary: form.canary.map(|share| traffic::share(key, share)).transpose()?,
         external: form.external.map(|external| external::external(key, external)).transpose()?,
         proxy: Arc::new(settings::overrides(key, form.proxy)?),
+        formation: formation::formation(key, form.formation)?,
     })
 }
 
@@ -333,6 +338,7 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
         canary: None,
         // A swap that a crash cut short holds requests again once it is resumed, not before.
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: upstreams(key, form.upstreams)?,
     })
 }

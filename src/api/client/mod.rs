@@ -12,6 +12,7 @@
 mod answer;
 mod certs;
 mod lines;
+mod processes;
 mod query;
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,13 @@
 
 mod apps;
 mod certs;
+mod cron;
 mod deploys;
 mod endpoint;
 mod external;
 mod failure;
 mod metrics;
+mod processes;
 mod proxy;
 mod stream;
 mod traffic;
@@ -25,9 +27,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::autoscale::Autoscaler;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
+use crate::cron::Jobs;
 use crate::engine::Engine;
 use crate::external::Surroundings;
 use crate::name::AppName;
@@ -55,6 +59,10 @@ pub struct Api {
     pub routes: Routes,
     /// Looks up where apps are to lead that are only routes.
     pub surroundings: Surroundings,
+    /// Knows what autoscaling does.
+    pub autoscaler: Autoscaler,
+    /// Owns the jobs that run at times.
+    pub jobs: Jobs,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }
@@ -90,6 +98,8 @@ fn endpoints() -> Vec<Endpoint> {
         own_endpoints(),
         apps::endpoints(),
         deploys::endpoints(),
+        processes::endpoints(),
+        cron::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         external::endpoints(),

@@ -73,6 +73,9 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
                 since: instance.since,
                 detail: instance.detail.clone(),
                 restarts: instance.restarts,
+                next_start: instance.next_start,
+                memory_bytes: instance.memory,
+                cpu_millis: instance.cpu,
             })
             .collect(),
         deploy: app.deploy.as_ref().map(|deploy| DeployStatus {
@@ -83,6 +86,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
         canary: app.canary.as_ref().map(|found| canary(found.release, &found.share, found.until)),
         external: app.external.as_ref().map(external),
         proxy_by_command: app.proxy_by_command.clone(),
+        processes: super::processes::counts(app),
     }
 }
 

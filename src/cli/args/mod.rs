@@ -2,9 +2,10 @@
 //!
 //! Only syntax is here: which words there are, and that a name is a name. What a missing `--app` means, say, is decided by
 //! the commands. Before clap sees the arguments, `a:b` becomes `a b` (`colons`), because Heroku's users type `config:set`.
-//! What is typed about an app's traffic is in `traffic`.
+//! What is typed about an app's traffic is in `traffic`, about its processes in `processes`.
 
 mod colons;
+mod processes;
 mod traffic;
 
 use std::ffi::OsString;
@@ -18,6 +19,10 @@ use super::certs::CertsArgs;
 use crate::external::{Address, Health};
 use crate::name::{AppName, Host, PathPrefix};
 
+pub(crate) use self::processes::{
+    AutoscaleAction, AutoscaleArgs, AutoscaleSetArgs, CronAction, CronArgs, HistoryArgs, PsAction, PsArgs,
+    RestartArgs, ScaleArgs, StopArgs, WaitArgs,
+};
 pub(crate) use self::traffic::{
     CanaryAction, CanaryArgs, MaintenanceAction, MaintenanceArgs, MaintenanceOnArgs, PauseArgs, ProxyAction,
     ProxyArgs,
@@ -59,8 +64,16 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Stop an app and forget it
     Down(DownArgs),
-    /// List instances
-    Ps(AppArgs),
+    /// List instances, or wait until they are ready
+    Ps(PsArgs),
+    /// Show how many instances there are of each process type, or change it
+    Scale(ScaleArgs),
+    /// Put new instances in the place of old ones, one after the other
+    Restart(RestartArgs),
+    /// Show or set by what rule the number of instances changes
+    Autoscale(AutoscaleArgs),
+    /// List the jobs that run at times, run one now, or see how they went
+    Cron(CronArgs),
     /// List apps; make one that is only a route, look at one, or remove one
     Apps(AppsArgs),
     /// Print what the instances wrote

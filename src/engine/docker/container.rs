@@ -22,7 +22,9 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Container, ContainerSpec, ContainerState, EngineError, Health, Labels, label};
+use super::super::{
+    Container, ContainerSpec, ContainerState, EngineError, Health, Labels, OneOffKind, label,
+};
 use super::error::explain;
 use super::{CALL_TIME_MAX, DockerEngine};
 
@@ -168,6 +170,7 @@ impl DockerEngine {
             let ports: Vec<_> = spec.more_ports.iter().map(ToString::to_string).collect();
             labels.insert(label::MORE_PORTS.to_owned(), ports.join(","));
         }
+        labels.extend(spec.one_off.map(|kind| (label::ONE_OFF.to_owned(), kind.as_str().to_owned())));
         let ports: Vec<_> = spec.port.iter().chain(&spec.more_ports).map(|port| tcp(*port)).collect();
         ContainerCreateBody {
             image: Some(spec.image.clone()),
@@ -234,6 +237,7 @@ impl DockerEngine {
             id: found.id?,
             labels,
             has_volume: mounted.any(|name| name.starts_with(&ours)),
+            one_off: map.get(label::ONE_OFF).map(|kind| OneOffKind::from_label(kind)),
             addr: port.and_then(|port| self.address(port, &network)),
             more_addrs: more_ports
                 .filter_map(|port| port.parse().ok())

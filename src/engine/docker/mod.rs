@@ -23,6 +23,7 @@ mod network;
 mod ports;
 mod progress;
 mod transport;
+mod usage;
 mod volume;
 
 use std::future::Future;
@@ -40,7 +41,7 @@ use self::error::explain;
 use self::transport::Transport;
 use super::{
     BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    EngineInfo, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::{AppName, BoxId};
 
@@ -176,6 +177,10 @@ impl Engine for DockerEngine {
         timeout: Duration,
     ) -> Result<Executed, EngineError> {
         self.execute(container, argv, timeout).await
+    }
+
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError> {
+        self.container_usage(container).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     BuildSpec, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream, Engine, EngineError,
-    EngineInfo, Executed, Image, LogLine, LogQuery,
+    EngineInfo, Executed, Image, LogLine, LogQuery, Usage,
 };
 use super::state::KILLED;
 use super::{ENDPOINT, FakeEngine, Operation, unreachable};
@@ -67,6 +67,8 @@ impl Engine for FakeEngine {
             api: "1.41".to_owned(),
             is_bridge_reachable: true,
             root_dir: "/".to_owned(),
+            memory_bytes: 1 << 30,
+            cores: 4,
         })
     }
 
@@ -234,6 +236,12 @@ impl Engine for FakeEngine {
             Some(is_ready) => Ok(Executed { code: i64::from(!is_ready), output: String::new() }),
             None => Err(EngineError::Refused { action, message: "the container is not running".to_owned() }),
         }
+    }
+
+    async fn usage(&self, _container: &str) -> Result<Option<Usage>, EngineError> {
+        self.enter(Operation::Inspect, "measure the container").await?;
+        // No process of its own uses anything.
+        Ok(None)
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

@@ -70,6 +70,7 @@ impl StoredContainer {
                 _ => Health::None,
             },
             has_volume: !self.spec.volumes.is_empty(),
+            one_off: self.spec.one_off,
         }
     }
 }

@@ -41,6 +41,7 @@ async fn started(engine: &FakeEngine, number: u32) -> String {
         cpu: None,
         volumes: Default::default(),
         stop_grace: SECOND,
+        one_off: None,
     };
     let id = engine.create(&spec).await.unwrap();
     engine.start(&id).await.unwrap();

@@ -21,5 +21,6 @@ mod kill;
 mod load;
 mod operations;
 mod ports;
+mod processes;
 mod refusals;
 mod trust;

@@ -69,6 +69,7 @@ pub(super) trait World: Sync {
             cpu: None,
             volumes: BTreeMap::new(),
             stop_grace: Duration::from_secs(1),
+            one_off: None,
         };
         self.run(&mut spec, program);
         spec

@@ -20,13 +20,17 @@
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up), [`formation`] (how many instances
+//! commands want).
 //!
 //! *State and decisions*: [`people`] owns who may use the box, and says what each may do; [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
 //! another; [`instance`] is one container's life, watched; [`oneoff`] is one run of a command in a release; [`store`] keeps what must survive.
 //!
 //! *What is told of it*: [`events`] is the audit log, who did what and what happened; [`hooks`] tells others of it; [`answers`] are
 //! kept for clients that ask twice.
+//!
+//! *What happens by itself*: [`autoscale`] changes the number of instances with what they have to do; [`cron`] runs jobs at times.
+//! The rules of both are vocabulary, their tasks ask the [`controller`] as a command does.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and what the box says, for
@@ -136,18 +140,21 @@ pub mod acme;
 mod alarm;
 pub mod answers;
 pub mod api;
+pub mod autoscale;
 pub mod builder;
 pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod cron;
 pub mod dns;
 pub mod engine;
 pub mod environment;
 pub mod events;
 pub mod external;
 mod file;
+pub mod formation;
 pub mod hex;
 pub mod hooks;
 pub mod http1;

@@ -28,6 +28,7 @@ pub(crate) fn to(host: &str, upstream: SocketAddr) -> Result<Route, NameError> {
         mode: Mode::Open,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: vec![upstream],
     })
 }

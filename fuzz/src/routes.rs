@@ -61,6 +61,7 @@ fn route(input: &mut Input<'_>) -> Option<Route> {
         mode: Mode::Open,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: Vec::new(),
     })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Canary, External, Run, TrafficMode};
+use super::{Canary, External, ProcessCount, Run, TrafficMode};
 
 /// One app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,9 @@ pub struct App {
     /// The keys of `[proxy]` that were set by command, over the manifest's.
     #[serde(default)]
     pub proxy_by_command: Vec<String>,
+    /// Every process type, with its number.
+    #[serde(default)]
+    pub processes: Vec<ProcessCount>,
 }
 
 /// A TCP port of the box that leads to an app.
@@ -96,6 +99,15 @@ pub struct Instance {
     pub detail: Option<String>,
     /// How often this slot was restarted after a crash, since it was last stable.
     pub restarts: u32,
+    /// When it is started again, in milliseconds since the Unix epoch, if it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<u64>,
+    /// The memory limit, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// The CPU limit, in thousandths of a core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_millis: Option<u32>,
 }
 
 /// A deploy that is under way.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Canary, Failure, Port, Revision, TrafficMode};
+use super::{Canary, Failure, JobRun, Port, ProcessCount, Revision, TrafficMode};
 
 /// The manifest's texts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -147,6 +147,16 @@ pub enum Progress {
         /// The keys of `[proxy]` that were set by command, over the manifest's.
         #[serde(default)]
         proxy_by_command: Vec<String>,
+    },
+    /// The app's instances are as they were wanted.
+    Reformed {
+        /// Every process type, with its number.
+        processes: Vec<ProcessCount>,
+    },
+    /// A job has run.
+    Ran {
+        /// How it went.
+        run: JobRun,
     },
     /// It did not work.
     Failed {

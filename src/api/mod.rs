@@ -44,6 +44,14 @@
 //! | `GET /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`] | a tar archive of one root |
 //! | `PUT /v1/apps/{app}/instances/{slot}/files?`[`FilesQuery`], a tar archive | 204, unpacked into the folder |
 //! | `POST /v1/apps/{app}/instances/{slot}/ports/{port}`, upgraded | [`frame`]s, one connection |
+//! | `PATCH /v1/apps/{app}/formation` [`ScaleRequest`] | stream of [`Progress`], ends with `Reformed` |
+//! | `POST /v1/apps/{app}/restart` [`RestartRequest`] | stream of [`Progress`], ends with `Reformed` |
+//! | `GET /v1/apps/{app}/autoscale` | [`Autoscale`] rules |
+//! | `PUT /v1/apps/{app}/autoscale/{process}` [`AutoscaleRequest`], `DELETE` of it [`AutoscaleQuery`] | 204 |
+//! | `GET /v1/apps/{app}/cron` | [`Job`]s |
+//! | `GET /v1/apps/{app}/cron/{job}/runs` | [`JobRun`]s |
+//! | `POST /v1/apps/{app}/cron/{job}/runs` | stream of [`Progress`], ends with `Ran` |
+//! | `PUT /v1/apps/{app}/cron/{job}/suspended`, `DELETE` of it | the [`Job`] |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -72,7 +80,7 @@
 //! | `POST /v1/invites/redeem` [`RedeemRequest`] | [`RedeemReply`]; asks for no token, but for the invite's code |
 //!
 //! `docs/api.md` tells of what all routes have in common. A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
-//! `Deployed` or `Failed`; one that just stops was cut off. Any stream may end
+//! `Deployed`, `Reformed`, `Ran` or `Failed`; one that just stops was cut off. Any stream may end
 //! with `Failed` in place of its next line: that its reader may read no further. Anything but 2xx carries a [`Failure`].
 
 mod app;
@@ -89,6 +97,7 @@ mod hooks;
 mod logs;
 mod operations;
 mod people;
+mod processes;
 mod proxy;
 mod release;
 mod run;
@@ -117,6 +126,10 @@ pub use people::{
     Access, AccessRequest, Grant, InviteInfo, InviteReply, InviteRequest, RedeemReply, RedeemRequest, Shown,
     TokenInfo, TokenReply, TokenRequest, TransferRequest, UserChange, UserInfo, UserRemoved, UserRequest,
     Whoami,
+};
+pub use processes::{
+    Autoscale, AutoscaleChange, AutoscaleQuery, AutoscaleRequest, Job, JobRun, ProcessCount, RestartRequest,
+    ScaleRequest,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use release::{

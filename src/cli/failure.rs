@@ -88,6 +88,11 @@ impl Failure {
         Self::new(Kind::Unreachable, anyhow!(message.into()))
     }
 
+    /// What was run ended with this code, which becomes ours.
+    pub(crate) fn exited(code: i64, message: impl Into<String>) -> Self {
+        Self::new(Kind::PassedOn(u8::try_from(code).unwrap_or(1)), anyhow!(message.into()))
+    }
+
     /// Ctrl-C, when something is to be said about what it left behind.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(Kind::Interrupted, anyhow!(message.into()))

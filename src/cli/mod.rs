@@ -16,11 +16,13 @@ mod access;
 mod apps;
 mod args;
 mod attach;
+mod autoscale;
 mod canary;
 mod certs;
 mod completions;
 mod config;
 mod cp;
+mod cron;
 mod daemon;
 mod deploy;
 mod doctor;
@@ -50,6 +52,7 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod reform;
 mod releases;
 mod remotes;
 mod revision;
@@ -177,6 +180,10 @@ async fn command_run(
         Command::PortForward(args) => port_forward::run(session, args).boxed(),
         Command::Down(args) => down::run(session, args).boxed(),
         Command::Ps(args) => ps::run(session, args).boxed(),
+        Command::Scale(args) => reform::scale(session, args).boxed(),
+        Command::Restart(args) => reform::restart(session, args).boxed(),
+        Command::Autoscale(args) => autoscale::run(session, args).boxed(),
+        Command::Cron(args) => cron::run(session, args).boxed(),
         Command::Apps(args) => apps::run(session, args).boxed(),
         Command::Logs(args) => logs::run(session, args).boxed(),
         Command::Drains(args) => drains::run(session, args).boxed(),

@@ -10,9 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::compare::Samples;
 use super::external::Externals;
 use super::fleet::Fleet;
+use super::formation::Reforming;
 use super::proxy::Policies;
+use super::reform::Reform;
 use super::supervise::Backoff;
 use super::{Deploy, DeployUpdate, DownError, Downed};
+use crate::formation::Formation;
 use crate::instance::{Instance, Retirement};
 use crate::manifest::ManifestError;
 use crate::name::{AppName, InstanceId, ReleaseId, Slot};
@@ -38,6 +41,10 @@ pub(super) struct App {
     pub(super) rollout: Option<RunningRollout>,
     /// Deploys that wait for it.
     pub(super) queue: VecDeque<Deploy>,
+    /// The change of its instances that is under way.
+    pub(super) reforming: Option<Reforming>,
+    /// Changes that wait for that, or for the rollout.
+    pub(super) reforms: VecDeque<Reform>,
     /// The new release that gets a share of the requests; which one is in the record.
     pub(super) canary: Option<Fleet>,
     /// The release before, while the current one is watched.
@@ -98,6 +105,8 @@ impl App {
             finishing: Vec::new(),
             rollout: None,
             queue: VecDeque::new(),
+            reforming: None,
+            reforms: VecDeque::new(),
             canary: None,
             watched: None,
             samples: Samples::default(),
@@ -128,8 +137,19 @@ impl App {
 
     /// The plan that makes `release` serve.
     pub(super) fn plan(&self, release: &Release, domain: &str) -> Result<Plan, ManifestError> {
+        self.plan_as(release, domain, &self.record.formation)
+    }
+
+    /// The plan that makes `release` serve with as many instances as this formation says.
+    pub(super) fn plan_as(
+        &self,
+        release: &Release,
+        domain: &str,
+        formation: &Formation,
+    ) -> Result<Plan, ManifestError> {
         let manifest = release.manifest()?;
-        Ok(plan::plan(&self.record.name, release.id, &manifest, &release.build, domain, &self.observed()))
+        let (name, observed) = (&self.record.name, self.observed());
+        Ok(plan::plan(name, release.id, &manifest, &release.build, domain, formation, &observed))
     }
 
     /// Whether `release` would run and route what runs and is routed now.
@@ -142,6 +162,7 @@ impl App {
         self.all_instances().any(|instance| instance.id() == id)
             || self.retiring.contains_key(id)
             || self.externals.knows(id)
+            || self.is_reforming(id)
     }
 
     /// The instances of the current release, and of those beside it.

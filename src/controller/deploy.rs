@@ -48,13 +48,13 @@ impl Task {
             let why = self.engine.error.clone().unwrap_or_else(|| "it was not asked yet".to_owned());
             return deploy.end(Err(DeployError::EngineAway(why)));
         }
-        if let Some(app) = self.apps.get_mut(&deploy.app)
-            && let Some(rollout) = &app.rollout
-        {
-            let message = format!(
-                "another deploy of `{}` ({}) is under way; this one starts when it has ended",
-                deploy.app, rollout.release
+        if let Some(app) = self.apps.get_mut(&deploy.app).filter(|app| app.is_busy()) {
+            let other = app.rollout.as_ref().map_or_else(
+                || "a change of the instances".to_owned(),
+                |rollout| format!("another deploy ({})", rollout.release),
             );
+            let message =
+                format!("{other} of `{}` is under way; this one starts when it has ended", deploy.app);
             let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
             app.queue.push_back(deploy);
             return;
@@ -80,6 +80,14 @@ impl Task {
             }
             Ok(Accepted::Release(plan)) => {
                 let _ = deploy.updates.send(DeployUpdate::Accepted(plan.release));
+                for message in self
+                    .apps
+                    .get(&deploy.app)
+                    .iter()
+                    .flat_map(|app| [app.vanishing(&plan), app.hidden(&plan)].concat())
+                {
+                    let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
+                }
                 let phase = Phase::first(&plan);
                 self.roll_out(*plan, phase, Vec::new(), Some(deploy.updates));
             }
@@ -380,21 +388,7 @@ impl Task {
         if let Some(listener) = rollout.updates {
             let _ = listener.send(DeployUpdate::Ended(result));
         }
-        let leaving = self.apps.get_mut(name).map(|app| std::mem::take(&mut app.leaving)).unwrap_or_default();
-        for leave in leaving {
-            self.down(name, leave).await;
-        }
-        self.next_deploy(name).await;
-    }
-
-    /// Starts the deploy that waited longest; those that come to nothing by themselves let the next one begin.
-    async fn next_deploy(&mut self, name: &AppName) {
-        while let Some(app) = self.apps.get_mut(name)
-            && app.rollout.is_none()
-            && let Some(next) = app.queue.pop_front()
-        {
-            Box::pin(self.deploy(next)).await;
-        }
+        self.go_on(name).await;
     }
 
     /// Keeps why a release failed, and brings back what was stopped for it.

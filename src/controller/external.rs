@@ -108,6 +108,9 @@ impl App {
                 since: remote.since(),
                 detail: state.why().map(str::to_owned),
                 restarts: 0,
+                next_start: None,
+                memory: None,
+                cpu: None,
             }
         };
         let mut views: Vec<_> = self.externals.remotes.values().map(view).collect();

@@ -25,13 +25,16 @@ mod deploy;
 mod domains;
 mod external;
 mod fleet;
+mod formation;
 mod health;
 mod ledger;
 mod one_off;
 mod proxy;
 mod recover;
+mod reform;
 mod removal;
 mod report;
+mod rule;
 mod supervise;
 mod table;
 mod task;
@@ -42,6 +45,7 @@ mod watcher;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::autoscale::Autoscale;
 use crate::engine::EngineError;
 use crate::environment::EnvironmentChange;
 use crate::external::{Surroundings, Wanted};
@@ -63,6 +67,7 @@ pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};
 pub use one_off::OneOffError;
 pub use proxy::{IgnoredSetting, Layer, ProxyChange, ProxyEdit, ProxyError, ProxySettings, Setting};
+pub use reform::{Reform, ReformError, ReformUpdate, Wanted as ReformWanted};
 pub use table::last_table;
 pub use traffic::{TrafficChange, TrafficError};
 pub use view::{AppView, CanaryView, DeployView, EngineView, ExternalView, InstanceView, UpstreamView, View};
@@ -178,6 +183,19 @@ pub enum Command {
         wanted: Wanted,
         /// Told once it is stored and published; nobody was asked by then.
         reply: oneshot::Sender<Result<(), UpstreamsError>>,
+    },
+    /// Change how many instances an app has, or put new ones in their place.
+    Reform(Reform),
+    /// By what rule the number of a process type's instances changes: `Some(None)` is none, `None` as the manifest says.
+    Autoscale {
+        /// The app.
+        app: AppName,
+        /// The process type.
+        process: ProcessType,
+        /// The rule.
+        rule: Option<Option<Autoscale>>,
+        /// Told once it is stored.
+        reply: oneshot::Sender<Result<(), ReformError>>,
     },
     /// Stop an app and forget it.
     Down {

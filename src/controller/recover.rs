@@ -92,6 +92,8 @@ impl Task {
             if matches!(container.one_off, Some(OneOffKind::Attached | OneOffKind::Detached { .. })) {
                 // Nobody can be connected with it any more, or it goes on by itself.
                 unwanted.extend(self.adopt_run(container));
+            } else if container.one_off == Some(OneOffKind::Job) {
+                unwanted.push(container);
             } else if resumed.get(&labels.app) == Some(&labels.release) {
                 found.entry(labels.app).or_default().push(container);
             } else if !container.is_instance() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::app::Leave;
 use super::task::{Event, Task};
-use super::{DeployError, DownError, Downed};
+use super::{DeployError, DownError, Downed, ReformError};
 use crate::engine::{Container, EngineError};
 use crate::instance::Retirement;
 use crate::manifest::Deploy as Limits;
@@ -122,6 +122,11 @@ impl Task {
             app.leaving.push(leave);
             return;
         }
+        if app.reforming.is_some() {
+            Self::cancel_reform(app);
+            app.leaving.push(leave);
+            return;
+        }
         let Leave { volumes, reply } = leave;
         // Forgotten first: a crash from here on leaves containers that belong to nothing, which the next start removes.
         app.finishing.iter().for_each(tokio::task::AbortHandle::abort);
@@ -131,6 +136,7 @@ impl Task {
         }
         let mut app = self.apps.remove(name).expect("it was there above, and nothing in between removes one");
         self.removed.extend(app.record.last.map(|last| (name.clone(), last)));
+        app.reforms.drain(..).for_each(|reform| reform.end(Err(ReformError::TakenDown(name.clone()))));
         app.queue.drain(..).for_each(|deploy| deploy.end(Err(DeployError::TakenDown(name.clone()))));
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
         let is_external = app.record.external.is_some();

@@ -197,7 +197,8 @@ pub fn last_table(snapshot: &Snapshot, saved: &RouteTable, domain: &str) -> Rout
         // Its upstreams are asked in a moment, and need no engine.
         let is_held = external.is_some() && upstreams.is_empty();
         let empty = empty_route(&route.app, planned, app.record.mode.clone());
-        Some(Route { upstreams, canary, policy, is_held, ..empty })
+        let is_scaled_to_zero = app.is_scaled_to_zero(&planned.process);
+        Some(Route { upstreams, canary, policy, is_held, is_scaled_to_zero, ..empty })
     });
     let ports = saved.ports().iter().filter_map(|port| {
         let planned = apps
@@ -236,6 +237,7 @@ fn routes_of(app: &App) -> Vec<Route> {
             let route = empty_route(&app.record.name, planned, app.record.mode.clone());
             let mut route = Route { policy: Arc::clone(policy), ..route };
             route.is_held = app.hold != Hold::Off;
+            route.is_scaled_to_zero = app.is_scaled_to_zero(&planned.process);
             if app.record.external.is_some() {
                 route.upstreams = app.externals.ready();
                 route.is_held |= route.upstreams.is_empty() && app.externals.is_undecided();
@@ -307,6 +309,7 @@ fn empty_route(app: &AppName, planned: &PlannedRoute, mode: Mode) -> Route {
         mode,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: Vec::new(),
     }
 }

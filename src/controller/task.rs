@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Hold, Leave};
 use super::callers::Containers;
+use super::formation::Started;
 use super::view::{EngineView, View};
 use super::watcher::{self, Observed};
 use super::{Command, Deploy, Parts};
@@ -29,6 +30,8 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) enum Event {
     /// A rollout ended.
     RolledOut { app: AppName, release: ReleaseId, outcome: Outcome },
+    /// Instances that a change has started are ready, or gone.
+    Started { app: AppName, started: Started },
     /// A canary was compared for its time, or fails too often.
     Compared { app: AppName, release: ReleaseId, worse: Option<String> },
     /// Old instances are gone.
@@ -127,6 +130,7 @@ impl Task {
                 () = tokio::time::sleep_until(replacement) => {}
             }
             if self.engine.is_recovered {
+                self.converge().await;
                 self.supervise_all();
             }
             self.tend_all().await;
@@ -180,6 +184,10 @@ impl Task {
             Command::Upstreams { app, wanted, reply } => {
                 let _ = reply.send(self.change_upstreams(&app, wanted).await);
             }
+            Command::Reform(reform) => self.reform(reform).await,
+            Command::Autoscale { app, process, rule, reply } => {
+                let _ = reply.send(self.change_rule(&app, process, rule).await);
+            }
             Command::Down { app, volumes, reply } => self.down(&app, Leave { volumes, reply }).await,
         }
     }
@@ -229,6 +237,7 @@ impl Task {
     async fn event(&mut self, event: Event) {
         match event {
             Event::RolledOut { app, release, outcome } => self.rolled_out(&app, release, outcome).await,
+            Event::Started { app, started } => self.started(&app, started).await,
             Event::Compared { app, release, worse } => self.end_comparison(&app, release, worse).await,
             Event::Retired { app, instances } => {
                 if let Some(app) = self.apps.get_mut(&app) {
@@ -260,6 +269,8 @@ impl Task {
                         "engine answers"
                     );
                 }
+                self.engine.memory_bytes = info.memory_bytes;
+                self.engine.cores = info.cores;
                 self.engine.endpoint = info.endpoint;
                 self.engine.version = Some(info.version);
             }
@@ -278,7 +289,9 @@ impl Task {
                     .filter(|i| *i.id() == id)
                     .for_each(crate::instance::Instance::look);
             }
-            Observed::Listed(containers) => {
+            Observed::Listed(mut containers) => {
+                // A single run of a command is looked after by whoever has started it.
+                containers.retain(Container::is_instance);
                 self.engine.error = None;
                 self.containers.note(&containers);
                 if self.engine.is_recovered {

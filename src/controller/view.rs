@@ -1,8 +1,10 @@
 //! What is, for whoever asks: published after every change, read without waiting for the controller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::app::App;
 use super::fleet::Fleet;
@@ -11,8 +13,8 @@ use super::task::Task;
 use crate::engine::ContainerId;
 use crate::external::{Address, Health};
 use crate::instance::Instance;
-use crate::name::{AppName, InstanceId, ReleaseId, Slot};
-use crate::plan::PlannedPort;
+use crate::name::{AppName, InstanceId, ProcessType, ReleaseId, Slot};
+use crate::plan::{PlannedJob, PlannedPort, PlannedProcess};
 use crate::route::{Mode, Share};
 
 /// Everything at one moment.
@@ -37,6 +39,10 @@ pub struct EngineView {
     pub error: Option<String>,
     /// Whether what runs on it was taken up; commands that need it work from then on.
     pub is_recovered: bool,
+    /// The memory of its host, in bytes; 0 while that is not known.
+    pub memory_bytes: u64,
+    /// The cores of its host; 0 while that is not known.
+    pub cores: u32,
 }
 
 /// One app.
@@ -66,6 +72,14 @@ pub struct AppView {
     pub links: Vec<AppName>,
     /// The keys of `[proxy]` that were set by command.
     pub proxy_by_command: Vec<String>,
+    /// Every process type of the release that serves, and how many of it are wanted.
+    pub processes: BTreeMap<ProcessType, PlannedProcess>,
+    /// The jobs of the release that serves.
+    pub jobs: BTreeMap<String, PlannedJob>,
+    /// The process types whose number a command has set.
+    pub scaled: BTreeSet<ProcessType>,
+    /// The process type that answers at each route, by host and path.
+    pub route_processes: BTreeMap<String, ProcessType>,
 }
 
 /// Where an app leads that is only a route.
@@ -122,6 +136,12 @@ pub struct InstanceView {
     pub detail: Option<String>,
     /// How often the slot was replaced since it was last stable.
     pub restarts: u32,
+    /// When it is started again, in milliseconds since the Unix epoch, if it ended and that is not at once.
+    pub next_start: Option<u64>,
+    /// The memory limit, in bytes.
+    pub memory: Option<u64>,
+    /// The CPU limit, in thousandths of a core.
+    pub cpu: Option<u32>,
 }
 
 /// A deploy that is under way.
@@ -150,6 +170,9 @@ impl Task {
                 since: 0,
                 detail: Some("the engine was not asked yet".to_owned()),
                 restarts: 0,
+                next_start: None,
+                memory: spec.memory.map(|bytes| bytes.0),
+                cpu: spec.cpu.map(|milli| milli.0),
             }
         })
     }
@@ -185,6 +208,9 @@ impl Task {
                 since: retirement.since,
                 detail: None,
                 restarts: 0,
+                next_start: None,
+                memory: None,
+                cpu: None,
             });
             AppView {
                 name: app.record.name.clone(),
@@ -211,6 +237,15 @@ impl Task {
                 external: app.external_view(),
                 links: app.links(),
                 proxy_by_command: app.record.proxy.keys().into_iter().map(str::to_owned).collect(),
+                processes: app.serving.iter().flat_map(|plan| plan.processes.clone()).collect(),
+                jobs: app.serving.iter().flat_map(|plan| plan.jobs.clone()).collect(),
+                scaled: app.record.formation.counts.keys().cloned().collect(),
+                route_processes: app
+                    .serving
+                    .iter()
+                    .flat_map(|plan| plan.routes.iter())
+                    .map(|route| (format!("{}{}", route.host, route.path), route.process.clone()))
+                    .collect(),
             }
         });
         let view =
@@ -237,6 +272,15 @@ fn of_instance(instance: &Instance, backoff: &BTreeMap<Slot, Backoff>, role: Opt
         since: observed.since,
         detail: Task::detail(&observed.state).or_else(|| role.map(str::to_owned)),
         restarts: backoff.get(&slot).map_or(0, |backoff| backoff.restarts),
+        next_start: backoff.get(&slot).and_then(|backoff| backoff.due).map(millis),
+        memory: instance.spec().memory.map(|bytes| bytes.0),
+        cpu: instance.spec().cpu.map(|milli| milli.0),
         slot,
     }
+}
+
+/// A moment of the clock that can be told to others; whole seconds, so that it does not change with every look.
+fn millis(at: Instant) -> u64 {
+    let ahead = at.saturating_duration_since(Instant::now()).as_secs_f64().round();
+    (crate::clock::now() / 1_000 + ahead as u64) * 1_000
 }

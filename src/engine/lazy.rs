@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
-    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::AppName;
 use crate::route::Bridge;
@@ -201,6 +201,10 @@ impl Engine for LazyEngine {
 
     async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError> {
         self.engine().await?.dial(container, port).await
+    }
+
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError> {
+        self.engine().await?.usage(container).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

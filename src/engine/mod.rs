@@ -123,6 +123,19 @@ pub struct EngineInfo {
     pub is_bridge_reachable: bool,
     /// Where images and volumes are kept on its host.
     pub root_dir: String,
+    /// The memory of its host, in bytes; 0 when it does not say.
+    pub memory_bytes: u64,
+    /// The cores of its host; 0 when it does not say.
+    pub cores: u32,
+}
+
+/// What a container has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time since it was started.
+    pub cpu: Duration,
+    /// Memory now, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// What our objects on an engine are labelled with.
@@ -386,6 +399,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Connects to a port of a container, at its own address.
     async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError>;
+
+    /// What a container has used; `None` when it does not run, or the engine cannot say.
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError>;
 
     /// The TCP ports on which the container's processes listen now, on any address, ascending; empty when that cannot be known.
     async fn listening_ports(&self, container: &str) -> Vec<u16>;

@@ -47,6 +47,8 @@ pub enum OneOffKind {
     },
     /// It is a release's own command; it goes with the rollout.
     Release,
+    /// It is a job that runs at times; it goes with the daemon, which alone knows what for.
+    Job,
 }
 
 /// The size of a terminal's window, in characters.
@@ -133,6 +135,7 @@ impl OneOffKind {
             Self::Attached => "attached",
             Self::Detached { .. } => "detached",
             Self::Release => "release",
+            Self::Job => "job",
         }
     }
 
@@ -141,6 +144,7 @@ impl OneOffKind {
         match (kind, until.and_then(|until| until.parse().ok())) {
             ("detached", Some(until)) => Self::Detached { until },
             ("release", _) => Self::Release,
+            ("job", _) => Self::Job,
             _ => Self::Attached,
         }
     }

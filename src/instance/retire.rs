@@ -216,6 +216,7 @@ mod tests {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams: vec![Upstream { instance, slot, release, addr: ([127, 0, 0, 1], 3000).into() }],
         };
         routes.publish(RouteTable::new(1, vec![route]));

@@ -8,6 +8,7 @@
 //!
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
+mod cron;
 mod deploy;
 mod link;
 mod overrides;
@@ -30,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::autoscale::Autoscale;
 use crate::environment::Value;
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 use crate::policy::{Policy, ProxyVersion};
@@ -37,9 +39,11 @@ use crate::route::Share;
 
 use references::References;
 
+pub use cron::CronJob;
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
 pub use proxy::{example, is_masked, shown};
 pub use quantity::{Bytes, MilliCpu, age, cpu, duration, memory, size};
+pub(crate) use read::nearest;
 pub use release::ReleaseCommand;
 pub use source::{FILE_BYTES_MAX, FILES_MAX, Source, WantedFile};
 
@@ -77,6 +81,8 @@ pub struct Manifest {
     pub release: Option<ReleaseCommand>,
     /// Named volumes, mounted into every process.
     pub volumes: BTreeMap<String, Volume>,
+    /// Commands that run at times, by name.
+    pub cron: BTreeMap<String, CronJob>,
 }
 
 /// `[build]`: at most one of the first three is set.
@@ -117,6 +123,8 @@ pub struct Process {
     pub cpu: Option<MilliCpu>,
     /// From SIGTERM to SIGKILL. Default 30 s, as Heroku and Kubernetes.
     pub stop_grace: Duration,
+    /// By what rule the number of instances changes; `None`: it does not.
+    pub autoscale: Option<Autoscale>,
 }
 
 /// One entry of `[link]`.
@@ -327,6 +335,7 @@ impl Default for Process {
             memory: None,
             cpu: None,
             stop_grace: Duration::from_secs(30),
+            autoscale: None,
         }
     }
 }

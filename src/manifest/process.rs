@@ -1,10 +1,9 @@
 //! `[process.NAME]`, with its probes.
 
 use super::read::{Entry, Report, Table};
-use super::{Check, Command, HOOTSUITE_PATH, Probe, Process, quantity};
-
-/// More replicas than this of one process type is a typing mistake.
-const REPLICAS_MAX: i64 = 100;
+use super::{Check, Command, HOOTSUITE_PATH, MilliCpu, Probe, Process, quantity};
+use crate::autoscale::{Autoscale, Target};
+use crate::formation::REPLICAS_MAX;
 
 /// The longest name of a gRPC service: its length is one byte of the question.
 const GRPC_SERVICE_BYTES_MAX: usize = 100;
@@ -16,23 +15,52 @@ pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process 
         port: table.take("port").and_then(|entry| entry.port(report)),
         ..Process::default()
     };
-    if let Some(replicas) = table.take("replicas").and_then(|entry| entry.integer(report, (0, REPLICAS_MAX)))
-    {
-        process.replicas = u32::try_from(replicas).expect("checked to be within 0..=100");
-    }
+    table.set("replicas", &mut process.replicas, |entry| entry.count(report, (0, REPLICAS_MAX)));
     process.startup = table.take("startup").and_then(|entry| probe(&entry, true, report));
     process.ready = table.take("ready").and_then(|entry| probe(&entry, true, report));
     process.live = table.take("live").and_then(|entry| probe(&entry, false, report));
     process.memory = table
         .take("memory")
         .and_then(|entry| entry.parsed(report, "a size such as `\"256M\"`", quantity::memory));
-    process.cpu = table.take("cpu").and_then(|entry| match entry.number() {
-        Some(number) => entry.checked(report, quantity::cores(number)),
-        None => entry.parsed(report, "cores such as `0.5`", quantity::cpu),
-    });
+    process.cpu = table.take("cpu").and_then(|entry| cpu(&entry, report));
+    process.autoscale = table.take("autoscale").and_then(|entry| autoscale(&entry, report));
     table.set("stop_grace", &mut process.stop_grace, |entry| entry.duration(report));
     table.finish(report);
     process
+}
+
+pub(super) fn cpu(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<MilliCpu> {
+    match entry.number() {
+        Some(number) => entry.checked(report, quantity::cores(number)),
+        None => entry.parsed(report, "cores such as `0.5`", quantity::cpu),
+    }
+}
+
+/// `{ min = 1, max = 5, cpu = "70%" }`, or `p95 = "300ms"`, or `in_flight = 20`.
+fn autoscale(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Autoscale> {
+    let mut table = entry.table(report, "`autoscale`")?;
+    let replicas = (1, REPLICAS_MAX);
+    let min = table.take("min").and_then(|entry| entry.count(report, replicas)).unwrap_or(1);
+    let max = table.take("max").and_then(|entry| entry.count(report, replicas));
+    let mut targets = Vec::new();
+    for key in ["cpu", "p95", "in_flight"] {
+        let Some(entry) = table.take(key) else { continue };
+        targets.extend(match entry.number().filter(|_| key != "p95") {
+            Some(number) => entry.checked(report, Target::named(key, &number.to_string())),
+            None => entry.parsed(report, Target::example(key), |text| Target::named(key, text)),
+        });
+    }
+    table.finish(report);
+    match (max, targets.as_slice()) {
+        (Some(max), [target]) => {
+            entry.checked(report, Autoscale { min, max, target: target.clone() }.validated())
+        }
+        _ => {
+            let message = "`autoscale` takes `max = 5`, and one of `cpu = \"70%\"`, `p95 = \"300ms\"`, `in_flight = 20`";
+            report.problem(&entry.span(), message.to_owned(), None);
+            None
+        }
+    }
 }
 
 pub(super) fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Command> {

@@ -9,8 +9,8 @@ use toml::de::DeTable;
 use super::read::{Entry, Report, Table};
 use super::references::References;
 use super::{
-    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, deploy, link, port, process, proxy,
-    release, tls,
+    Build, Deploy, MANIFEST_FILE, Manifest, Problem, RouteRule, Volume, cron, deploy, link, port, process,
+    proxy, release, tls,
 };
 use crate::name::{Host, PathPrefix, ProcessType};
 use crate::policy::Policy;
@@ -20,7 +20,8 @@ use crate::route::internal_app;
 pub(super) const ENV_RESERVED: [&str; 1] = ["PORT"];
 
 /// Tables that are about what runs.
-const RUNNING_TABLES: [&str; 8] = ["build", "deploy", "env", "link", "port", "process", "release", "volume"];
+const RUNNING_TABLES: [&str; 9] =
+    ["build", "cron", "deploy", "env", "link", "port", "process", "release", "volume"];
 /// What would be run as a process type, if it were one.
 const RELEASE: &str = "release";
 
@@ -105,6 +106,9 @@ pub(super) fn manifest(text: &str, references: &mut References<'_>, problems: &m
             }
         }
     }
+    if let Some(table) = root.take("cron").and_then(|entry| entry.table(report, "[cron]")) {
+        manifest.cron = cron::jobs(table, report);
+    }
     root.finish(report);
     manifest
 }
@@ -157,6 +161,7 @@ pub(super) fn empty() -> Manifest {
         deploy: Deploy::default(),
         release: None,
         volumes: BTreeMap::new(),
+        cron: BTreeMap::new(),
     }
 }
 

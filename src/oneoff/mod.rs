@@ -160,6 +160,7 @@ impl Runs {
     /// Makes a run known; it is forgotten when the place is dropped.
     fn enter(
         &self,
+        process: &ProcessType,
         app: &AppName,
         release: ReleaseId,
         one_off: &OneOff,
@@ -190,7 +191,7 @@ impl Runs {
                     .map(|step| NUMBER_MIN + first.wrapping_add(step) % NUMBERS)
                     .find(|number| !is_taken(*number))
                     .expect("there are more numbers than runs");
-                slot = Slot { process: ProcessType::run(), number: free };
+                slot = Slot { process: process.clone(), number: free };
             }
             let labels = Labels { app: app.clone(), release, slot: slot.clone(), instance: id.clone() };
             let since = crate::clock::now();

@@ -8,7 +8,7 @@ use crate::engine::{
     Attached, ContainerId, ContainerSpec, ContainerState, Engine, EngineError, Labels, OneOff, OneOffKind,
 };
 use crate::instance::{Exit, last_lines};
-use crate::name::AppName;
+use crate::name::{AppName, ProcessType};
 use crate::plan::OneOffSpec;
 
 /// Between two looks at a container while the engine does not answer.
@@ -36,7 +36,8 @@ impl Runs {
         has_tty: bool,
         has_stdin: bool,
     ) -> Result<(Run, Attached), RunError> {
-        let mut run = self.made(app, spec, OneOff { kind: OneOffKind::Attached, has_tty, has_stdin }).await?;
+        let one_off = OneOff { kind: OneOffKind::Attached, has_tty, has_stdin };
+        let mut run = self.made(&ProcessType::run(), app, spec, one_off).await?;
         // Connected first: what it writes at once must not be missed.
         let connected = async {
             let attached = run.engine.attach(run.id()).await?;
@@ -58,22 +59,48 @@ impl Runs {
         self.started(app, spec, OneOffKind::Release).await
     }
 
+    /// Makes the container of a job and starts it; it is called as the job.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runs::attached`].
+    pub async fn of_job(&self, app: &AppName, job: &ProcessType, spec: &OneOffSpec) -> Result<Run, RunError> {
+        self.started_as(job, app, spec, OneOffKind::Job).await
+    }
+
     pub(super) async fn started(
         &self,
         app: &AppName,
         spec: &OneOffSpec,
         kind: OneOffKind,
     ) -> Result<Run, RunError> {
-        let mut run = self.made(app, spec, OneOff { kind, has_tty: false, has_stdin: false }).await?;
+        self.started_as(&ProcessType::run(), app, spec, kind).await
+    }
+
+    async fn started_as(
+        &self,
+        process: &ProcessType,
+        app: &AppName,
+        spec: &OneOffSpec,
+        kind: OneOffKind,
+    ) -> Result<Run, RunError> {
+        let one_off = OneOff { kind, has_tty: false, has_stdin: false };
+        let mut run = self.made(process, app, spec, one_off).await?;
         match run.engine.start(run.id()).await {
             Ok(()) => Ok(run),
             Err(source) => Err(run.failed(source).await),
         }
     }
 
-    async fn made(&self, app: &AppName, spec: &OneOffSpec, one_off: OneOff) -> Result<Run, RunError> {
+    async fn made(
+        &self,
+        process: &ProcessType,
+        app: &AppName,
+        spec: &OneOffSpec,
+        one_off: OneOff,
+    ) -> Result<Run, RunError> {
         let program = spec.argv.as_ref().and_then(|argv| argv.first()).cloned();
-        let place = self.enter(app, spec.release, &one_off, program)?;
+        let place = self.enter(process, app, spec.release, &one_off, program)?;
         let labels = place.labels.clone();
         let container = ContainerSpec {
             labels: labels.clone(),
@@ -143,6 +170,11 @@ impl Run {
             }
             tokio::time::sleep(ENGINE_PAUSE).await;
         }
+    }
+
+    /// The last of what it wrote.
+    pub async fn log(&self) -> Vec<String> {
+        last_lines(self.engine.as_ref(), self.id()).await
     }
 
     /// Stops it, if it still runs, and removes it.

@@ -1,5 +1,7 @@
 //! The plan of an app that is only a route: nothing runs, and there is nothing to roll out.
 
+use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 use super::{Plan, PlannedRoute, UpdateOrder, domains, planned_route};
@@ -52,6 +54,8 @@ pub fn external(
         secrets: std::collections::BTreeMap::new(),
         command: None,
         instances: Vec::new(),
+        processes: BTreeMap::new(),
+        jobs: BTreeMap::new(),
         routes,
         domain_route,
         ports: Vec::new(),

@@ -18,8 +18,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::autoscale::Autoscale;
 use crate::environment::Value;
-use crate::manifest::{Deploy, Link, Manifest, RouteRule};
+use crate::formation::Formation;
+use crate::manifest::{CronJob, Deploy, Link, Manifest, RouteRule};
 use crate::name::{AppName, Host, PathPrefix, ProcessType, ReleaseId, Slot};
 use crate::policy::{Policy, ProxyVersion};
 use crate::release::Build;
@@ -131,6 +133,26 @@ pub enum Step {
     },
 }
 
+/// A process type of the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedProcess {
+    /// How many instances of it run; those are in [`Plan::instances`].
+    pub replicas: u32,
+    /// How many the manifest says.
+    pub manifest: u32,
+    /// By what rule the number changes.
+    pub autoscale: Option<Autoscale>,
+}
+
+/// A job of the app that runs at times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedJob {
+    /// What it is and when it runs.
+    pub job: CronJob,
+    /// What runs: the job's own command in the release's image and environment, without a port and without volumes.
+    pub spec: OneOffSpec,
+}
+
 /// A deploy, ready to be carried out or printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -152,6 +174,10 @@ pub struct Plan {
     pub command: Option<PlannedCommand>,
     /// What runs afterwards, in the order of the slots.
     pub instances: Vec<InstanceSpec>,
+    /// Every process type, those without an instance, too.
+    pub processes: BTreeMap<ProcessType, PlannedProcess>,
+    /// The jobs that run at times, by name.
+    pub jobs: BTreeMap<String, PlannedJob>,
     /// What is routed afterwards.
     pub routes: Vec<PlannedRoute>,
     /// What a host that a command gives is routed like; `None` where nothing takes its requests.
@@ -166,7 +192,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// The plan that makes `release` of `app` serve under `domain`.
+/// The plan that makes `release` of `app` serve under `domain`, with as many instances as `formation` says, else the manifest.
 #[must_use]
 pub fn plan(
     app: &AppName,
@@ -174,12 +200,13 @@ pub fn plan(
     manifest: &Manifest,
     build: &Build,
     domain: &str,
+    formation: &Formation,
     observed: &Observed,
 ) -> Plan {
     let mut routes = routes(app, manifest, domain);
     let domain_route = default_route(app, manifest, domain);
     domains::add(&mut routes, domain_route.as_ref(), &observed.domains);
-    let instances = spec::instances(app, release, manifest, build, &routes);
+    let instances = spec::instances(app, release, manifest, build, &routes, formation);
     let ports = spec::ports(manifest, build, &routes);
     // An instance is stopped once both its WebSockets and its ports' connections have had their time.
     let longest = ports.iter().map(|port| port.drain).chain([manifest.deploy.websocket_drain]).max();
@@ -236,6 +263,8 @@ pub fn plan(
         secrets: manifest.secrets.clone(),
         command: None,
         instances,
+        processes: processes(manifest, formation),
+        jobs: BTreeMap::new(),
         routes,
         domain_route,
         ports,
@@ -243,7 +272,25 @@ pub fn plan(
         limits,
         steps,
     };
-    Plan { command: manifest.release.as_ref().and_then(|release| plan.planned_command(release)), ..plan }
+    let jobs =
+        manifest.cron.iter().filter_map(|(name, job)| Some((name.clone(), plan.planned_job(job)?))).collect();
+    Plan {
+        command: manifest.release.as_ref().and_then(|release| plan.planned_command(release)),
+        jobs,
+        ..plan
+    }
+}
+
+fn processes(manifest: &Manifest, formation: &Formation) -> BTreeMap<ProcessType, PlannedProcess> {
+    let planned = manifest.processes.iter().map(|(name, process)| {
+        let planned = PlannedProcess {
+            replicas: formation.count(name, process.replicas),
+            manifest: process.replicas,
+            autoscale: formation.rule(name, process.autoscale.as_ref()),
+        };
+        (name.clone(), planned)
+    });
+    planned.collect()
 }
 
 impl Plan {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Plan;
+use super::{Plan, PlannedJob};
 use crate::environment::Value;
-use crate::manifest::{Bytes, MilliCpu, ReleaseCommand};
+use crate::manifest::{Bytes, CronJob, MilliCpu, ReleaseCommand};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 
 /// From SIGTERM to SIGKILL where no process type says otherwise: as for an instance.
@@ -53,6 +53,16 @@ impl Plan {
             spec: OneOffSpec { argv: Some(release.command.argv()), ..spec },
             shown: release.command.to_string(),
             deadline: release.deadline,
+        })
+    }
+
+    /// A job, as it is run in this one.
+    pub(super) fn planned_job(&self, job: &CronJob) -> Option<PlannedJob> {
+        let spec = self.one_off(None)?;
+        let argv = Some(job.command.argv());
+        Some(PlannedJob {
+            job: job.clone(),
+            spec: OneOffSpec { argv, memory: job.memory, cpu: job.cpu, ..spec },
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{PlannedPort, PlannedRoute};
 use crate::environment::Value;
+use crate::formation::Formation;
 use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
@@ -113,6 +114,7 @@ pub(super) fn instances(
     manifest: &Manifest,
     build: &Build,
     routes: &[PlannedRoute],
+    formation: &Formation,
 ) -> Vec<InstanceSpec> {
     let mut specs = Vec::new();
     for (name, process) in &manifest.processes {
@@ -120,7 +122,7 @@ pub(super) fn instances(
         let rules = manifest.ports.iter().filter(|rule| rule.process == *name);
         let more_ports: BTreeSet<u16> =
             rules.filter_map(|rule| rule.port.filter(|_| rule.port != port)).collect();
-        for number in 1..=process.replicas {
+        for number in 1..=formation.count(name, process.replicas) {
             let slot = Slot { process: name.clone(), number };
             specs.push(InstanceSpec {
                 env: environment(app, release, &slot, port, manifest),

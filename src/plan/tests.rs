@@ -1,10 +1,13 @@
 //! Manifests and what runs, and the plan as it is printed.
 
+use std::collections::BTreeMap;
+
 use expect_test::{Expect, expect};
 
 use super::{Observed, plan};
+use crate::formation::Formation;
 use crate::manifest::{Manifest, Source};
-use crate::name::ReleaseId;
+use crate::name::{ProcessType, ReleaseId};
 use crate::release::Build;
 
 fn build() -> Build {
@@ -19,19 +22,23 @@ fn build() -> Build {
 }
 
 fn check(toml: &str, running: &[&str], expected: &Expect) {
+    check_scaled(toml, &[], running, expected);
+}
+
+fn counts(scaled: &[(&str, u32)]) -> BTreeMap<ProcessType, u32> {
+    scaled.iter().map(|(process, count)| (process.parse().unwrap(), *count)).collect()
+}
+
+fn check_scaled(toml: &str, scaled: &[(&str, u32)], running: &[&str], expected: &Expect) {
     let source = Source { toml: Some(toml.to_owned()), ..Source::default() };
     let (manifest, _) = Manifest::parse(&source).unwrap();
     let slots: Vec<_> = running.iter().map(|slot| slot.parse().unwrap()).collect();
     let current = (!slots.is_empty()).then_some((ReleaseId::FIRST, slots));
     let release = if current.is_some() { ReleaseId::FIRST.next() } else { ReleaseId::FIRST };
-    let plan = plan(
-        &"shop".parse().unwrap(),
-        release,
-        &manifest,
-        &build(),
-        "localhost",
-        &Observed { current, ..Observed::default() },
-    );
+    let formation = Formation { counts: counts(scaled), ..Formation::default() };
+    let observed = Observed { current, ..Observed::default() };
+    let plan =
+        plan(&"shop".parse().unwrap(), release, &manifest, &build(), "localhost", &formation, &observed);
     expected.assert_eq(&plan.to_string());
 }
 
@@ -43,6 +50,22 @@ fn a_first_release_starts_and_routes() {
         &expect![[r#"
             shop v1 (first release)
               start   web.1
+              ready   web: accepts connections within 60s
+              switch  shop.localhost/ -> web
+        "#]],
+    );
+}
+
+#[test]
+fn a_count_by_command_hides_the_manifests() {
+    check_scaled(
+        "[process.web]\nreplicas = 3\n[process.worker]\ncommand = \"work\"\n",
+        &[("web", 2), ("worker", 0), ("gone", 4)],
+        &[],
+        &expect![[r#"
+            shop v1 (first release)
+              start   web.1
+              start   web.2
               ready   web: accepts connections within 60s
               switch  shop.localhost/ -> web
         "#]],
@@ -125,6 +148,7 @@ fn the_port_is_the_manifests_else_the_images_only_one_else_8080() {
             &manifest,
             &build,
             "localhost",
+            &Formation::default(),
             &Observed::default(),
         );
         let spec = &plan.instances[0];

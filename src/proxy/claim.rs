@@ -123,6 +123,7 @@ impl Wait {
                 Ok(Self { limit: *wait, expired: Error::PauseExpired })
             }
             _ if route.is_held => Ok(Self { limit: hold, expired: Error::HoldExpired }),
+            _ if route.is_scaled_to_zero => Err(Error::ScaledToZero),
             _ => Err(Error::NotReady),
         }
     }
@@ -253,6 +254,7 @@ mod tests {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams: vec![upstream],
         };
         RouteTable::new(generation, vec![route])

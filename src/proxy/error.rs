@@ -53,6 +53,8 @@ pub(super) enum Error {
     PasswordsBusy,
     #[error("no instance of the app is ready")]
     NotReady,
+    #[error("the app is scaled to 0: no instance of it runs")]
+    ScaledToZero,
     #[error("no instance of the app became ready in time")]
     HoldExpired,
     #[error("too many requests are waiting for the app")]
@@ -124,6 +126,7 @@ impl Error {
             Self::Maintenance { .. }
             | Self::PasswordsBusy
             | Self::NotReady
+            | Self::ScaledToZero
             | Self::HoldExpired
             | Self::HoldFull
             | Self::PauseExpired
@@ -163,6 +166,7 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::Unauthorized => Side::Downstream,
             Self::NotReady
+            | Self::ScaledToZero
             | Self::HoldExpired
             | Self::Unreachable(_)
             | Self::ConnectTimeout
@@ -204,6 +208,7 @@ impl Error {
             Self::Unauthorized => "unauthorized",
             Self::PasswordsBusy => "passwords-busy",
             Self::NotReady => "not-ready",
+            Self::ScaledToZero => "scaled-to-zero",
             Self::HoldExpired => "hold-expired",
             Self::HoldFull => "hold-full",
             Self::PauseExpired => "pause-expired",
@@ -283,7 +288,7 @@ impl Error {
             Self::Misdirected => "Ask on a connection of its own, over HTTP/2 or HTTP/1.1.",
             Self::RateLimited { wait } => return format!("Try again in {} s.", whole_seconds(*wait)),
             Self::Unauthorized => "Ask whoever runs the app for them.",
-            Self::PauseExpired => "Try again later.",
+            Self::PauseExpired | Self::ScaledToZero => "Try again later.",
             Self::NotReady
             | Self::HoldExpired
             | Self::HoldFull
@@ -319,6 +324,7 @@ impl Error {
             Self::NotReady | Self::HoldExpired | Self::QueueFull | Self::QueueExpired => {
                 Some(format!("`minipaas ps -a {app}` shows what the instances are doing."))
             }
+            Self::ScaledToZero => Some(format!("`minipaas scale web=1 -a {app}` starts one.")),
             Self::PauseExpired => Some(format!("`minipaas resume -a {app}` lets requests through.")),
             _ if self.side() == Side::Upstream => {
                 Some(format!("`minipaas logs -a {app}` shows what the app says."))

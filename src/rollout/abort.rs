@@ -83,15 +83,31 @@ pub(super) async fn abort(
     (command, instances): (Option<Run>, &[Instance]),
     deps: &Deps,
 ) -> Abort {
-    let engine = deps.machinery.engine.as_ref();
     let record = RolloutRecord { app: plan.app.clone(), release: plan.release, phase: Phase::Aborted };
     if let Err(error) = deps.store.set_phase(&record).await {
         tracing::error!(app = %plan.app, release = %plan.release, %error, "cannot store that the rollout failed");
     }
-    let mut log = match &cause {
+    let log = match &cause {
         Cause::CommandFailed(Exit { log, .. }) | Cause::CommandLate { log, .. } => log.clone(),
         _ => Vec::new(),
     };
+    if let Some(command) = command {
+        command.end().await;
+    }
+    let abort = remove(plan, slot, cause, instances, deps).await;
+    if log.is_empty() { abort } else { Abort { log, ..abort } }
+}
+
+/// The same for instances of no rollout.
+pub(super) async fn remove(
+    plan: &Plan,
+    slot: Option<Slot>,
+    cause: Cause,
+    instances: &[Instance],
+    deps: &Deps,
+) -> Abort {
+    let engine = deps.machinery.engine.as_ref();
+    let mut log = Vec::new();
     if let Some(culprit) = instances.iter().find(|instance| Some(&instance.labels().slot) == slot.as_ref()) {
         let observed = culprit.observed();
         log = match (observed.state, &observed.container) {
@@ -99,9 +115,6 @@ pub(super) async fn abort(
             (_, Some(container)) => last_lines(engine, container).await,
             (_, None) => Vec::new(),
         };
-    }
-    if let Some(command) = command {
-        command.end().await;
     }
     let removals = instances.iter().map(|instance| async {
         let mut retirement = instance.retirement(&plan.limits);

@@ -19,6 +19,7 @@
 //! | `Switching`, `Draining`, `Stopping` | old instances, maybe | they are stopped and removed |
 
 mod abort;
+mod beside;
 mod finish;
 mod ready;
 mod release;
@@ -40,6 +41,7 @@ use crate::store::{Store, StoreError};
 use crate::traffic::Routes;
 
 pub use abort::{Abort, Cause};
+pub use beside::{Beside, start_beside};
 pub use finish::{finish, stop_and_remove};
 pub use watch::{Watched, Worse, watch, watch_canary};
 

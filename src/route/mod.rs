@@ -55,6 +55,8 @@ pub struct Route {
     /// Whether requests wait while no instance is ready, because one is about to be: the gap of a stop-first swap, or of a
     /// crash.
     pub is_held: bool,
+    /// Whether there is no instance because none is wanted.
+    pub is_scaled_to_zero: bool,
     /// The ready instances, in the order of their slots.
     pub upstreams: Vec<Upstream>,
 }
@@ -316,6 +318,7 @@ mod tests {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams: Vec::new(),
         }
     }

@@ -76,6 +76,7 @@ fn route(host: &Host, path: &str, addr: SocketAddr, key: &DoorKey) -> Route {
         mode: Mode::Open,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: vec![Upstream {
             instance: InstanceId::from_bits(crate::random::bits()),
             slot: Slot { process, number: 1 },

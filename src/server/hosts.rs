@@ -76,6 +76,7 @@ mod tests {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams: Vec::new(),
         };
         let routes = Routes::new();

@@ -16,7 +16,7 @@ mod traffic;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use futures_util::FutureExt;
@@ -29,10 +29,13 @@ use self::certificates::Daemon;
 use self::tls::Tls;
 use crate::answers::Answers;
 use crate::api::server::{Api, Facts, Recordings};
+use crate::autoscale::{self, Autoscaler};
 use crate::builder::image::Images;
 use crate::certs::{self, Certs};
+use crate::clock::WallClock;
 use crate::config::ServerConfig;
 use crate::controller::{Controller, Parts, last_table};
+use crate::cron::{Jobs, OneOffRunner};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
 use crate::engine::{Engine, EngineError};
@@ -205,6 +208,16 @@ pub async fn run(
         env: &env,
     })?;
     let certs = Certs::start(parts, demanded, doors.clone()).await?;
+    let autoscaler = Autoscaler::start(
+        controller.clone(),
+        Arc::clone(&engine),
+        routes.clone(),
+        autoscale_interval(&env),
+        doors.clone(),
+    );
+    let runner = Arc::new(OneOffRunner::new(controller.clone(), runs.clone()));
+    let clock: WallClock = Arc::new(SystemTime::now);
+    let jobs = Jobs::start(controller.clone(), store.clone(), runner, clock, doors.clone()).await?;
     let images = Images::new(Arc::clone(&engine), store.box_id().clone());
     let hooks = Hooks::start(hooks::Parts {
         store: store.clone(),
@@ -226,6 +239,8 @@ pub async fn run(
         routes: routes.clone(),
         surroundings,
         people,
+        autoscaler,
+        jobs,
         journal,
         hooks,
         answers: Answers::new(store.clone(), key),
@@ -268,6 +283,15 @@ pub async fn run(
     let _ = fs::remove_file(&socket);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Between two decisions of the autoscaler; tests have no time for its own pace.
+fn autoscale_interval(_env: &(impl Fn(&str) -> Option<String> + Sync)) -> Duration {
+    #[cfg(feature = "testing")]
+    if let Some(millis) = _env("MINIPAAS_AUTOSCALE_MILLIS").and_then(|millis| millis.parse().ok()) {
+        return Duration::from_millis(millis);
+    }
+    autoscale::INTERVAL
 }
 
 async fn start_controller(

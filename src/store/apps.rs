@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Domain, Store, StoreError, record};
 use crate::environment::EnvironmentChange;
 use crate::external::External;
+use crate::formation::Formation;
 use crate::manifest::Overrides;
 use crate::name::{AppName, Host, ReleaseId};
 use crate::route::{Mode, Share};
@@ -32,6 +33,8 @@ pub struct AppRecord {
     pub staged: EnvironmentChange,
     /// Its hosts that were given by command, in their order.
     pub domains: Vec<Domain>,
+    /// How many instances commands want of each process type, and by what rule that changes.
+    pub formation: Formation,
 }
 
 impl AppRecord {
@@ -49,6 +52,7 @@ impl AppRecord {
             proxy: Arc::default(),
             staged: EnvironmentChange::default(),
             domains: Vec::new(),
+            formation: Formation::default(),
         }
     }
 
@@ -79,7 +83,7 @@ impl Store {
     /// When it cannot be written; then all of it is still there.
     pub async fn remove_app(&self, record: &AppRecord) -> Result<(), StoreError> {
         let app = &record.name;
-        let prefixes = [format!("release/{app}/"), format!("rollout/{app}/")];
+        let prefixes = [format!("release/{app}/"), format!("rollout/{app}/"), format!("cron/{app}/")];
         let mut batch = sled::Batch::default();
         batch.remove(format!("app/{app}").as_bytes());
         if let Some(last) = record.last {

@@ -14,6 +14,7 @@ use super::callers::{self, CallersForm};
 use super::domains::{self, DomainForm};
 use super::environment;
 use super::external::{self, ExternalForm};
+use super::formation::{self, FormationForm};
 use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
@@ -61,6 +62,8 @@ struct AppForm {
     staged: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     domains: Vec<DomainForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    formation: Option<FormationForm>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +203,7 @@ pub(super) fn from_app(app: &AppRecord, box_key: Option<&BoxKey>) -> Result<Vec<
         canary: app.canary.as_ref().map(traffic::from_share),
         external: app.external.as_ref().map(external::from_external),
         proxy: settings::from_overrides(&app.proxy),
+        formation: formation::from_formation(&app.formation),
         domains: domains::from_domains(&app.domains),
         staged: environment::from_change(&what, &app.staged, box_key)?,
     }))
@@ -219,6 +223,7 @@ pub(super) fn app(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Result<A
         external: form.external.map(|external| external::external(key, external)).transpose()?,
         proxy: Arc::new(settings::overrides(key, form.proxy)?),
         domains: domains::domains(key, form.domains)?,
+        formation: formation::formation(key, form.formation)?,
     })
 }
 
@@ -432,6 +437,7 @@ fn route(key: &str, form: RouteForm) -> Result<Route, StoreError> {
         canary: None,
         // A swap that a crash cut short holds requests again once it is resumed, not before.
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: upstreams(key, form.upstreams)?,
     })
 }

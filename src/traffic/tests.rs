@@ -32,6 +32,7 @@ pub(super) fn table(generation: u64, instances: &[u32]) -> RouteTable {
         mode: Mode::Open,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams,
     };
     RouteTable::new(generation, vec![route])

@@ -117,9 +117,9 @@ async fn lists_show_upstreams() {
     expect![[r#"
         exit: 0
         --- stdout
-        APP     SLOT        RELEASE  STATE    SINCE  DETAIL
-        legacy  upstream.1  -        ready    3m     10.0.0.5:8080
-        legacy  upstream.2  -        unready  3m     10.0.0.6:80 GET /up returned 503
+        APP     SLOT        RELEASE  STATE    SINCE  LIMITS  DETAIL
+        legacy  upstream.1  -        ready    3m     -       10.0.0.5:8080
+        legacy  upstream.2  -        unready  3m     -       10.0.0.6:80 GET /up returned 503
         --- stderr
         warning: upstream.3 of `legacy`: `app.internal` was not found
     "#]]

@@ -69,9 +69,9 @@ async fn ps_lists_instances() {
     expect![[r#"
         exit: 0
         --- stdout
-        APP   SLOT   RELEASE  STATE    SINCE  DETAIL
-        shop  web.1  v3       ready    3m
-        shop  web.2  v3       crashed  3m     exit code 1 (2 restarts)
+        APP   SLOT   RELEASE  STATE    SINCE  LIMITS  DETAIL
+        shop  web.1  v3       ready    3m     -
+        shop  web.2  v3       crashed  3m     -       exit code 1 (2 restarts)
         --- stderr
     "#]]
     .assert_eq(&all.text());

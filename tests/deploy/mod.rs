@@ -30,5 +30,6 @@ mod oneoff;
 mod operations;
 mod people;
 mod ports;
+mod processes;
 mod refusals;
 mod trust;

@@ -68,10 +68,12 @@ impl Watcher {
         seen.iter().flat_map(|seen| seen.table.routes()).any(|route| route.app == *app && route.is_held)
     }
 
-    /// An app that loses its last upstream lost it to a crash or an illness, is held, or was taken down.
+    /// An app that loses its last upstream lost it to a crash or an illness, is held, scaled to 0, or was taken down.
     fn no_step_of_ours_empties_a_serving_app(&self, before: &Seen, after: &Seen) {
-        for route in after.table.routes().iter().filter(|route| route.upstreams.is_empty() && !route.is_held)
-        {
+        let is_empty = |route: &&minipaas::route::Route| {
+            route.upstreams.is_empty() && !route.is_held && !route.is_scaled_to_zero
+        };
+        for route in after.table.routes().iter().filter(is_empty) {
             let same = |other: &&minipaas::route::Route| other.host == route.host && other.path == route.path;
             let Some(full) = before.table.routes().iter().find(same) else { continue };
             // A canary may be all that is left of an app whose own instances crashed; it goes when it is told to.

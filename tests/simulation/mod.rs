@@ -5,6 +5,7 @@
 //! (`MINIPAAS_SEED=n cargo test simulation` runs that one alone).
 
 mod external;
+mod formation;
 mod invariants;
 mod proxy;
 mod release;

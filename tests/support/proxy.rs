@@ -135,6 +135,7 @@ impl TestProxy {
             mode: Mode::Open,
             canary: None,
             is_held: false,
+            is_scaled_to_zero: false,
             upstreams,
         }
     }

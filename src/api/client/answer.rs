@@ -130,7 +130,14 @@ impl fmt::Display for RequestName {
 }
 
 fn is_last(event: &Progress) -> bool {
-    matches!(event, Progress::Built { .. } | Progress::Deployed { .. } | Progress::Failed { .. })
+    matches!(
+        event,
+        Progress::Built { .. }
+            | Progress::Deployed { .. }
+            | Progress::Reformed { .. }
+            | Progress::Ran { .. }
+            | Progress::Failed { .. }
+    )
 }
 
 /// What `work` gives within `limit`.

@@ -17,6 +17,7 @@ mod events;
 mod hooks;
 mod lines;
 mod people;
+mod processes;
 mod query;
 mod releases;
 mod remote;

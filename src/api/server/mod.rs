@@ -9,6 +9,7 @@ mod access;
 mod apps;
 mod audit;
 mod certs;
+mod cron;
 mod deploys;
 mod describe;
 mod domains;
@@ -27,6 +28,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod people;
+mod processes;
 mod proxy;
 mod recording;
 mod releases;
@@ -53,9 +55,11 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
+use crate::autoscale::Autoscaler;
 use crate::builder::image::Images;
 use crate::certs::Certs;
 use crate::controller::Controller;
+use crate::cron::Jobs;
 use crate::engine::Engine;
 use crate::events::Journal;
 use crate::external::Surroundings;
@@ -110,6 +114,10 @@ pub struct Api {
     pub recordings: Recordings,
     /// Who may use the box.
     pub people: People,
+    /// Knows what autoscaling does.
+    pub autoscaler: Autoscaler,
+    /// Owns the jobs that run at times.
+    pub jobs: Jobs,
     /// What does not change while the daemon runs.
     pub facts: Arc<Facts>,
 }
@@ -161,6 +169,8 @@ fn endpoints() -> Vec<Endpoint> {
         logs::endpoints(),
         drains::endpoints(),
         runs::endpoints(),
+        processes::endpoints(),
+        cron::endpoints(),
         traffic::endpoints(),
         proxy::endpoints(),
         domains::endpoints(),

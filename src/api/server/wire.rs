@@ -73,6 +73,9 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
                 since: instance.since,
                 detail: instance.detail.clone(),
                 restarts: instance.restarts,
+                next_start: instance.next_start,
+                memory_bytes: instance.memory,
+                cpu_millis: instance.cpu,
             })
             .collect(),
         runs: Vec::new(),
@@ -85,6 +88,7 @@ pub(super) fn app(app: &AppView, facts: &Facts) -> App {
         external: app.external.as_ref().map(external),
         links: app.links.iter().map(ToString::to_string).collect(),
         proxy_by_command: app.proxy_by_command.clone(),
+        processes: super::processes::counts(app),
     }
 }
 

@@ -160,6 +160,7 @@ fn route(host: &str) -> Route {
         mode: Mode::Open,
         canary: None,
         is_held: false,
+        is_scaled_to_zero: false,
         upstreams: Vec::new(),
     }
 }

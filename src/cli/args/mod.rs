@@ -2,7 +2,7 @@
 //!
 //! Only syntax is here: which words there are, and that a name is a name. What a missing `--app` means, say, is decided by
 //! the commands. Before clap sees the arguments, `a:b` becomes `a b` (`colons`), because Heroku's users type `config:set`.
-//! What is typed about an app's traffic is in `traffic`.
+//! What is typed about an app's traffic is in `traffic`, about its processes in `processes`.
 
 mod colons;
 mod domains;
@@ -11,6 +11,7 @@ mod health;
 mod install;
 mod logs;
 mod people;
+mod processes;
 mod releases;
 mod runs;
 mod traffic;
@@ -34,6 +35,10 @@ pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
 pub(crate) use self::people::{
     AccessAction, AccessArgs, InviteArgs, InvitesAction, InvitesArgs, LoginArgs, LogoutArgs, RemotesAction,
     RemotesArgs, TokensAction, TokensArgs, TransferArgs, UsersAction, UsersArgs,
+};
+pub(crate) use self::processes::{
+    AutoscaleAction, AutoscaleArgs, AutoscaleSetArgs, CronAction, CronArgs, HistoryArgs, PsAction, PsArgs,
+    RestartArgs, ScaleArgs, StopArgs, WaitArgs,
 };
 pub(crate) use self::releases::{
     ConfigAction, ConfigArgs, ConfigSetArgs, LimitsAction, LimitsArgs, ReleasesAction, ReleasesArgs,
@@ -92,8 +97,16 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Show or change how much memory and CPU processes may use
     Limits(LimitsArgs),
-    /// List instances
-    Ps(AppArgs),
+    /// List instances, or wait until they are ready
+    Ps(PsArgs),
+    /// Show how many instances there are of each process type, or change it
+    Scale(ScaleArgs),
+    /// Put new instances in the place of old ones, one after the other
+    Restart(RestartArgs),
+    /// Show or set by what rule the number of instances changes
+    Autoscale(AutoscaleArgs),
+    /// List the jobs that run at times, run one now, or see how they went
+    Cron(CronArgs),
     /// List apps; make one that is only a route, look at one, or remove one
     Apps(AppsArgs),
     /// Run a command in a container of its own, with a release's image and environment

@@ -192,6 +192,8 @@ impl DockerEngine {
             version: version.version.unwrap_or_default(),
             is_bridge_reachable: self.is_bridge_reachable,
             root_dir: info.docker_root_dir.unwrap_or_default(),
+            memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default(),
+            cores: info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or_default(),
         })
     }
 }

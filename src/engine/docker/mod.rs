@@ -26,6 +26,7 @@ mod ports;
 mod progress;
 mod session;
 mod transport;
+mod usage;
 mod volume;
 
 use std::future::Future;
@@ -43,7 +44,7 @@ use self::error::explain;
 use self::transport::Transport;
 use super::{
     Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
-    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::{AppName, BoxId};
 use crate::route::Bridge;
@@ -216,6 +217,10 @@ impl Engine for DockerEngine {
 
     async fn dial(&self, container: &str, port: u16) -> Result<Connection, EngineError> {
         self.connect_to(container, port).await
+    }
+
+    async fn usage(&self, container: &str) -> Result<Option<Usage>, EngineError> {
+        self.container_usage(container).await
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

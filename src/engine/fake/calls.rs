@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     Attached, BuildSpec, Connection, Container, ContainerEvent, ContainerId, ContainerSpec, ContextStream,
-    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery,
+    Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery, Usage,
 };
 use super::state::KILLED;
 use super::{ENDPOINT, FakeEngine, Operation, unreachable};
@@ -68,6 +68,8 @@ impl Engine for FakeEngine {
             api: "1.41".to_owned(),
             is_bridge_reachable: true,
             root_dir: "/".to_owned(),
+            memory_bytes: 1 << 30,
+            cores: 4,
         })
     }
 
@@ -289,6 +291,12 @@ impl Engine for FakeEngine {
             });
         }
         Ok(super::attached::to_echo())
+    }
+
+    async fn usage(&self, _container: &str) -> Result<Option<Usage>, EngineError> {
+        self.enter(Operation::Inspect, "measure the container").await?;
+        // No process of its own uses anything.
+        Ok(None)
     }
 
     async fn listening_ports(&self, container: &str) -> Vec<u16> {

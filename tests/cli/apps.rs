@@ -72,7 +72,8 @@ async fn create_refuses_what_cannot_be() {
         error: nothing says where `legacy` leads, and only an app that is a route has hosts of its own here
 
         hint: add `--upstream http://10.0.0.5:8080`
-    "#]].assert_eq(&folder.run(&daemon, "apps create legacy --host a.example.com").await.text());
+    "#]]
+    .assert_eq(&folder.run(&daemon, "apps create legacy --host a.example.com").await.text());
     expect![[r#"
         exit: 2
         --- stdout

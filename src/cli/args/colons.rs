@@ -18,7 +18,8 @@ pub(super) fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
     argv
 }
 
-fn command_position(argv: &[OsString]) -> Option<usize> {
+/// Where the first word is that is no option.
+pub(super) fn command_position(argv: &[OsString]) -> Option<usize> {
     let mut words = argv.iter().enumerate().skip(1);
     while let Some((at, word)) = words.next() {
         if OPTIONS_WITH_VALUE.iter().any(|option| word == OsStr::new(option)) {

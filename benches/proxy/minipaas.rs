@@ -8,9 +8,9 @@ use std::process::Command;
 use anyhow::Context as _;
 use minipaas::manifest::Source;
 use minipaas::name::{AppName, ReleaseId};
-use minipaas::release::{Build, Release, ReleaseState};
+use minipaas::release::{Build, Release};
 use minipaas::rollout::Phase;
-use minipaas::route::{Mode, RouteTable};
+use minipaas::route::RouteTable;
 use minipaas::store::{AppRecord, Store};
 
 use super::peers::{HOST, Ports};

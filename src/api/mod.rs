@@ -17,7 +17,7 @@
 //! | `POST /v1/apps/{app}/deploys` [`DeployRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `GET /v1/apps/{app}/deploys/{release}?`[`AfterQuery`] | the same stream once more, of a deploy that is under way or was lately |
 //! | `DELETE /v1/apps/{app}/deploys/{release}` | 202; the deploy's own stream says how it ended |
-//! | `POST /v1/apps` [`CreateRequest`] | the [`App`] |
+//! | `PUT /v1/apps/{app}` | the [`App`], to which nothing is deployed |
 //! | `GET /v1/apps/{app}/releases?`[`ReleasesQuery`] | [`Release`]s, the newest first |
 //! | `GET /v1/apps/{app}/releases/{release}` | [`ReleaseInfo`] |
 //! | `POST /v1/apps/{app}/rollback` [`RollbackRequest`] | stream of [`Progress`], ends with `Deployed` |
@@ -133,7 +133,7 @@ pub use processes::{
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use release::{
-    Config, ConfigRequest, ConfigVariable, CreateRequest, Limits, LimitsReply, LimitsRequest, NewVariable,
+    Config, ConfigRequest, ConfigVariable, Limits, LimitsReply, LimitsRequest, NewVariable,
     Release, ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
 };
 pub use run::{ExecRequest, FilesQuery, Run, RunRequest, Started, Window};

@@ -117,14 +117,6 @@ pub struct LimitsReply {
     pub by_command: Vec<String>,
 }
 
-/// Makes an app that nothing is deployed to yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct CreateRequest {
-    /// Its name.
-    pub name: String,
-}
-
 /// Sets variables and takes them out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -67,6 +67,9 @@ mod tests {
             since: 0,
             detail: None,
             restarts: 0,
+            next_start: None,
+            memory_bytes: None,
+            cpu_millis: None,
         };
         App {
             name: "shop".to_owned(),
@@ -77,6 +80,8 @@ mod tests {
             origin: "/".to_owned(),
             instances: slots.iter().map(instance).collect(),
             runs: Vec::new(),
+            links: Vec::new(),
+            processes: Default::default(),
             deploy: None,
             traffic: TrafficMode::Open,
             canary: None,

@@ -187,6 +187,8 @@ mod tests {
             ports: Vec::new(),
             origin: String::new(),
             instances: Vec::new(),
+            runs: Vec::new(),
+            processes: Default::default(),
             deploy: None,
             traffic: Default::default(),
             canary: None,

@@ -35,6 +35,8 @@ fn world() -> (FakeEngine, Runs, OneOffSpec) {
         image: engine.add_image("shop:1", image),
         argv: Some(vec!["migrate".to_owned(), "s3cret".to_owned()]),
         env: [("A".to_owned(), "1".to_owned())].into(),
+        secrets: Default::default(),
+        links: Default::default(),
         memory: None,
         cpu: None,
         stop_grace: Duration::from_secs(1),

@@ -188,7 +188,8 @@ fn domains_lead_to_web_beside_what_the_manifest_says() {
         |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<crate::name::Host>>();
     let make = |toml: &str, domains: &[&str]| {
         let observed = Observed { domains: hosts(domains), ..Observed::default() };
-        plan(&"shop".parse().unwrap(), ReleaseId::FIRST, &parse(toml), &build(), "localhost", &observed)
+        let (name, formation) = ("shop".parse().unwrap(), Formation::default());
+        plan(&name, ReleaseId::FIRST, &parse(toml), &build(), "localhost", &formation, &observed)
     };
     let routes = |plan: &super::Plan| {
         let routes = plan.routes.iter();

@@ -3,9 +3,9 @@
 use http::{Method, header};
 
 use super::query::query;
-use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, json};
+use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, empty, json};
 use crate::api::{
-    App, Config, ConfigRequest, CreateRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo,
+    App, Config, ConfigRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo,
     ReleasesQuery, RollbackRequest,
 };
 use crate::name::{AppName, ReleaseId};
@@ -19,14 +19,13 @@ pub enum ConfigChanged {
 }
 
 impl Client {
-    /// `POST /v1/apps`.
+    /// `PUT /v1/apps/{app}`.
     ///
     /// # Errors
     ///
     /// As [`Client::status`].
     pub async fn create(&self, app: &AppName) -> Result<App, ClientError> {
-        let request = CreateRequest { name: app.to_string() };
-        self.change(Method::POST, "/apps", json(&request)).await
+        self.change(Method::PUT, &format!("/apps/{app}"), empty()).await
     }
 
     /// `GET /v1/apps/{app}/releases`.

@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name, wire};
 use crate::api::{
-    Config, ConfigRequest, ConfigVariable, CreateRequest, Failure, Limits, LimitsReply, LimitsRequest,
+    Config, ConfigRequest, ConfigVariable, Failure, Limits, LimitsReply, LimitsRequest,
     NewVariable, Progress, ReleaseInfo, ReleasesQuery, RollbackRequest,
 };
 use crate::controller::{Change, Command, ConfigView, Ledger, Stopping};
@@ -31,13 +31,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let (viewer, collaborator) = (Needs::OfApp(Role::Viewer), Needs::OfApp(Role::Collaborator));
     vec![
         Endpoint::new(
-            Method::POST,
-            "/v1/apps",
-            Needs::Account,
+            Method::PUT,
+            "/v1/apps/{app}",
+            Needs::OfApp(Role::Owner),
             "Make an app that nothing is deployed to",
             create,
         )
-        .action("app-created"),
+        .action("app-created")
+        .creating(),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases", viewer, "List an app's releases", list),
         Endpoint::new(Method::GET, "/v1/apps/{app}/releases/{release}", viewer, "Show a release", info),
         Endpoint::new(
@@ -80,9 +81,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn create(
     State(api): State<Api>,
-    Json(request): Json<CreateRequest>,
+    Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<crate::api::App>), Refusal> {
-    let app = app_name(&request.name)?;
+    let app = app_name(&name)?;
     let (reply, made) = oneshot::channel();
     api.controller.send(Command::Create { app: app.clone(), reply }).await?;
     made.await.map_err(|_| Stopping)??;

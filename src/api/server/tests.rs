@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::AUTHORIZATION;
+use axum::response::IntoResponse as _;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -401,7 +402,7 @@ async fn a_stream_ends_with_the_right_to_read_it() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 Ok::<_, std::convert::Infallible>("{\"line\":1}\n")
             });
-            ([("content-type", stream::NDJSON)], Body::from_stream(lines))
+            ([("content-type", stream::NDJSON)], Body::from_stream(lines)).into_response()
         };
         Endpoint::<()>::new(Method::GET, path, Needs::OfApp(Role::Viewer), "Go on for ever", handler)
     };

@@ -5,14 +5,8 @@ use std::ffi::{OsStr, OsString};
 /// Global options whose value is the next word.
 const OPTIONS_WITH_VALUE: [&str; 4] = ["-a", "--app", "-r", "--remote"];
 
-/// What Heroku calls by other words, and under another topic.
-const OTHER_NAMES: [(&str, &[&str]); 5] = [
-    ("ps:exec", &["exec"]),
-    ("run:inside", &["exec"]),
-    ("ps:copy", &["cp"]),
-    ("ps:forward", &["port-forward"]),
-    ("run:detached", &["run", "--detach"]),
-];
+/// What Heroku calls by other words. With a space, these are a program of the app that is run.
+const OTHER_NAMES: [(&str, &[&str]); 2] = [("run:inside", &["exec"]), ("run:detached", &["run", "--detach"])];
 
 /// Splits the first word that is no option, if it has colons.
 pub(super) fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
@@ -30,7 +24,8 @@ pub(super) fn expand_colons(mut argv: Vec<OsString>) -> Vec<OsString> {
     argv
 }
 
-fn command_position(argv: &[OsString]) -> Option<usize> {
+/// Where the first word is that is no option.
+pub(super) fn command_position(argv: &[OsString]) -> Option<usize> {
     let mut words = argv.iter().enumerate().skip(1);
     while let Some((at, word)) = words.next() {
         if OPTIONS_WITH_VALUE.iter().any(|option| word == OsStr::new(option)) {

@@ -1,12 +1,14 @@
 //! What can be typed, as types.
 //!
 //! Only syntax is here: which words there are, and that a name is a name. What a missing `--app` means, say, is decided by
-//! the commands. Before clap sees the arguments, `a:b` becomes `a b` (`colons`), because Heroku's users type `config:set`.
+//! the commands. Before clap sees the arguments, `a:b` becomes `a b` (`colons`), because Heroku's users type `config:set`, and
+//! what has another name there gets ours (`foreign`).
 //! What is typed about an app's traffic is in `traffic`, about its processes in `processes`.
 
 mod colons;
 mod domains;
 mod events;
+mod foreign;
 mod health;
 mod install;
 mod logs;
@@ -19,7 +21,8 @@ mod traffic;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::colons::expand_colons;
@@ -401,13 +404,18 @@ pub(crate) struct StaticServerArgs {
     pub(crate) port: u16,
 }
 
-/// The arguments, with `a:b` as `a b` in the command's place.
+/// The arguments, with `a:b` as `a b` in the command's place, and what is typed elsewhere as it is typed here.
 ///
 /// # Errors
 ///
 /// What clap says: also help and version are such an error, of exit code 0.
 pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-    Args::try_parse_from(expand_colons(argv.into_iter().collect()))
+    let argv =
+        foreign::translate(expand_colons(argv.into_iter().collect())).map_err(|(typed, instead)| {
+            let message = format!("`{typed}` is not a command of minipaas\n\nhint: {instead}\n");
+            Args::command().error(ErrorKind::InvalidSubcommand, message)
+        })?;
+    Args::try_parse_from(argv)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(super) fn to_container(engine: FakeEngine, container: String) -> Attached {
             // The sender lives as long as `follower`.
             let _ = changed.changed().await;
         }
-        match follower.logs(&id, LogQuery { tail: None, follow: true }).await {
+        match follower.logs(&id, LogQuery { follow: true, ..LogQuery::default() }).await {
             Ok(lines) => lines,
             Err(_) => stream::empty().boxed(),
         }

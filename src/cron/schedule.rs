@@ -3,8 +3,8 @@
 //! The pattern has five fields, or six with seconds first, or is a nickname such as `@daily`. Time zones are those of the
 //! database that is built in, so that a release means the same on every machine.
 //!
-//! Where a zone changes its clock, a job at fixed times runs once: a time that is left out is moved on by the change, of a time
-//! that comes twice the first counts. A job that runs every hour, or more often, runs by what time has passed.
+//! Where a zone changes its clock, a job at fixed times runs once: in the place of a time that is left out as soon as the clock is
+//! beyond it, and of a time that comes twice the first counts. A job that runs every hour, or more often, runs by what time has passed.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -174,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_left_out_is_moved_on_and_one_that_comes_twice_counts_once() {
+    fn a_time_that_is_left_out_is_made_up_for_and_one_that_comes_twice_counts_once() {
         // 2026-03-29, 02:00 CET becomes 03:00 CEST; 2026-10-25, 03:00 CEST becomes 02:00 CET.
         let berlin = "Europe/Berlin";
         check(
             "30 2 * * *",
             berlin,
             "2026-03-28T02:00:00Z",
-            &["2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"],
+            &["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
         );
         check(
             "30 2 * * *",

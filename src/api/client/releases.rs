@@ -5,8 +5,8 @@ use http::{Method, header};
 use super::query::query;
 use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, empty, json};
 use crate::api::{
-    App, Config, ConfigRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo,
-    ReleasesQuery, RollbackRequest,
+    App, Config, ConfigRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo, ReleasesQuery,
+    RollbackRequest,
 };
 use crate::name::{AppName, ReleaseId};
 

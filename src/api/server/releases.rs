@@ -14,8 +14,8 @@ use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name, wire};
 use crate::api::{
-    Config, ConfigRequest, ConfigVariable, Failure, Limits, LimitsReply, LimitsRequest,
-    NewVariable, Progress, ReleaseInfo, ReleasesQuery, RollbackRequest,
+    Config, ConfigRequest, ConfigVariable, Failure, Limits, LimitsReply, LimitsRequest, NewVariable,
+    Progress, ReleaseInfo, ReleasesQuery, RollbackRequest,
 };
 use crate::controller::{Change, Command, ConfigView, Ledger, Stopping};
 use crate::environment::{EnvironmentChange, Kind, Variable, VariableName};

@@ -289,9 +289,7 @@ impl Task {
                     .filter(|i| *i.id() == id)
                     .for_each(crate::instance::Instance::look);
             }
-            Observed::Listed(mut containers) => {
-                // A single run of a command is looked after by whoever has started it.
-                containers.retain(Container::is_instance);
+            Observed::Listed(containers) => {
                 self.engine.error = None;
                 self.containers.note(&containers);
                 if self.engine.is_recovered {

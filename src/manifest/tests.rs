@@ -78,7 +78,7 @@ fn an_unknown_key_is_an_error_with_its_line_and_a_suggestion() {
         "app = \"shop\"\n[process.web]\nreplicsa = 2\nfoo = 1\n",
         &expect![[r#"
             minipaas.toml:3: unknown key `replicsa` in [process.web]; did you mean `replicas`?
-            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `startup`, `ready`, `live`, `memory`, `cpu`, `stop_grace`"#]],
+            minipaas.toml:4: unknown key `foo` in [process.web]; known here: `command`, `port`, `replicas`, `startup`, `ready`, `live`, `memory`, `cpu`, `autoscale`, `stop_grace`"#]],
     );
     check("[biuld]\n", &expect!["minipaas.toml:1: unknown key `biuld` in the file; did you mean `build`?"]);
 }

@@ -33,21 +33,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             Needs::OfApp(Role::Collaborator),
             "Add hosts to an app, without a release",
             add,
-        ),
+        )
+        .action("domain-added"),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/domains",
             Needs::OfApp(Role::Collaborator),
             "Remove all hosts from an app that were added",
             clear,
-        ),
+        )
+        .action("domains-cleared"),
         Endpoint::new(
             Method::DELETE,
             "/v1/apps/{app}/domains/{host}",
             Needs::OfApp(Role::Collaborator),
             "Remove a host from an app that was added",
             remove,
-        ),
+        )
+        .action("domain-removed"),
     ]
 }
 

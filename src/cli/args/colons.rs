@@ -62,7 +62,7 @@ mod tests {
         check_colons("a:b:c", "a b c");
         check_colons("run rake db:migrate", "run rake db:migrate");
         check_colons("run:detached rake a:b", "run --detach rake a:b");
-        check_colons("ps:exec web.1 a:b", "exec web.1 a:b");
+        check_colons("run:inside web.1 a:b", "exec web.1 a:b");
         check_colons("-a shop run -- ps:exec", "-a shop run -- ps:exec");
         check_colons("cp web.1:/a:b .", "cp web.1:/a:b .");
         check_colons(":x", ":x");

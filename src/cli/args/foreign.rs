@@ -39,6 +39,7 @@ const NO_PLUGINS: &str =
 const REGISTRY: &str = "the engine's own login is used: `docker login` on the box";
 const HTTPS: &str =
     "https is always on; `minipaas proxy set https_redirect=false` lets plain http through, too";
+const RENAME: &str = "an app keeps its name: `minipaas up --app NEW` deploys it under another, `minipaas domains add` takes its hosts along, and `minipaas down OLD` ends the old one";
 const STACK: &str = "there are no stacks: the first line of the Dockerfile says what the app runs on";
 
 /// What is typed elsewhere, in the order of the documentation.
@@ -46,7 +47,8 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("create", Words("apps create")),
     ("destroy", Words("apps destroy")),
     ("info", Words("apps info")),
-    ("rename", Words("apps rename")),
+    ("apps rename", Instead(RENAME)),
+    ("rename", Instead(RENAME)),
     ("transfer", Words("apps transfer")),
     ("apps open", Words("open")),
     ("apps logs", Words("logs")),

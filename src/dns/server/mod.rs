@@ -78,9 +78,15 @@ impl NameServer {
             forwarder: Forwarder::of_host(),
             places: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         };
-        let udp = Arc::new(UdpSocket::bind(addr).await?);
-        // With port 0, the same one.
-        let tcp = TcpListener::bind(udp.local_addr()?).await?;
+        let (udp, tcp) = loop {
+            let udp = UdpSocket::bind(addr).await?;
+            match TcpListener::bind(udp.local_addr()?).await {
+                Ok(tcp) => break (Arc::new(udp), tcp),
+                // With port 0, one that is free for both.
+                Err(error) if addr.port() == 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
+            }
+        };
         Ok(Self { udp, tcp, desk: Arc::new(desk) })
     }
 

@@ -49,12 +49,11 @@ impl Task {
             return deploy.end(Err(DeployError::EngineAway(why)));
         }
         if let Some(app) = self.apps.get_mut(&deploy.app).filter(|app| app.is_busy()) {
-            let other = app.rollout.as_ref().map_or_else(
-                || "a change of the instances".to_owned(),
-                |rollout| format!("another deploy ({})", rollout.release),
-            );
-            let message =
-                format!("{other} of `{}` is under way; this one starts when it has ended", deploy.app);
+            let other = match &app.rollout {
+                Some(rollout) => format!("another deploy of `{}` ({})", deploy.app, rollout.release),
+                None => format!("a change of the instances of `{}`", deploy.app),
+            };
+            let message = format!("{other} is under way; this one starts when it has ended");
             let _ = deploy.updates.send(DeployUpdate::Rollout(Update::Notice(message)));
             app.queue.push_back(deploy);
             return;

@@ -70,7 +70,7 @@ impl App {
         stopping: CancellationToken,
     ) -> io::Result<Response<Body>> {
         let path = req.uri().path();
-        if let Some(status) = path.strip_prefix("/status/") {
+        if let Some(status) = path.strip_prefix("/status/").filter(|status| *status != "aggregate") {
             let status = status.parse().unwrap_or(StatusCode::BAD_REQUEST);
             return Ok(text(status, format!("status {status}\n")));
         }

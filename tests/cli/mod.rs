@@ -127,6 +127,7 @@ fn traffic(second: u64, requests: u64) -> Value {
         "ports": [{"app": "shop", "port": 5432, "connections": requests, "open": 2, "failed": 1,
                    "duration": {"bounds": [1, 5], "counts": [0, requests, 0], "sum-micros": 3_000 * requests},
                    "bytes-in": 100, "bytes-out": 2048 * requests}],
+        "calls": [],
     })
 }
 
@@ -371,7 +372,8 @@ async fn doctor_tells_what_it_found_in_the_daemon() {
     assert_eq!(verdict("https"), "ok");
     assert_eq!(verdict("certs"), "ok");
     assert_eq!(verdict("trust"), "warn");
-    assert_eq!(findings.len(), 10);
+    assert_eq!(verdict("domains"), "ok");
+    assert_eq!(findings.len(), 11);
 }
 
 #[tokio::test]

@@ -67,16 +67,16 @@ async fn every_change_is_recorded_and_survives_a_kill() {
     create(&on).await;
     on.run(&["pause", "-a", "legacy"]).await.success();
     on.run(&["resume", "-a", "legacy"]).await.success();
-    assert_ne!(on.run(&["pause", "-a", "nobody"]).await.code, 0);
+    on.run(&["canary", "abort", "-a", "legacy"]).await.ends_with(1);
     // What was answered is on disk.
     daemon.kill();
     let _daemon = on.serve(&NO_ENGINE).await;
-    assert_eq!(events(&on, &[]).await, ["upstreams-set ok", "pause ok", "resume ok", "pause failed"]);
-    assert_eq!(events(&on, &["-a", "legacy", "-n", "1"]).await, ["resume ok"]);
-    assert_eq!(events(&on, &["--action", "pause"]).await, ["pause ok", "pause failed"]);
+    assert_eq!(events(&on, &[]).await, ["upstreams-set ok", "pause ok", "resume ok", "canary-abort failed"]);
+    assert_eq!(events(&on, &["-a", "legacy", "-n", "1"]).await, ["canary-abort failed"]);
+    assert_eq!(events(&on, &["--action", "pause"]).await, ["pause ok"]);
     assert!(events(&on, &["--actor", "minipaas"]).await.is_empty());
-    let run = on.run(&["events", "nobody"]).await.success();
-    assert!(run.stdout.contains("pause [not-found]  Have an app's requests wait"), "{}", run.stdout);
+    let run = on.run(&["events", "-a", "legacy"]).await.success();
+    assert!(run.stdout.contains("canary-abort [no-canary]  Take a canary back"), "{}", run.stdout);
 
     let page = send(&on, Method::GET, "/v1/events?after=0&limit=2", &[], Value::Null).await;
     assert_eq!(page.headers()["minipaas-version"], env!("CARGO_PKG_VERSION"));

@@ -87,7 +87,7 @@ fn machine_becomes_a_box_and_a_machine_again() {
 
     let first = machine.sh("/opt/minipaas install --domain apps.example.com 2>&1");
     assert!(first.contains("is installed; its state is in `/var/lib/minipaas`"), "{first}");
-    assert!(first.contains("root is the admin of box "), "{first}");
+    assert!(first.contains("the first admin's invite, good once"), "{first}");
     assert!(first.contains("let `*.apps.example.com` lead to this machine"), "{first}");
     assert_eq!(
         machine.sh("cat /var/log/systemctl"),

@@ -209,8 +209,8 @@ where
         router.route(path, endpoint.recorded(record).route_layer(guarded))
     });
     router
-        .method_not_allowed_fallback(nothing(gate))
-        .fallback(nothing(gate))
+        .method_not_allowed_fallback(nothing(gate, StatusCode::METHOD_NOT_ALLOWED))
+        .fallback(nothing(gate, StatusCode::NOT_FOUND))
         .layer(axum::middleware::from_fn(stream::as_events))
         .layer(map_response(with_version))
 }
@@ -234,9 +234,12 @@ where
 }
 
 /// What is not there is told to those alone who may know what is.
-fn nothing(gate: &Gate) -> impl Fn(Request) -> Ready<Response> + Clone + Send + Sync + 'static {
+fn nothing(
+    gate: &Gate,
+    status: StatusCode,
+) -> impl Fn(Request) -> Ready<Response> + Clone + Send + Sync + 'static {
     let gate = gate.clone();
-    move |mut req| ready(gate.refuse_unknown(&mut req))
+    move |mut req| ready(gate.refuse_unknown(&mut req, status))
 }
 
 fn filter(method: &Method) -> MethodFilter {

@@ -99,9 +99,12 @@ impl Gate {
     }
 
     /// Answers a request for what is not there: to those alone who may know what is.
-    pub(super) fn refuse_unknown(&self, req: &mut Request) -> Response {
+    pub(super) fn refuse_unknown(&self, req: &mut Request, status: StatusCode) -> Response {
         match self.identify(req) {
-            Ok(Some(_)) => endpoint::no_route(req.method(), req.uri().path()).into_response(),
+            Ok(Some(_)) => {
+                let refusal = endpoint::no_route(req.method(), req.uri().path());
+                Refusal { status, ..refusal }.into_response()
+            }
             Ok(None) => nobody().into_response(),
             Err(refused) => *refused,
         }

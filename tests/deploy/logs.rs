@@ -24,7 +24,7 @@ async fn the_log_goes_on_over_a_deploy_and_a_kill_of_the_daemon() {
     until("following goes on", || follower.stdout().contains("app[web.1]: test app two started")).await;
     until("the box speaks", || {
         let said = follower.stdout();
-        let all = ["minipaas[release]: v2 deployed", "minipaas[web.1]: up", "minipaas[web.1]: stopped"];
+        let all = ["minipaas[release]: v2 serves", "minipaas[web.1]: up", "minipaas[web.1]: stopped"];
         all.iter().all(|text| said.contains(text))
     })
     .await;
@@ -57,7 +57,7 @@ async fn a_crash_is_told_with_what_the_instance_wrote_last() {
         let said = follower.stdout();
         let count = |text: &str| said.lines().filter(|line| line.contains(text)).count();
         count("app[web.1]: boom: a fatal error") >= 2
-            && count("minipaas[web.1]: crashed: exit code 7") >= 2
+            && count("minipaas[web.1]: crashed: exited with code 7") >= 2
             && count("minipaas[web.1]: restarting in 10s") >= 1
     })
     .await;

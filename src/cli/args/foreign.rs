@@ -26,8 +26,7 @@ const FAVORITES: &str = "`minipaas apps` lists all apps that you may see";
 const NO_ACCOUNTS: &str = "there are no accounts to make: an admin's `minipaas invite` prints a link, and `minipaas login LINK` takes it";
 const NO_ADDONS: &str = "there are no add-ons: run the service as an app of its own, with a [volume] for its data, and name it in the [link] table of the apps that use it";
 const NO_BUILDPACKS: &str = "there are no buildpacks: a Dockerfile in the folder says how it is built; without one it is served as a static site";
-const NO_CI: &str =
-    "there is no CI of its own: have yours run `minipaas login URL --token -` with a token of its own, and then `minipaas up`";
+const NO_CI: &str = "there is no CI of its own: have yours run `minipaas login URL --token -` with a token of its own, and then `minipaas up`";
 const NO_FEATURES: &str =
     "there are no features to switch: what the box can do is in its settings, `minipaas server --help`";
 const NO_KEYS: &str =
@@ -156,7 +155,6 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("ps exec", Words("exec")),
     ("ps copy", Words("cp")),
     ("ps forward", Words("port-forward")),
-    ("ps type", Words("limits")),
     ("ps resize", Words("limits set")),
     ("dyno scale", Words("scale")),
     ("dyno restart", Words("restart")),

@@ -60,7 +60,7 @@ async fn a_killed_daemon_runs_the_release_command_again_from_its_start() {
     project.up().await.success();
     let id = on.id().await;
     let poller = poller(&on).await;
-    project.write("minipaas.toml", &with("two", "echo begins; sleep 3; echo ends", ""));
+    project.write("minipaas.toml", &with("two", "echo be''gins; sleep 3; echo ends", ""));
     let mut up = project.start_up();
     up.says("begins").await;
     let command: Vec<_> = containers(&id).into_iter().filter(|one| one.release == "v2").collect();

@@ -267,7 +267,7 @@ mod tests {
         let set = Formation::default().changed(&["web=5".parse().unwrap()], &now()).unwrap();
         let web: ProcessType = "web".parse().unwrap();
         assert_eq!(set.count(&web, 2), 5);
-        assert_eq!(set.reset(&[web.clone()], &now()).unwrap().count(&web, 2), 2);
+        assert_eq!(set.reset(std::slice::from_ref(&web), &now()).unwrap().count(&web, 2), 2);
         assert!(set.reset(&[], &now()).unwrap().is_empty());
         assert!(set.reset(&["wbe".parse().unwrap()], &now()).is_err());
     }

@@ -1,6 +1,6 @@
 //! The CLI's side of the control API: one typed method for each route.
 //!
-//! The daemon is that of a unix socket, or of a box elsewhere ([`remote`]). Every request has a connection of its own, since
+//! The daemon is that of a unix socket, or of a box elsewhere (`remote`). Every request has a connection of its own, since
 //! connecting to a unix socket costs nothing and a stream may last for hours. Dropping a method's future or its stream closes that connection at once, which is how a request is given up: the
 //! daemon stops a build whose client is gone, and goes on with a deploy that it has accepted.
 //!

@@ -1,6 +1,6 @@
 //! The control API's server: axum over a unix socket, and over TLS behind the box's own proxy.
 //!
-//! Every route is an [`endpoint::Endpoint`] that says what it needs, and stands behind a [`gate`] that checks it.
+//! Every route is an `Endpoint` that says what it needs, and stands behind a `gate` that checks it.
 //!
 //! Each handler translates: a wire type into a command, a domain value into a wire type. It decides nothing. What takes long
 //! is a stream of lines; a client that goes away ends a build, and does not end a deploy.

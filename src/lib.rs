@@ -19,12 +19,13 @@
 //! # Code map
 //!
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
-//! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the
-//! proxy treats a route's requests), [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up), [`formation`] (how many instances
-//! commands want).
+//! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`formation`] (how many instances commands want),
+//! [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the proxy treats a route's requests),
+//! [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
 //!
-//! *State and decisions*: [`people`] owns who may use the box, and says what each may do; [`controller`] is the one task that owns every app; [`rollout`] lets one release take over from
-//! another; [`instance`] is one container's life, watched; [`oneoff`] is one run of a command in a release; [`store`] keeps what must survive.
+//! *State and decisions*: [`controller`] is the one task that owns every app; [`people`] owns who may use the box, and says what
+//! each may do; [`rollout`] lets one release take over from another; [`instance`] is one container's life, watched; [`oneoff`] is
+//! one run of a command in a release; [`store`] keeps what must survive.
 //!
 //! *What is told of it*: [`events`] is the audit log, who did what and what happened; [`hooks`] tells others of it; [`answers`] are
 //! kept for clients that ask twice.
@@ -33,8 +34,8 @@
 //! The rules of both are vocabulary, their tasks ask the [`controller`] as a command does.
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
-//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and what the box says, for
-//! readers and drains.
+//! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and
+//! what the box says, for readers and drains.
 //!
 //! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
 //! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
@@ -56,9 +57,10 @@
 //!    It makes sure of a daemon, starting one if none answers, and of an engine.
 //! 2. [`builder::context`] lists and digests the files. If the engine has an image of that digest nothing is sent; else
 //!    the archive goes through [`api`] to [`builder::image`], and the log of the build comes back line by line.
-//! 3. [`controller::Command::Deploy`] reaches the controller, which makes a [`plan`] and appends the
-//!    [`release::Release`] to the [`store`], flushed. A change that changes nothing is answered as such.
-//! 4. [`rollout::run`] starts an [`instance::Instance`] for each slot and waits until all are ready at one moment.
+//! 3. [`controller::Command::Deploy`] reaches the controller with a [`controller::Change`]: code, as here, or config, limits, or
+//!    an earlier release. It makes a [`release::Release`] and its [`plan`], and appends the release to the [`store`], flushed. A
+//!    change that changes nothing is answered as such; one that comes while another is rolled out waits for its turn.
+//! 4. [`rollout::run`] runs the release's own command, if it has one, once ([`oneoff`]). Then it starts an [`instance::Instance`] for each slot and waits until all are ready at one moment.
 //!    Failure or cancellation removes the new ones; the old ones were never touched.
 //! 5. The controller stores the switch, builds the whole table anew and publishes it with [`traffic::Routes::publish`].
 //! 6. The old instances are drained ([`traffic::Upstream::drain`]), stopped and removed; the rollout is forgotten.
@@ -68,6 +70,15 @@
 //!
 //! Every [`rollout::Phase`] is stored before its effect. After a `kill -9` the controller reads the store, lists the
 //! box's containers by label, and finishes or undoes what was half done.
+//!
+//! # How a change is let in
+//!
+//! 1. `api::server` hears it on the unix socket, where the system says who it is, or over TLS at the box's own host, through the
+//!    proxy, where a token says it. Every route says what it needs; a gate before each handler compares, and denies by default.
+//! 2. A change that was sent with an `Idempotency-Key` before is answered as it was then ([`answers`]).
+//! 3. The handler asks whoever owns the matter, mostly the [`controller`], and answers once that is stored; a deploy is followed,
+//!    also by a client that comes back after its connection broke.
+//! 4. Before the answer goes out the change is in the audit log ([`events`]), with who made it; [`hooks`] read on from there.
 //!
 //! # How a request travels
 //!

@@ -58,6 +58,7 @@ async fn a_secret_reaches_the_app_and_nobody_else() {
     let run = run.saying(&["is in your shell's history", "v2 of `shop` serves: added TOKEN"]);
     assert!(!run.stderr.contains(secret) && !run.stdout.contains(secret));
 
+    on.settled(1, "v2").await;
     let container = &on.containers().await[0].id;
     let env = docker(["inspect", "-f", "{{.Config.Env}}", container]);
     assert!(env.contains("TOKEN_FILE=/run/secrets/TOKEN") && !env.contains(secret), "{env}");

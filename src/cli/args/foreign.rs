@@ -26,8 +26,7 @@ const FAVORITES: &str = "`minipaas apps` lists all apps that you may see";
 const NO_ACCOUNTS: &str = "there are no accounts to make: an admin's `minipaas invite` prints a link, and `minipaas login LINK` takes it";
 const NO_ADDONS: &str = "there are no add-ons: run the service as an app of its own, with a [volume] for its data, and name it in the [link] table of the apps that use it";
 const NO_BUILDPACKS: &str = "there are no buildpacks: a Dockerfile in the folder says how it is built; without one it is served as a static site";
-const NO_CI: &str =
-    "there is no CI of its own: have yours run `minipaas up -r BOX` with a token in MINIPAAS_TOKEN";
+const NO_CI: &str = "there is no CI of its own: have yours run `minipaas login URL --token -` with a token of its own, and then `minipaas up`";
 const NO_FEATURES: &str =
     "there are no features to switch: what the box can do is in its settings, `minipaas server --help`";
 const NO_KEYS: &str =
@@ -79,6 +78,7 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("auth whoami", Words("whoami")),
     ("auth token", Words("tokens")),
     ("auth regenerate", Words("tokens rotate")),
+    ("authorizations", Words("tokens")),
     ("auth passwd", Instead("there are no passwords: `minipaas tokens rotate` makes the token a new one")),
     ("passwd", Instead("there are no passwords: `minipaas tokens rotate` makes the token a new one")),
     ("auth cancel", Instead("an admin removes a user: `minipaas users remove NAME`")),
@@ -117,7 +117,6 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("tls", Instead(HTTPS)),
     ("config remove", Words("config unset")),
     ("config add", Words("config set")),
-    ("domains info", Words("domains")),
     ("domains update", Instead("`minipaas certs add` brings a certificate; the hosts that it names use it")),
     ("git clone", Instead("code is where you keep it: minipaas deploys a folder")),
     ("git remote", Instead("`minipaas up -r BOX` deploys the folder; there is no git remote to push to yet")),
@@ -154,11 +153,11 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("ps exec", Words("exec")),
     ("ps copy", Words("cp")),
     ("ps forward", Words("port-forward")),
-    ("ps type", Words("limits")),
     ("ps resize", Words("limits set")),
     ("dyno scale", Words("scale")),
     ("dyno restart", Words("restart")),
-    ("releases output", Words("logs --source release")),
+    ("dyno stop", Words("restart")),
+    ("dyno kill", Words("restart")),
     ("releases retry", Instead("`minipaas up` makes another release of the same folder")),
     ("reviewapps", Instead("there are no review apps: `minipaas up --app NAME-pr-7` from the branch is one")),
     ("routing info", Words("apps info")),

@@ -25,6 +25,16 @@ pub(crate) async fn run(session: &Session, args: &DomainsArgs) -> Result<(), Fai
     let (client, out) = (session.client(), session.out);
     match &args.action {
         None | Some(DomainsAction::List) => list(out, &client.domains(&app, &DomainsQuery::default()).await?),
+        Some(DomainsAction::Info { host }) => {
+            let host = read(host)?.to_string();
+            let mut found = client.domains(&app, &DomainsQuery::default()).await?;
+            found.domains.retain(|domain| domain.host == host);
+            if found.domains.is_empty() {
+                return Err(Failure::failed(format!("`{host}` is no host of `{app}`"))
+                    .hint(format!("`minipaas domains -a {app}` lists those that are")));
+            }
+            list(out, &found)
+        }
         Some(DomainsAction::Add { hosts }) => {
             hosts.iter().try_for_each(|host| read(host).map(drop))?;
             let domains = client.add_domains(&app, &DomainsRequest { hosts: hosts.clone() }).await?;

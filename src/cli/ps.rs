@@ -24,7 +24,7 @@ pub(crate) async fn run(session: &Session, args: &PsArgs) -> Result<(), Failure>
         Some(PsAction::Stop(args)) => reform::stop(session, args).await,
         Some(PsAction::Autoscale(args)) => autoscale::run(session, args).await,
         Some(PsAction::Type(_)) => Err(Failure::usage("instances have no types or sizes here, but limits")
-            .hint("`memory` and `cpu` in its [process] table say how much each may use")
+            .hint("`memory` and `cpu` in its [process] table say how much each may use, or `minipaas limits set web=512M`")
             .hint("`minipaas scale web=3` says how many there are")),
     }
 }

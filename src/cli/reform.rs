@@ -37,7 +37,9 @@ pub(crate) async fn scale(session: &Session, args: &ScaleArgs) -> Result<(), Fai
 }
 
 pub(crate) async fn restart(session: &Session, args: &RestartArgs) -> Result<(), Failure> {
-    let target = args.target.clone().or_else(|| args.process_type.as_ref().map(ToString::to_string));
+    let RestartArgs { target, process_type, dyno_name } = args;
+    let target = target.clone().or_else(|| process_type.as_ref().map(ToString::to_string));
+    let target = target.or_else(|| dyno_name.as_ref().map(ToString::to_string));
     restart_what(session, target).await
 }
 

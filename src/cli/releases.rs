@@ -3,19 +3,21 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Session;
-use super::args::{AppArgs, ReleasesAction, ReleasesArgs, RollbackArgs};
+use super::args::{AppArgs, LogsArgs, ReleasesAction, ReleasesArgs, RollbackArgs};
 use super::deploy::{self, Deployed};
 use super::failure::Failure;
 use super::interrupt::Interrupts;
 use super::output::{Output, OutputResult, Table, age, duration};
 use super::progress::ProgressView;
 use super::project::app_of;
+use super::{Session, logs};
 use crate::api::client::{Client, ClientError, ProgressStream};
 use crate::api::{Release, ReleaseInfo, ReleasesQuery, RollbackRequest};
 use crate::clock;
 use crate::name::AppName;
 
+/// What the log calls releases, and their release commands with a number behind.
+const RELEASE_PROCESS: &str = "release";
 /// As many as fit a terminal.
 const LINES_DEFAULT: usize = 15;
 
@@ -51,6 +53,10 @@ pub(crate) async fn run(
                     print(session.out, &info)?;
                 }
                 Ok(())
+            }
+            Some(ReleasesAction::Output { release }) => {
+                let process = Some(RELEASE_PROCESS.to_owned());
+                logs::run(session, &LogsArgs { process, release: *release, ..LogsArgs::default() }).await
             }
             Some(ReleasesAction::Rollback(_)) => Ok(()),
         }

@@ -17,15 +17,16 @@ pub(crate) async fn run(session: &Session, args: &StatusArgs) -> Result<(), Fail
         return Ok(());
     }
     let mut table = Table::new(["BOX", &status.box_id]);
+    // Where a box elsewhere has its own is nothing that this machine knows.
+    let home = session.remote.is_none().then(|| ("home", session.home.display().to_string()));
     let rows = [
         ("daemon", format!("{}, pid {}", status.version, status.pid)),
-        ("home", session.home.display().to_string()),
         ("engine", engine(&status.engine)),
         ("domain", status.domain),
         ("http", status.http),
         ("https", status.https),
     ];
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().chain(home) {
         table.row([name.to_owned(), value]);
     }
     out.table(&table)?;

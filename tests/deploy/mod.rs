@@ -32,4 +32,5 @@ mod people;
 mod ports;
 mod processes;
 mod refusals;
+mod script;
 mod trust;

@@ -17,6 +17,11 @@ pub(crate) enum DomainsAction {
     /// List them, as `minipaas domains` alone does
     #[command(hide = true, alias = "ls")]
     List,
+    /// Show one of them
+    Info {
+        #[arg(value_name = "HOST")]
+        host: String,
+    },
     /// Add hosts, such as `shop.example.com` or `*.example.com`: they lead to `web` at once, without a release
     Add {
         #[arg(required = true, value_name = "HOST")]

@@ -6,7 +6,7 @@ use super::AppArgs;
 use crate::logs::Moment;
 use crate::name::ReleaseId;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) app: AppArgs,
@@ -17,7 +17,7 @@ pub(crate) struct LogsArgs {
     #[arg(short = 'n', long, alias = "num", value_name = "N")]
     pub(crate) lines: Option<u32>,
     /// Only this process type or instance: `web`, `web.1`
-    #[arg(short, long, alias = "dyno", short_alias = 'd', value_name = "PROC")]
+    #[arg(short, long, aliases = ["dyno", "dyno-name", "process-type", "ps"], short_alias = 'd', value_name = "PROC")]
     pub(crate) process: Option<String>,
     /// Only lines of this source
     #[arg(short, long)]

@@ -257,7 +257,7 @@ pub(crate) enum AppsAction {
     /// Make a user the app's only owner
     Transfer(TransferArgs),
     /// Stop an app and forget it, after asking
-    Destroy(DownArgs),
+    Destroy(DestroyArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -284,7 +284,7 @@ pub(crate) struct CreateArgs {
     pub(crate) file: Option<PathBuf>,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct AppArgs {
     /// The app; the same as `--app`
     #[arg(value_name = "APP")]
@@ -298,6 +298,15 @@ pub(crate) struct DownArgs {
     /// Remove its volumes, too, with all their data
     #[arg(long)]
     pub(crate) volumes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DestroyArgs {
+    #[command(flatten)]
+    pub(crate) down: DownArgs,
+    /// The app once more, in place of the question
+    #[arg(short, long, value_name = "APP")]
+    pub(crate) confirm: Option<AppName>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -66,6 +66,9 @@ pub(crate) struct RestartArgs {
     /// The process type; as Heroku has it
     #[arg(short, long, hide = true, conflicts_with = "target")]
     pub(crate) process_type: Option<ProcessType>,
+    /// The instance; as Heroku has it
+    #[arg(short, long, hide = true, conflicts_with_all = ["target", "process_type"])]
+    pub(crate) dyno_name: Option<Slot>,
 }
 
 #[derive(Debug, clap::Args)]

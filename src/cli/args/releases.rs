@@ -27,6 +27,12 @@ pub(crate) enum ReleasesAction {
         #[arg(value_name = "RELEASE")]
         release: Option<ReleaseId>,
     },
+    /// Print what became of a release, and what its release command wrote
+    Output {
+        /// The release, such as `v42` [default: all]
+        #[arg(value_name = "RELEASE")]
+        release: Option<ReleaseId>,
+    },
     /// Go back to what an earlier release was: as `minipaas rollback`
     Rollback(RollbackArgs),
 }

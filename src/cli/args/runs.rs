@@ -10,8 +10,11 @@ use crate::name::{ProcessType, ReleaseId, Slot};
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// One more variable for the command; may be given more than once
-    #[arg(long, value_name = "K=V")]
+    #[arg(short, long, value_name = "K=V")]
     pub(crate) env: Vec<Variable>,
+    /// End with the command's exit code, which is what happens without it, too
+    #[arg(short = 'x', long, hide = true)]
+    pub(crate) exit_code: bool,
     /// With the limits of this process type; without a command, its command
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) process: Option<ProcessType>,
@@ -41,7 +44,7 @@ pub(crate) struct ExecArgs {
     #[arg(short, long, value_name = "INSTANCE", alias = "dyno", short_alias = 'd')]
     pub(crate) instance: Option<Slot>,
     /// The instance, if not web.1, and the command; what follows it is its own
-    #[arg(value_name = "CMD", trailing_var_arg = true, required = true)]
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
     pub(crate) words: Vec<String>,
 }
 

@@ -21,20 +21,34 @@ pub(crate) struct Bench {
     home: tempfile::TempDir,
     daemon: Child,
     apps: Vec<String>,
+    has_engine: bool,
 }
 
 impl Bench {
     /// Starts the daemon of the release build, which is what people run whatever profile this program has.
     pub(crate) fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    /// Starts one that finds no engine.
+    pub(crate) fn start_without_engine() -> Self {
+        Self::start_with(false)
+    }
+
+    fn start_with(has_engine: bool) -> Self {
         let binary = program();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let daemon = Command::new(&binary)
+        let mut daemon = Command::new(&binary);
+        if !has_engine {
+            daemon.env("DOCKER_HOST", format!("unix://{}", home.path().join("no-engine.sock").display()));
+        }
+        let daemon = daemon
             .args(["server", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--home"])
             .arg(home.path())
             .stderr(fs::File::create(home.path().join("bench.log")).expect("the home can be written"))
             .spawn()
             .expect("the release build runs");
-        let bench = Self { binary, home, daemon, apps: Vec::new() };
+        let bench = Self { binary, home, daemon, apps: Vec::new(), has_engine };
         let began = Instant::now();
         while !bench.minipaas(&["status"]).status.success() {
             assert!(began.elapsed() < DAEMON_TIMEOUT, "the daemon does not answer: {}", bench.log());
@@ -67,10 +81,17 @@ impl Bench {
         self.apps.retain(|known| known != app);
     }
 
-    fn minipaas(&self, args: &[&str]) -> Output {
+    /// `minipaas` with these arguments.
+    pub(crate) fn minipaas(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the release build runs")
+    }
+
+    /// As it is typed where no project is.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(args).env("MINIPAAS_HOME", self.home.path()).stdin(Stdio::null());
-        command.output().expect("the release build runs")
+        command.args(args).current_dir(self.home.path());
+        command.env("MINIPAAS_HOME", self.home.path()).stdin(Stdio::null());
+        command
     }
 
     fn log(&self) -> String {
@@ -86,7 +107,8 @@ impl Drop for Bench {
         let status = self.minipaas(&["status", "--json"]).stdout;
         self.minipaas(&["server", "--stop"]);
         // A box leaves its network behind.
-        if let Ok(status) = serde_json::from_slice::<serde_json::Value>(&status)
+        if self.has_engine
+            && let Ok(status) = serde_json::from_slice::<serde_json::Value>(&status)
             && let Some(id) = status["box-id"].as_str()
         {
             docker::docker_succeeds(["network", "rm", &format!("minipaas-{id}")]);

@@ -70,6 +70,12 @@ impl Logs {
         let (journal, app) = (self.journal.clone(), app.clone());
         blocking(move || journal.has(&app)).await
     }
+
+    /// Removes all lines of an app that is gone, so that whoever takes its name does not read them. Returns when those are gone
+    /// that were said and kept by now, or the disk takes too long; what comes later begins anew.
+    pub async fn forget(&self, app: &AppName) {
+        self.sink.forget_app(app).await;
+    }
 }
 
 /// Runs on the blocking pool: files may be on a disk that takes its time.

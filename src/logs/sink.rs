@@ -59,6 +59,7 @@ pub enum Voice<'v> {
 enum Message {
     Lines(Batch),
     Forget(AppName, InstanceId),
+    ForgetApp(AppName, oneshot::Sender<()>),
     Finish(oneshot::Sender<()>),
 }
 
@@ -124,6 +125,22 @@ impl LogSink {
         }
     }
 
+    /// Removes what the app has said and what was kept of it, by now. Returns when that is done, or the disk takes too long.
+    pub(super) async fn forget_app(&self, app: &AppName) {
+        let Some(inner) = &self.0 else { return };
+        // So that nothing of it waits in the other queue.
+        self.finish().await;
+        let (done, forgotten) = oneshot::channel();
+        let forgotten = async {
+            if inner.kept.send(Message::ForgetApp(app.clone(), done)).await.is_ok() {
+                let _ = forgotten.await;
+            }
+        };
+        if tokio::time::timeout(FINISH_TIME_MAX, forgotten).await.is_err() {
+            tracing::warn!(%app, "the log of an app that is gone is still there: the disk takes too long");
+        }
+    }
+
     /// Returns when everything that was said and kept by now is with the system, or the disk takes too long.
     pub async fn finish(&self) {
         let Some(inner) = &self.0 else { return };
@@ -162,6 +179,7 @@ impl Voice<'_> {
 struct Pending {
     batches: Vec<Batch>,
     forgotten: Vec<(AppName, InstanceId)>,
+    forgotten_apps: Vec<AppName>,
     finishing: Vec<oneshot::Sender<()>>,
     bytes: usize,
 }
@@ -174,6 +192,10 @@ impl Pending {
                 self.batches.push(batch);
             }
             Message::Forget(app, instance) => self.forgotten.push((app, instance)),
+            Message::ForgetApp(app, done) => {
+                self.forgotten_apps.push(app);
+                self.finishing.push(done);
+            }
             Message::Finish(done) => self.finishing.push(done),
         }
     }
@@ -214,6 +236,7 @@ async fn write(
         let work = move || {
             disk.write(pending.batches);
             pending.forgotten.iter().for_each(|(app, instance)| disk.forget(app, instance));
+            pending.forgotten_apps.iter().for_each(|app| disk.forget_app(app));
             (disk, pending.finishing)
         };
         let finishing;

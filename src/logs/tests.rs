@@ -130,6 +130,48 @@ async fn what_is_said_is_read_by_source_and_time() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_not_read_by_who_takes_the_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let other: AppName = "other".parse().unwrap();
+    let logs = Logs::open(dir.path().to_owned(), Budget::default());
+    let mut follower = logs.read(Query { follow: true, ..Query::of(app()) });
+    logs.sink().keep(&app(), lines(0..10, "old")).await;
+    let mut heard = 0;
+    while heard < 10 {
+        heard += follower.recv().await.unwrap().len();
+    }
+    logs.sink().keep(&app(), lines(10..20, "old")).await;
+    logs.sink().say(&app(), Voice::Build, "old");
+    logs.sink().say(&other, Voice::Build, "kept");
+    logs.forget(&app()).await;
+    assert!(!logs.has(&app()).await && logs.has(&other).await);
+    assert!(!dir.path().join("shop").exists());
+    logs.forget(&"nobody".parse().unwrap()).await;
+
+    logs.sink().keep(&app(), lines(100..103, "new")).await;
+    logs.sink().finish().await;
+    let mut found = Vec::new();
+    let mut items = logs.read(Query::of(app()));
+    while let Some(batch) = items.recv().await {
+        found.extend(batch);
+    }
+    let numbers = |items: &[Item]| {
+        let lines = items.iter().map(|item| match item {
+            Item::Line(line) => number(line),
+            Item::Skipped(_) => panic!("nothing is skipped"),
+        });
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&found), [100, 101, 102]);
+    drop((logs, items));
+    let again = Logs::open(dir.path().to_owned(), Budget::default());
+    let mut items = again.read(Query::of(app()));
+    assert_eq!(numbers(&items.recv().await.unwrap()), [100, 101, 102], "nor after a restart");
+    // Who follows goes on with what comes, and was told of nothing that it missed.
+    while follower.recv().await.unwrap().last() != found.last() {}
+}
+
+#[tokio::test]
 async fn a_line_is_there_soon_after_it_was_said() {
     let dir = tempfile::tempdir().unwrap();
     let logs = Logs::open(dir.path().to_owned(), Budget::default());

@@ -58,12 +58,16 @@ async fn down(
     api.controller.send(command).await?;
     let downed = downed.await.map_err(|_| Stopping)?;
     // Also where some of it is left on the engine: the app is gone.
-    if !api.controller.view().apps.iter().any(|known| known.name == app) {
+    let is_gone = !api.controller.view().apps.iter().any(|known| known.name == app);
+    if is_gone {
         api.people.forget_app(&app).await?;
     }
+    // Whoever takes the name next has nothing to do with what it said, and to whom.
+    if is_gone || downed.is_ok() {
+        api.drains.forget(&app).await?;
+        api.logs.forget(&app).await;
+    }
     let downed = downed.map_err(|error| Refusal::from_down(error, &api.controller.view()))?;
-    // Whoever takes the name next has nothing to do with whom its lines went to.
-    api.drains.forget(&app).await?;
     let Downed { instances, upstreams, volumes } = downed;
     Ok(Json(DownReply { instances, upstreams, volumes }))
 }

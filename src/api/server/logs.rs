@@ -32,7 +32,7 @@ async fn read(
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
     let view = api.controller.view();
-    // An app that was taken down has left its log.
+    // A first deploy that failed may have left a log, and no app.
     if !view.apps.iter().any(|known| known.name == app) && !api.logs.has(&app).await {
         return Err(Refusal::no_app(&app, &view));
     }

@@ -88,6 +88,16 @@ impl Disk {
         }
     }
 
+    /// Removes everything of an app that is gone. Blocks.
+    pub(in crate::logs) fn forget_app(&mut self, app: &AppName) {
+        self.files.remove(app);
+        self.lost.remove(app);
+        let removed = self.journal.shelf(app).and_then(|shelf| shelf.clear());
+        if let Err(error) = removed {
+            tracing::warn!(%app, %error, "the log of an app that is gone cannot be removed");
+        }
+    }
+
     fn write_app(&mut self, app: &AppName, lines: &[Line]) -> io::Result<()> {
         let shelf = self.journal.shelf(app)?;
         let lost = self.lost.get(app).copied().unwrap_or(0);
@@ -227,6 +237,17 @@ impl Shelf {
         lines.iter().for_each(|line| note(positions, line));
         drop(state);
         self.end.send_replace(end);
+    }
+
+    /// Removes everything. Readers go on with what comes; the numbers go on, so that they miss nothing by it.
+    fn clear(&self) -> io::Result<()> {
+        let mut state = self.state();
+        *state = State::default();
+        drop(state);
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The newest, if it may be appended to.

@@ -157,7 +157,7 @@ async fn destroy_wants_to_be_sure() {
         --- stderr
         error: there is nobody to ask whether `legacy` may go
 
-        hint: `--yes` says so
+        hint: `--confirm legacy` or `--yes` says so
     "#]]
     .assert_eq(&folder.run(&daemon, "apps destroy legacy").await.text());
     assert_eq!(daemon.requests(), ["GET /v1/apps/legacy"]);

@@ -99,11 +99,11 @@ async fn apps_and_status_are_tables() {
         --- stdout
         BOX     1a2b3c4d
         daemon  0.1.0, pid 7
-        home    [HOME]
         engine  unix:///var/run/docker.sock, 20.10.24
         domain  localhost
         http    0.0.0.0:80
         https   0.0.0.0:443
+        home    [HOME]
 
         APP   STATE     RELEASE  URL
         shop  degraded  v3       https://shop.localhost

@@ -411,11 +411,13 @@ async fn what_a_client_says_of_itself_makes_no_identity() {
             assert_eq!(answer(&router, req).await.0, 403, "{caller} {path}");
         }
     }
-    for (path, method) in [("/v1/nothing", Method::GET), ("/v1/health", Method::POST), ("/", Method::GET)] {
+    let nothing =
+        [("/v1/nothing", Method::GET, 404), ("/v1/health", Method::POST, 405), ("/", Method::GET, 404)];
+    for (path, method, status) in nothing {
         let req = world.request("nobody", &method, path);
         assert_eq!(answer(&router, req).await.0, 401, "{path}");
         let req = world.request("member", &method, path);
-        assert_eq!(answer(&router, req).await.0, 404, "{path}");
+        assert_eq!(answer(&router, req).await.0, status, "{path}");
     }
 }
 

@@ -163,6 +163,7 @@ pub mod dns;
 pub mod engine;
 pub mod environment;
 pub mod events;
+pub mod export;
 pub mod external;
 mod file;
 pub mod formation;

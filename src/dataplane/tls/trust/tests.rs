@@ -127,7 +127,7 @@ fn certificate_of(dir: &Path) -> CaCertificate {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trust").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/trust").join(name)
 }
 
 #[test]

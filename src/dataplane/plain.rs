@@ -5,7 +5,7 @@
 //! text. Each becomes a space. Nothing else is changed: what a text means is for its reader to judge.
 
 /// The text without what a terminal obeys, and of it at most so many characters.
-pub(crate) fn plain(text: &str, chars_max: usize) -> String {
+pub fn plain(text: &str, chars_max: usize) -> String {
     let mut chars = text.chars().map(|c| if is_obeyed(c) { ' ' } else { c });
     let mut plain: String = chars.by_ref().take(chars_max).collect();
     if chars.next().is_some() {

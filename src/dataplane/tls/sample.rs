@@ -10,12 +10,12 @@ use super::chain::{Chain, KeyKind};
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keys as OpenSSL writes them.
-pub(super) const RSA_PKCS1: &str = include_str!("../../tests/fixtures/tls/rsa.pkcs1.pem");
-pub(super) const RSA_PKCS8: &str = include_str!("../../tests/fixtures/tls/rsa.pkcs8.pem");
-pub(super) const EC_SEC1: &str = include_str!("../../tests/fixtures/tls/ec.sec1.pem");
-pub(super) const EC_PKCS8: &str = include_str!("../../tests/fixtures/tls/ec.pkcs8.pem");
-pub(super) const EC_ENCRYPTED: &str = include_str!("../../tests/fixtures/tls/ec.encrypted.pem");
-pub(super) const ED25519_PKCS8: &str = include_str!("../../tests/fixtures/tls/ed25519.pkcs8.pem");
+pub(super) const RSA_PKCS1: &str = include_str!("../../../tests/fixtures/tls/rsa.pkcs1.pem");
+pub(super) const RSA_PKCS8: &str = include_str!("../../../tests/fixtures/tls/rsa.pkcs8.pem");
+pub(super) const EC_SEC1: &str = include_str!("../../../tests/fixtures/tls/ec.sec1.pem");
+pub(super) const EC_PKCS8: &str = include_str!("../../../tests/fixtures/tls/ec.pkcs8.pem");
+pub(super) const EC_ENCRYPTED: &str = include_str!("../../../tests/fixtures/tls/ec.encrypted.pem");
+pub(super) const ED25519_PKCS8: &str = include_str!("../../../tests/fixtures/tls/ed25519.pkcs8.pem");
 
 /// A root and an authority below it, which issues.
 pub(super) struct Authority {

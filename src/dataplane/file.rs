@@ -11,13 +11,13 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Of files that are nobody else's business.
-pub(crate) const PRIVATE_MODE: u32 = 0o600;
+pub const PRIVATE_MODE: u32 = 0o600;
 
 /// Writes `contents` to `path` with exactly the permission bits `mode`, all or nothing.
 ///
 /// The temporary file has the mode from its first byte on, so a secret is never readable by others, not
 /// even for a moment. Its name starts with a dot and ends in `.tmp`: no tool takes it for a certificate.
-pub(crate) fn replace(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
@@ -42,7 +42,7 @@ pub(crate) fn replace(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()>
 }
 
 /// Takes the file away from everybody but its owner, if a copy or a restore has left it open; the log says so.
-pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+pub fn make_private(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(PRIVATE_MODE))?;

@@ -423,7 +423,7 @@ fn handshakes_meanwhile_have_the_old_certificate_or_the_new() {
 #[test]
 fn files_of_the_first_version_are_read() {
     let fixture = Fixture::new();
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/certs/v1");
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/certs/v1");
     fs::create_dir(fixture.certs()).unwrap();
     for file in fs::read_dir(old).unwrap() {
         let file = file.unwrap();

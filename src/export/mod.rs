@@ -14,9 +14,10 @@
 mod names;
 mod object;
 mod options;
+mod routing;
 mod subject;
 
 pub use names::{CRON_NAME_LENGTH_MAX, Labels, NAME_LENGTH_MAX, Names};
 pub use object::{Comment, Export, Note, NoteKind, Object, Sheet};
 pub use options::{Entrance, Options, SecretMode, TlsSource, Version};
-pub use subject::{Healthcheck, Image, Subject};
+pub use subject::{External, Healthcheck, Image, Subject, Upstream};

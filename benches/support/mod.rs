@@ -119,15 +119,15 @@ impl Drop for Bench {
     }
 }
 
-/// What is measured: the release build, or what `MINIPAAS_BENCH` names.
+/// What is measured: what is installed on a box, or what `MINIPAAS_BENCH` names.
 pub(crate) fn program() -> PathBuf {
-    std::env::var_os("MINIPAAS_BENCH").map_or_else(release_build, PathBuf::from)
+    std::env::var_os("MINIPAAS_BENCH").map_or_else(dist_build, PathBuf::from)
 }
 
-fn release_build() -> PathBuf {
+fn dist_build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--locked", "--bin", "minipaas"]).current_dir(root);
+    cargo.args(["build", "--profile", "dist", "--locked", "--bin", "minipaas"]).current_dir(root);
     // What cargo tells a benchmark about its package would have build scripts of others run anew.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -136,7 +136,7 @@ fn release_build() -> PathBuf {
     }
     assert!(cargo.status().expect("benchmarks run where cargo is").success(), "{cargo:?} failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release/minipaas")
+    target.join("dist/minipaas")
 }
 
 /// A folder with a manifest that runs this image as is.

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the release build of minipaas, a box of its own in a temporary folder, and medians.
+//! What the benchmarks share: the build for a box of minipaas, a box of its own in a temporary folder, and medians.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,7 +15,7 @@ pub(crate) mod image;
 /// For a daemon to answer, or to end.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A daemon of the release build with a home and ports of its own. Dropping it takes its apps down and ends it.
+/// A daemon of the build for a box with a home and ports of its own. Dropping it takes its apps down and ends it.
 pub(crate) struct Bench {
     binary: PathBuf,
     home: tempfile::TempDir,
@@ -25,7 +25,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Starts the daemon of the release build, which is what people run whatever profile this program has.
+    /// Starts the daemon of the build for a box, which is what people run whatever profile this program has.
     pub(crate) fn start() -> Self {
         Self::start_with(true)
     }
@@ -47,7 +47,7 @@ impl Bench {
             .arg(home.path())
             .stderr(fs::File::create(home.path().join("bench.log")).expect("the home can be written"))
             .spawn()
-            .expect("the release build runs");
+            .expect("minipaas runs");
         let bench = Self { binary, home, daemon, apps: Vec::new(), has_engine };
         let began = Instant::now();
         while !bench.minipaas(&["status"]).status.success() {
@@ -83,7 +83,7 @@ impl Bench {
 
     /// `minipaas` with these arguments.
     pub(crate) fn minipaas(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the release build runs")
+        self.command(args).output().expect("minipaas runs")
     }
 
     /// As it is typed where no project is.

@@ -15,11 +15,13 @@ mod collision;
 mod config;
 mod error;
 mod leftover;
+pub mod format;
 mod names;
 mod namespace;
 mod object;
 mod options;
 mod routing;
+pub mod secrets;
 mod subject;
 #[cfg(test)]
 mod tests;

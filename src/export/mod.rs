@@ -11,6 +11,7 @@
 //!
 //! It does not ask the box or the cluster anything; whoever calls it has.
 
+pub mod check;
 mod names;
 mod object;
 mod options;

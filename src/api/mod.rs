@@ -52,6 +52,7 @@
 //! | `GET /v1/apps/{app}/cron/{job}/runs` | [`JobRun`]s |
 //! | `POST /v1/apps/{app}/cron/{job}/runs` | stream of [`Progress`], ends with `Ran` |
 //! | `PUT /v1/apps/{app}/cron/{job}/suspended`, `DELETE` of it | the [`Job`] |
+//! | `GET /v1/exports?`[`ExportQuery`], `POST` of it [`ExportRequest`] | [`ExportReply`], without and with the values of secrets |
 //! | `GET /v1/certs` | [`Certificate`]s |
 //! | `POST /v1/certs` [`CertificateRequest`] | the [`Certificate`] |
 //! | `DELETE /v1/certs/{id or name}` | 204 |
@@ -89,6 +90,7 @@ pub mod client;
 mod deploy;
 mod domains;
 mod events;
+mod export;
 mod external;
 mod failure;
 pub mod frame;
@@ -114,6 +116,10 @@ pub use deploy::{
 };
 pub use domains::{Domain, DomainCertificate, Domains, DomainsQuery, DomainsRequest};
 pub use events::{Event, Events, EventsQuery};
+pub use export::{
+    ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedHealthcheck, ExportedImage, ExportedRoute,
+    ExportedSettings, ExportedVariable, LeftOut,
+};
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
 pub use health::{Health, InstanceHealth, ProbeResult, ProcessHealth};

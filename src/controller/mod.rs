@@ -23,6 +23,7 @@ mod change;
 mod compare;
 mod deploy;
 mod domains;
+mod export;
 mod external;
 mod fleet;
 mod formation;
@@ -62,6 +63,7 @@ use crate::store::StoreError;
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use change::{Change, ChangeError, Code};
 pub use domains::{AppDomain, AppDomains, DomainsChange, DomainsError, Origin};
+pub use export::{ExportError, Exported};
 pub use external::UpstreamsError;
 pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};
@@ -154,6 +156,13 @@ pub enum Command {
         change: Option<DomainsChange>,
         /// Told what holds from now on, once it is stored and published.
         reply: oneshot::Sender<Result<AppDomains, DomainsError>>,
+    },
+    /// Say all that an export of apps needs.
+    Export {
+        /// The apps.
+        apps: Vec<AppName>,
+        /// Told about each, in their order.
+        reply: oneshot::Sender<Vec<Result<Exported, ExportError>>>,
     },
     /// Decide about an app's canary.
     Canary {

@@ -175,6 +175,9 @@ impl Task {
             Command::Health { app, reply } => {
                 let _ = reply.send(self.health(&app));
             }
+            Command::Export { apps, reply } => {
+                let _ = reply.send(apps.iter().map(|app| self.exported(app)).collect());
+            }
             Command::Canary { app, change, reply } => {
                 let _ = reply.send(self.change_canary(&app, change).await);
             }

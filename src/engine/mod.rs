@@ -152,7 +152,7 @@ pub struct Labels {
 }
 
 /// An image, as the engine describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     /// `sha256:…`.
     pub id: String,
@@ -162,6 +162,31 @@ pub struct Image {
     pub has_healthcheck: bool,
     /// Whether it names a command or an entry point.
     pub has_command: bool,
+    /// Where registries have it: `ghcr.io/x/y@sha256:…`.
+    pub repo_digests: Vec<String>,
+    /// The user that its processes run as: `1000`, `app`, `1000:1000`; empty: root.
+    pub user: String,
+    /// Its ENTRYPOINT.
+    pub entrypoint: Vec<String>,
+    /// Its CMD.
+    pub command: Vec<String>,
+    /// Its HEALTHCHECK (other than NONE).
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// A HEALTHCHECK, with the engine's defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// `["CMD", "curl", …]` or `["CMD-SHELL", "curl …"]`.
+    pub test: Vec<String>,
+    /// Between two of them.
+    pub interval: Duration,
+    /// For one of them.
+    pub timeout: Duration,
+    /// In which failures do not count.
+    pub start_period: Duration,
+    /// How many failures in a row make it unhealthy.
+    pub retries: u32,
 }
 
 /// An image to be made.

@@ -12,9 +12,11 @@
 //! It does not ask the box or the cluster anything; whoever calls it has.
 
 pub mod check;
+pub mod format;
 mod names;
 mod object;
 mod options;
+pub mod secrets;
 mod subject;
 
 pub use names::{CRON_NAME_LENGTH_MAX, Labels, NAME_LENGTH_MAX, Names};

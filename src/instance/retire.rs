@@ -183,7 +183,7 @@ mod tests {
             instance: InstanceId::from_bits(1),
         };
         let image =
-            Image { id: String::new(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true };
+            Image { id: String::new(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true, ..Image::default() };
         let spec = ContainerSpec {
             labels,
             image: engine.add_image("shop:1", image),

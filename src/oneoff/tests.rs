@@ -29,7 +29,7 @@ fn world() -> (FakeEngine, Runs, OneOffSpec) {
         80,
     );
     let image =
-        Image { id: String::new(), exposed_ports: Vec::new(), has_healthcheck: false, has_command: true };
+        Image { id: String::new(), exposed_ports: Vec::new(), has_healthcheck: false, has_command: true, ..Image::default() };
     let spec = OneOffSpec {
         release: ReleaseId::FIRST,
         image: engine.add_image("shop:1", image),

@@ -14,6 +14,7 @@ mod certs;
 mod domains;
 mod drains;
 mod events;
+mod exports;
 mod hooks;
 mod lines;
 mod people;

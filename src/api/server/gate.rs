@@ -98,6 +98,16 @@ impl Gate {
         })
     }
 
+    /// Whether a caller has this role for an app that their request names elsewhere than in its path.
+    pub(super) fn allow(&self, caller: &Caller, app: &AppName, role: Role) -> Result<(), Refusal> {
+        let (needs, creation) = (Needs::OfApp(role), Creation::No);
+        let guard = Guard { gate: self.clone(), needs, creation, is_read: true };
+        let apps = (self.apps)();
+        let is_new = !apps.contains(app);
+        let lack = self.people.read(|state| guard.check(state, caller, Some(app), is_new));
+        lack.map_err(|lack| guard.refusal(caller, lack, &apps))
+    }
+
     /// Answers a request for what is not there: to those alone who may know what is.
     pub(super) fn refuse_unknown(&self, req: &mut Request, status: StatusCode) -> Response {
         match self.identify(req) {

@@ -17,6 +17,7 @@ mod door;
 mod drains;
 mod endpoint;
 mod events;
+mod exports;
 mod external;
 mod failure;
 mod gate;
@@ -174,6 +175,7 @@ fn endpoints() -> Vec<Endpoint> {
         traffic::endpoints(),
         proxy::endpoints(),
         domains::endpoints(),
+        exports::endpoints(),
         external::endpoints(),
         health::endpoints(),
         certs::endpoints(),

@@ -49,6 +49,9 @@ const EXPECTED: &[(&str, May, bool)] = &[
     ("GET /v1/apps", Look, false),
     ("GET /v1/traffic", Look, false),
     ("GET /v1/whoami", Look, false),
+    // Of each app that is asked for, what `exports` itself says.
+    ("GET /v1/exports", Look, false),
+    ("POST /v1/exports", Change, false),
     ("POST /v1/static-base", Change, false),
     ("GET /v1/tokens", Oneself, false),
     ("POST /v1/tokens", Oneself, false),

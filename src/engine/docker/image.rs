@@ -3,6 +3,7 @@
 //! Nothing is removed by force, so what a container uses (ours or anybody's) stays. Fetching is anonymous.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bollard::models::{ImageConfig, ImageInspect};
 use bollard::query_parameters::{
@@ -10,11 +11,16 @@ use bollard::query_parameters::{
 };
 use futures_util::TryStreamExt;
 
-use super::super::{EngineError, Image};
+use super::super::{EngineError, Healthcheck, Image};
 use super::DockerEngine;
 use super::error::{explain, is_disk_full};
 use super::progress::PullProgress;
 use crate::name::AppName;
+
+/// Between two runs of a HEALTHCHECK that does not say, and for one of them.
+const HEALTHCHECK_TIME: Duration = Duration::from_secs(30);
+/// How often a HEALTHCHECK fails that does not say until it is unhealthy.
+const HEALTHCHECK_RETRIES: u32 = 3;
 
 impl DockerEngine {
     pub(super) async fn inspect_image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
@@ -126,11 +132,17 @@ fn with_tag(reference: &str) -> String {
 
 fn read_image(found: ImageInspect) -> Option<Image> {
     let config = found.config.unwrap_or_default();
+    let healthcheck = healthcheck(&config);
     Some(Image {
         id: found.id?,
         exposed_ports: exposed_ports(&config),
-        has_healthcheck: has_healthcheck(&config),
+        has_healthcheck: healthcheck.is_some(),
         has_command: is_given(config.cmd.as_ref()) || is_given(config.entrypoint.as_ref()),
+        repo_digests: found.repo_digests.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        healthcheck,
     })
 }
 
@@ -144,9 +156,22 @@ fn exposed_ports(config: &ImageConfig) -> Vec<u16> {
     BTreeSet::<u16>::from_iter(tcp).into_iter().collect()
 }
 
-fn has_healthcheck(config: &ImageConfig) -> bool {
-    let test = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
-    test.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE")
+/// With Docker's defaults for what it does not say.
+fn healthcheck(config: &ImageConfig) -> Option<Healthcheck> {
+    let check = config.healthcheck.as_ref()?;
+    let test = check.test.clone().filter(|test| test.first().is_some_and(|kind| kind != "NONE"))?;
+    let time = |nanos: Option<i64>, default: Duration| {
+        let given = nanos.and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
+        given.map_or(default, Duration::from_nanos)
+    };
+    let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
+    Some(Healthcheck {
+        test,
+        interval: time(check.interval, HEALTHCHECK_TIME),
+        timeout: time(check.timeout, HEALTHCHECK_TIME),
+        start_period: time(check.start_period, Duration::ZERO),
+        retries: retries.unwrap_or(HEALTHCHECK_RETRIES),
+    })
 }
 
 fn is_given(words: Option<&Vec<String>>) -> bool {

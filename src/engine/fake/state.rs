@@ -122,6 +122,7 @@ impl State {
             exposed_ports: Vec::new(),
             has_healthcheck: false,
             has_command: true,
+            ..Image::default()
         });
         let id = image.id.clone();
         self.images.insert(reference.to_owned(), StoredImage { image, labels });

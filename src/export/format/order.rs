@@ -1,0 +1,147 @@
+//! The order of keys that a person would choose: what a thing is, what it is called, what it consists of, how it is tuned.
+//!
+//! One list serves all objects, as no two of its keys stand beside each other in two orders. What it does not name comes after
+//! in alphabetical order; the keys of what is a map of somebody's own words (labels, data) are alphabetical altogether.
+
+use serde_json::{Map, Value};
+
+/// Keys, in their order.
+const ORDER: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "type",
+    "immutable",
+    "data",
+    "stringData",
+    // How it runs.
+    "group",
+    "schedule",
+    "timeZone",
+    "suspend",
+    "concurrencyPolicy",
+    "startingDeadlineSeconds",
+    "successfulJobsHistoryLimit",
+    "failedJobsHistoryLimit",
+    "jobTemplate",
+    "replicas",
+    "minReplicas",
+    "maxReplicas",
+    "scaleTargetRef",
+    "metrics",
+    "minAvailable",
+    "maxUnavailable",
+    "maxSurge",
+    "serviceName",
+    "revisionHistoryLimit",
+    "progressDeadlineSeconds",
+    "backoffLimit",
+    "activeDeadlineSeconds",
+    "ttlSecondsAfterFinished",
+    "podSelector",
+    "selector",
+    "policyTypes",
+    "ingress",
+    "egress",
+    "strategy",
+    "updateStrategy",
+    "rollingUpdate",
+    "refreshInterval",
+    "secretStoreRef",
+    "target",
+    "encryptedData",
+    "template",
+    // A pod.
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "enableServiceLinks",
+    "restartPolicy",
+    "terminationGracePeriodSeconds",
+    "topologySpreadConstraints",
+    "initContainers",
+    "containers",
+    // A container.
+    "image",
+    "imagePullPolicy",
+    "command",
+    "args",
+    "workingDir",
+    "ports",
+    "env",
+    "envFrom",
+    "value",
+    "valueFrom",
+    "resources",
+    "requests",
+    "limits",
+    "startupProbe",
+    "readinessProbe",
+    "livenessProbe",
+    "exec",
+    "httpGet",
+    "tcpSocket",
+    "grpc",
+    "path",
+    "pathType",
+    "protocol",
+    "port",
+    "targetPort",
+    "containerPort",
+    "periodSeconds",
+    "timeoutSeconds",
+    "failureThreshold",
+    "lifecycle",
+    "securityContext",
+    "volumeMounts",
+    "mountPath",
+    "volumes",
+    // Routes.
+    "ingressClassName",
+    "parentRefs",
+    "hostnames",
+    "tls",
+    "hosts",
+    "secretName",
+    "rules",
+    "host",
+    "http",
+    "matches",
+    "filters",
+    "backend",
+    "backendRefs",
+    // A chart.
+    "description",
+    "version",
+    "appVersion",
+];
+/// What holds words of somebody's own.
+const FREE: &[&str] = &[
+    "labels",
+    "annotations",
+    "data",
+    "stringData",
+    "binaryData",
+    "encryptedData",
+    "matchLabels",
+    "env",
+    "limits",
+    "requests",
+];
+
+/// The entries of a map in the order in which they are written; `parent` is the key that it stands at.
+pub(super) fn ordered<'a>(map: &'a Map<String, Value>, parent: &str) -> Vec<(&'a String, &'a Value)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    let rank = |key: &str| match key {
+        _ if FREE.contains(&parent) => 0,
+        // The parts of an object come after all that says what it is; what it consists of, last.
+        "spec" => ORDER.len() + 1,
+        "status" => ORDER.len() + 2,
+        _ => ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len()),
+    };
+    entries.sort_by(|(a, _), (b, _)| (rank(a), a).cmp(&(rank(b), b)));
+    entries
+}

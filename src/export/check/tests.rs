@@ -743,6 +743,28 @@ fn kinds_of_others_have_rules() {
             Middleware `shop`: `spec` is 0 things; a middleware is one
         "#]],
     );
+    broken(
+        &json!({
+            "apiVersion": "traefik.io/v1alpha1", "kind": "ServersTransport", "metadata": { "name": "shop" },
+            "spec": { "forwardingTimeouts": { "dialTimeout": "3s" } },
+        }),
+        &[("/spec/timeout", json!("3s")), ("/spec/forwardingTimeouts/dial", json!("3s"))],
+        &expect![[r#"
+            ServersTransport `shop`: `spec.timeout` is no field that there is
+            ServersTransport `shop`: `spec.forwardingTimeouts.dial` is no field that there is
+        "#]],
+    );
+    broken(
+        &json!({
+            "apiVersion": "traefik.io/v1alpha1", "kind": "TLSOption", "metadata": { "name": "shop" },
+            "spec": { "clientAuth": { "secretNames": ["ca"], "clientAuthType": "RequireAndVerifyClientCert" } },
+        }),
+        &[("/spec/clients", json!({})), ("/spec/clientAuth/clientAuthType", json!("Require"))],
+        &expect![[r#"
+            TLSOption `shop`: `spec.clients` is no field that there is
+            TLSOption `shop`: `spec.clientAuth.clientAuthType` is `Require`; one of `NoClientCert`, `RequestClientCert`, `RequireAndVerifyClientCert`, `RequireAnyClientCert`, `VerifyClientCertIfGiven`
+        "#]],
+    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ const KINDS: &[(&str, Rule)] = &[
     ("gateway.networking.k8s.io/v1alpha2/TCPRoute", tcp_route),
     ("traefik.io/v1alpha1/IngressRouteTCP", ingress_route_tcp),
     ("traefik.io/v1alpha1/Middleware", middleware),
+    ("traefik.io/v1alpha1/ServersTransport", servers_transport),
+    ("traefik.io/v1alpha1/TLSOption", tls_option),
 ];
 /// What a filter of a route is, with the field that says how.
 const FILTERS: &[(&str, &str)] = &[
@@ -24,6 +26,37 @@ const FILTERS: &[(&str, &str)] = &[
     ("RequestRedirect", "requestRedirect"),
     ("ResponseHeaderModifier", "responseHeaderModifier"),
     ("URLRewrite", "urlRewrite"),
+];
+/// What Traefik (v3) knows of connections to upstreams, and of those to itself.
+const TRANSPORT_FIELDS: &[&str] = &[
+    "certificatesSecrets",
+    "disableHTTP2",
+    "forwardingTimeouts",
+    "insecureSkipVerify",
+    "maxIdleConnsPerHost",
+    "peerCertURI",
+    "rootCAs",
+    "rootCAsSecrets",
+    "serverName",
+    "spiffe",
+];
+const TLS_FIELDS: &[&str] = &[
+    "alpnProtocols",
+    "cipherSuites",
+    "clientAuth",
+    "curvePreferences",
+    "disableSessionTickets",
+    "maxVersion",
+    "minVersion",
+    "preferServerCipherSuites",
+    "sniStrict",
+];
+const CLIENT_AUTH: &[&str] = &[
+    "NoClientCert",
+    "RequestClientCert",
+    "RequireAndVerifyClientCert",
+    "RequireAnyClientCert",
+    "VerifyClientCertIfGiven",
 ];
 /// What a route, a rule and a match may have (Gateway API, `HTTPRouteSpec`).
 const HOSTS_MAX: usize = 16;
@@ -96,6 +129,30 @@ fn middleware(root: &Node<'_>, report: &mut Report<'_>) {
     let length = spec.value.as_object().map_or(0, |fields| fields.len());
     if length != 1 {
         report.server(&spec.path, format!("is {length} things; a middleware is one"));
+    }
+}
+
+fn servers_transport(root: &Node<'_>, report: &mut Report<'_>) {
+    let Some(spec) = spec(root, report) else { return };
+    only(&spec, TRANSPORT_FIELDS, report);
+    let Some(timeouts) = spec.get("forwardingTimeouts") else { return };
+    only(
+        &timeouts,
+        &["dialTimeout", "idleConnTimeout", "pingTimeout", "readIdleTimeout", "responseHeaderTimeout"],
+        report,
+    );
+}
+
+fn tls_option(root: &Node<'_>, report: &mut Report<'_>) {
+    let Some(spec) = spec(root, report) else { return };
+    only(&spec, TLS_FIELDS, report);
+    let Some(clients) = spec.get("clientAuth") else { return };
+    only(&clients, &["clientAuthType", "secretNames"], report);
+    if let Some(kind) = clients.text("clientAuthType").filter(|kind| !CLIENT_AUTH.contains(kind)) {
+        report.server(
+            &clients.at("clientAuthType"),
+            format!("is `{kind}`; one of {}", syntax::listed(CLIENT_AUTH)),
+        );
     }
 }
 

@@ -16,6 +16,7 @@ mod config;
 mod error;
 mod leftover;
 pub mod format;
+pub mod check;
 mod names;
 mod namespace;
 mod object;

@@ -11,12 +11,12 @@
 //!
 //! It does not ask the box or the cluster anything; whoever calls it has.
 
+pub mod check;
 mod collision;
 mod config;
 mod error;
-mod leftover;
 pub mod format;
-pub mod check;
+mod leftover;
 mod names;
 mod namespace;
 mod object;

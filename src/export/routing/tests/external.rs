@@ -36,7 +36,10 @@ fn addresses_are_endpoints() {
         "127.0.0.1:80",
         "old.example.com:80",
     ];
-    check(&upstreams, "[[route]]\npath = \"/api\"\nstrip_prefix = true\n", &expect![[r#"
+    check(
+        &upstreams,
+        "[[route]]\npath = \"/api\"\nstrip_prefix = true\n",
+        &expect![[r#"
         --- Service legacy
         spec:
           ports:
@@ -140,12 +143,16 @@ fn addresses_are_endpoints() {
         ---
         Todo --upstream: `127.0.0.1:80` means another machine on a cluster; make it listen at an address that pods can reach
         Dropped --upstream: `old.example.com:80` is left out: a Service leads to addresses, or to one name; give its addresses
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_name_is_the_services_own() {
-    check(&["old.example.com:8080", "older.example.com:80"], "", &expect![[r#"
+    check(
+        &["old.example.com:8080", "older.example.com:80"],
+        "",
+        &expect![[r#"
         --- Service legacy
         spec:
           externalName: old.example.com
@@ -183,5 +190,6 @@ fn a_name_is_the_services_own() {
         ---
         Todo --upstream: the Service stands for a name (`ExternalName`): the controller must be allowed to follow it (Traefik: `allowExternalNameServices`), and the upstream is asked for the app's host
         Dropped --upstream: `older.example.com:80` is left out: a Service leads to addresses, or to one name; give its addresses
-    "#]]);
+    "#]],
+    );
 }

@@ -11,7 +11,10 @@ fn check(hosts: &[&str], toml: &str, expected: &Expect) {
 
 #[test]
 fn an_app_without_any_word_is_as_open_as_on_the_box() {
-    check(&["shop.example.com"], "", &expect![[r#"
+    check(
+        &["shop.example.com"],
+        "",
+        &expect![[r#"
         --- Ingress shop
         cert-manager.io/cluster-issuer: letsencrypt
         nginx.ingress.kubernetes.io/proxy-body-size: 0
@@ -39,14 +42,18 @@ fn an_app_without_any_word_is_as_open_as_on_the_box() {
         # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
         # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
         ---
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_stripped_prefix_makes_every_path_of_its_host_a_regular_expression() {
     let toml = "[process.web]\n[process.api]\n[process.docs]\n[[route]]\npath = \"/api\"\nprocess = \"api\"\nstrip_prefix = true\n\
                 [[route]]\npath = \"/api/v1.2\"\nprocess = \"docs\"\n[proxy]\nscope_cookies = true\n";
-    check(&["shop.example.com", "www.example.com"], toml, &expect![[r#"
+    check(
+        &["shop.example.com", "www.example.com"],
+        toml,
+        &expect![[r#"
         --- Ingress shop
         cert-manager.io/cluster-issuer: letsencrypt
         nginx.ingress.kubernetes.io/proxy-body-size: 0
@@ -138,7 +145,8 @@ fn a_stripped_prefix_makes_every_path_of_its_host_a_regular_expression() {
         # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
         # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
         ---
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -210,7 +218,10 @@ fn redirects_have_ingresses_of_their_own() {
                 { from = \"/blog/*\", to = \"https://blog.example.com/*\", status = 301 },\n\
                 { from = \"/docs/*\", to = \"/help/*\" },\n\
                 { from = \"/wiki/*\", to = \"/\", status = 302 } ]\n";
-    check(&["shop.example.com", "www.example.com"], toml, &expect![[r#"
+    check(
+        &["shop.example.com", "www.example.com"],
+        toml,
+        &expect![[r#"
         --- Ingress shop
         cert-manager.io/cluster-issuer: letsencrypt
         nginx.ingress.kubernetes.io/proxy-body-size: 0
@@ -349,7 +360,8 @@ fn redirects_have_ingresses_of_their_own() {
         Changed [proxy] redirects: ingress-nginx answers with 302 where the rest of the path is kept
         Changed [proxy] redirects: ingress-nginx leaves the query out of a redirect
         Changed [proxy] canonical_host: ingress-nginx answers with 302 where the rest of the path is kept
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -359,7 +371,10 @@ fn what_browsers_are_told_and_how_long_anybody_waits() {
                 expose = [\"x-b\"], credentials = true, max_age = \"1h\" }\n\
                 connect_timeout = \"1500ms\"\nfirst_byte_timeout = \"10s\"\nidle_timeout = \"2m\"\ntimeout = \"5m\"\nretries = 0\n\
                 balance = \"sticky\"\nhttps_redirect = false\nlog = { exclude = [\"/\"] }\n";
-    check(&["shop.example.com"], toml, &expect![[r#"
+    check(
+        &["shop.example.com"],
+        toml,
+        &expect![[r#"
         --- Ingress shop
         cert-manager.io/cluster-issuer: letsencrypt
         nginx.ingress.kubernetes.io/affinity: cookie
@@ -408,7 +423,8 @@ fn what_browsers_are_told_and_how_long_anybody_waits() {
         Changed [proxy] connect_timeout: 1.5s is rounded up to 2 s
         Changed [proxy] first_byte_timeout: ingress-nginx has one timeout for the first byte and for every one after it
         Dropped [proxy] timeout: ingress-nginx has no limit for a whole request; have the app give up by itself
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -170,9 +170,9 @@ async fn runs_commands(bob: &mut Person) {
     bob.said.pop();
     bob.write("note", "to be copied\n");
     // What ended by itself was not stopped.
-    let platform = bob.does("logs -n 500 --source platform", &["run."]).await.stdout;
+    let platform = bob.does("logs -n 500 --source platform", &[]).await.stdout;
     let stopped =
-        platform.lines().find(|line| line.contains("[run.") && line.contains("stopping with SIGTERM"));
+        platform.lines().find(|line| line.contains("run.") && line.contains("stopping with SIGTERM"));
     assert_eq!(stopped, None);
     bob.ends(2, "run -s standard-2x ls", &["there are no sizes", "limits set"]).await;
     bob.does("ps:copy note web.1:/tmp/note", &[]).await;

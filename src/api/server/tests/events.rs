@@ -7,8 +7,6 @@ use super::super::{audit, idempotency};
 use super::*;
 use crate::answers::Answers;
 use crate::events::{Event, Query};
-use crate::seal::BoxKey;
-use crate::store::Store;
 
 /// Where a world's events go.
 struct Book {
@@ -20,9 +18,9 @@ struct Book {
 impl Book {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let journal = Journal::start(store.clone()).await.unwrap();
-        let kept = Arc::new(idempotency::Kept::new(Answers::new(store, BoxKey::new(&[7; 32]))));
+        let journal = Journal::in_folder(&folder.path().join("events")).await;
+        let answers = Answers::in_folder(&folder.path().join("answers"));
+        let kept = Arc::new(idempotency::Kept::new(answers));
         let denials = Arc::new(Denials::new(journal.reporter()));
         let record = endpoint::Record { journal: journal.clone(), kept, denials };
         Self { journal, record, _folder: folder }

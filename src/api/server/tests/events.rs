@@ -12,18 +12,18 @@ use crate::events::{Event, Query};
 struct Book {
     journal: Journal,
     record: endpoint::Record,
-    _folder: TempDir,
+    _folders: [TempDir; 2],
 }
 
 impl Book {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::in_folder(&folder.path().join("events")).await;
-        let answers = Answers::in_folder(&folder.path().join("answers"));
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let journal = Journal::in_folder(folders[0].path()).await;
+        let answers = Answers::in_folder(folders[1].path());
         let kept = Arc::new(idempotency::Kept::new(answers));
         let denials = Arc::new(Denials::new(journal.reporter()));
         let record = endpoint::Record { journal: journal.clone(), kept, denials };
-        Self { journal, record, _folder: folder }
+        Self { journal, record, _folders: folders }
     }
 
     /// All events, once there are so many.

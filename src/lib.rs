@@ -185,6 +185,7 @@ pub mod port;
 pub mod probe;
 pub mod proxy;
 pub mod random;
+pub mod registry;
 pub mod release;
 pub mod rollout;
 pub mod route;

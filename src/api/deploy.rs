@@ -99,7 +99,7 @@ pub struct DeployRequest {
 pub enum Progress {
     /// A step began; the one before it is done.
     Step {
-        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`.
+        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`, `push`.
         step: String,
         /// What it is about: `web.1, web.2`.
         detail: String,
@@ -157,6 +157,13 @@ pub enum Progress {
     Ran {
         /// How it went.
         run: JobRun,
+    },
+    /// A registry has the image.
+    Pushed {
+        /// Its repository there, without a tag.
+        repository: String,
+        /// The digest by which it is found there: `sha256:…`.
+        digest: String,
     },
     /// It did not work.
     Failed {

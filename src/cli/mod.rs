@@ -52,6 +52,7 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod push;
 mod reform;
 mod releases;
 mod remotes;

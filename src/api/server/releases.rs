@@ -207,7 +207,7 @@ async fn change_limits(
     roll_out(api, app, Change::Limits(changes), by).await
 }
 
-async fn ledger(api: &Api, name: &str) -> Result<Ledger, Refusal> {
+pub(super) async fn ledger(api: &Api, name: &str) -> Result<Ledger, Refusal> {
     let (reply, releases) = oneshot::channel();
     api.controller.send(Command::Releases { app: app_name(name)?, reply }).await?;
     Ok(releases.await.map_err(|_| Stopping)??)
@@ -311,7 +311,7 @@ fn changed_lines(before: &Source, after: &Source) -> BTreeMap<String, Vec<String
         .collect()
 }
 
-fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
+pub(super) fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
     text.parse().map_err(|error: crate::name::NameError| bad(&error))
 }
 

@@ -172,6 +172,7 @@ pub mod hooks;
 pub mod http1;
 pub mod http2;
 pub mod instance;
+pub mod kubernetes;
 pub mod logs;
 pub mod manifest;
 pub mod metrics;

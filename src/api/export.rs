@@ -62,6 +62,9 @@ pub struct ExportedApp {
     pub variables: Vec<ExportedVariable>,
     /// The limits that commands have set: process type to limits.
     pub limits: BTreeMap<String, Limits>,
+    /// The probes that `health set` has set: process type, then `ready`, `live` or `startup`, to their text.
+    #[serde(default)]
+    pub probes: BTreeMap<String, BTreeMap<String, String>>,
     /// How many instances commands want of each process type.
     pub counts: BTreeMap<String, u32>,
     /// The rule of each process type that a command has set; none is no rule, whatever the manifest says.

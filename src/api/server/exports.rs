@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::{Refusal, internal};
 use super::gate::{ClientAddr, Gate};
+use super::releases::wire_probes;
 use super::{Api, app_name, seen};
 use crate::api::{
     AutoscaleRequest, ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedHealthcheck,
@@ -180,6 +181,7 @@ fn app(api: &Api, name: &AppName, exported: &Exported, image: &Image, with_secre
         },
         variables: variables(&release.environment, with_secrets),
         limits: limits.collect(),
+        probes: release.probes.iter().map(|(name, set)| (name.to_string(), wire_probes(set))).collect(),
         counts: formation.counts.iter().map(|(process, count)| (process.to_string(), *count)).collect(),
         autoscale: formation
             .autoscale

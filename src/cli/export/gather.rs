@@ -1,7 +1,6 @@
 //! From what was typed to an export: the box is asked, and the pure functions do the rest.
 //!
-//! [`gather`] is all of it. Whoever has something to do between the two halves (images that are pushed have other names
-//! afterwards) calls [`ask`], changes the subjects, and goes on with [`Asked::export`].
+//! [`ask`] is the first half and [`Asked::export`] the second. Between them images may be pushed, which have other names afterwards.
 
 use super::subject;
 use crate::api::LeftOut;
@@ -26,22 +25,6 @@ pub(crate) struct Asked {
     left_out: Vec<Note>,
 }
 
-/// An export, with what it was made of.
-#[derive(Debug)]
-pub(crate) struct Gathered {
-    /// The apps, by name.
-    pub(crate) subjects: Vec<Subject>,
-    /// What was wanted of them.
-    pub(crate) options: Options,
-    /// What came of it, with secrets as they are to be handed over.
-    pub(crate) export: Export,
-}
-
-/// The export that was asked for.
-pub(crate) async fn gather(session: &Session, args: &ExportArgs) -> Result<Gathered, Failure> {
-    ask(session, args).await?.export()
-}
-
 /// Asks the box for the apps; for values of secrets only where the export will have them.
 pub(crate) async fn ask(session: &Session, args: &ExportArgs) -> Result<Asked, Failure> {
     let options = options(args)?;
@@ -59,14 +42,13 @@ pub(crate) async fn ask(session: &Session, args: &ExportArgs) -> Result<Asked, F
 }
 
 impl Asked {
-    /// Makes the export.
-    pub(crate) fn export(self) -> Result<Gathered, Failure> {
+    /// Makes the export, with secrets as they are to be handed over.
+    pub(crate) fn export(self) -> Result<Export, Failure> {
         let Self { subjects, options, left_out } = self;
         let mut made = export(&subjects, &options)?;
         made.notes.extend(left_out);
         made.notes.sort_by(|a, b| a.app.cmp(&b.app));
-        let export = secrets::hand_over(made, &options)?;
-        Ok(Gathered { subjects, options, export })
+        Ok(secrets::hand_over(made, &options)?)
     }
 }
 
@@ -83,7 +65,7 @@ fn options(args: &ExportArgs) -> Result<Options, Failure> {
         (Some(issuer), None) => TlsSource::CertManager(issuer.clone()),
         (None, None) => default.tls,
     };
-    let secrets = match args.secrets {
+    let secrets = match args.secrets() {
         SecretsArg::Inline => SecretMode::Inline,
         SecretsArg::Template => SecretMode::Template,
         SecretsArg::Sealed => SecretMode::Sealed(certificate(args)?),

@@ -9,7 +9,7 @@ use crate::autoscale::Autoscale;
 use crate::cli::failure::Failure;
 use crate::environment::{Environment, Kind, Variable, VariableName};
 use crate::export::{Healthcheck, Image, Subject};
-use crate::manifest::{self, Manifest, Overrides, RouteRule, Settings, Source};
+use crate::manifest::{self, Manifest, Overrides, ProbeKind, ProbeSetting, RouteRule, Settings, Source};
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 
 /// The app. Images that no registry has are looked for in this one.
@@ -72,6 +72,13 @@ fn set_processes(manifest: &mut Manifest, app: &ExportedApp) -> Result<(), Failu
         let cpu = limits.cpu.as_deref().map(manifest::cpu).transpose().map_err(Failure::failed)?;
         process.memory = memory.or(process.memory);
         process.cpu = cpu.or(process.cpu);
+    }
+    for (name, settings) in &app.probes {
+        let Some(process) = manifest.processes.get_mut(&read::<ProcessType>(name)?) else { continue };
+        for (kind, text) in settings {
+            let kind: ProbeKind = read(kind)?;
+            ProbeSetting::parse(kind, text).map_err(Failure::failed)?.apply(kind, process);
+        }
     }
     for (name, count) in &app.counts {
         if let Some(process) = manifest.processes.get_mut(&read::<ProcessType>(name)?) {
@@ -154,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::autoscale::Target;
+    use crate::manifest::Check;
 
     const TOML: &str = "
         [process.web]
@@ -189,11 +197,12 @@ mod tests {
     #[test]
     fn commands_go_before_the_manifest() {
         let subject = subject(json!({
-            "limits": {"web": {"cpu": "0.5"}}, "counts": {"web": 4, "gone": 2},
+            "limits": {"web": {"cpu": "0.5"}}, "probes": {"web": {"live": "{ tcp = true }"}}, "counts": {"web": 4, "gone": 2},
             "autoscale": {"web": {"min": 2, "max": 8, "target": "cpu=80%"}, "worker": null},
         }));
         let (web, worker) = (&subject.manifest.processes[&ProcessType::web()], "worker".parse().unwrap());
         assert_eq!((web.replicas, web.cpu.unwrap().0), (4, 500));
+        assert_eq!(web.live.as_ref().unwrap().check, Check::Tcp { port: None });
         assert_eq!(web.memory.unwrap().0, 256 << 20);
         assert_eq!(web.autoscale.as_ref().unwrap().target, Target::Cpu(80));
         assert_eq!(subject.manifest.processes[&worker].autoscale, None);

@@ -31,6 +31,9 @@ pub struct ExportRequest {
 pub struct ExportReply {
     /// The apps, by name.
     pub apps: Vec<ExportedApp>,
+    /// Apps that are only routes, by name.
+    #[serde(default)]
+    pub external: Vec<ExportedExternal>,
     /// Apps that are not among them, when all were asked for.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -44,6 +47,26 @@ pub struct LeftOut {
     pub app: String,
     /// Why.
     pub failure: Failure,
+}
+
+/// An app that is only a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExportedExternal {
+    /// Its name.
+    pub name: String,
+    /// Where it leads: `http://10.0.0.5:8080`.
+    pub upstreams: Vec<String>,
+    /// The path prefix of its hosts.
+    pub path: String,
+    /// A manifest with `[proxy]` and `[[route]]` alone.
+    pub source: SourceTexts,
+    /// `proxy set` for the whole app.
+    pub proxy: ExportedSettings,
+    /// `proxy set` for single routes.
+    pub routes: Vec<ExportedRoute>,
+    /// Its own host, and its others.
+    pub hosts: Vec<String>,
 }
 
 /// One app, as it serves now.

@@ -10,7 +10,8 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::project::app_of;
 use crate::export::secrets::{self, SecretsError};
 use crate::export::{
-    Entrance, Export, ExportError, Note, NoteKind, Options, SecretMode, Subject, TlsSource, Version, export,
+    Entrance, Export, ExportError, External, Note, NoteKind, Options, SecretMode, Subject, TlsSource,
+    Version, export,
 };
 use crate::name::AppName;
 
@@ -19,6 +20,8 @@ use crate::name::AppName;
 pub(crate) struct Asked {
     /// The apps, by name.
     pub(crate) subjects: Vec<Subject>,
+    /// Those that are only routes, by name.
+    externals: Vec<External>,
     /// What is wanted of them.
     pub(crate) options: Options,
     /// Apps that are not among them.
@@ -37,15 +40,16 @@ pub(crate) async fn ask(session: &Session, args: &ExportArgs) -> Result<Asked, F
     };
     let registry = args.registry.as_deref();
     let subjects = reply.apps.iter().map(|app| subject::of(app, registry)).collect::<Result<Vec<_>, _>>()?;
+    let externals = reply.external.iter().map(subject::external).collect::<Result<Vec<_>, _>>()?;
     let left_out = reply.left_out.into_iter().filter_map(left_out).collect();
-    Ok(Asked { subjects, options, left_out })
+    Ok(Asked { subjects, externals, options, left_out })
 }
 
 impl Asked {
     /// Makes the export, with secrets as they are to be handed over.
     pub(crate) fn export(self) -> Result<Export, Failure> {
-        let Self { subjects, options, left_out } = self;
-        let mut made = export(&subjects, &options)?;
+        let Self { subjects, externals, options, left_out } = self;
+        let mut made = export(&subjects, &externals, &options)?;
         made.notes.extend(left_out);
         made.notes.sort_by(|a, b| a.app.cmp(&b.app));
         Ok(secrets::hand_over(made, &options)?)

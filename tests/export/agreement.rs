@@ -89,7 +89,7 @@ fn collect(value: &Value, at: &str, pointers: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| inner(key, value)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| inner(&index.to_string(), value))
+            items.iter().enumerate().for_each(|(index, value)| inner(&index.to_string(), value));
         }
         _ => {}
     }

@@ -65,13 +65,15 @@ pub(super) enum Elsewhere {
     Until(Version),
 }
 
+/// Name, shape, required, keys, first and last minor version.
+type FileField = (String, String, u8, Option<String>, u16, u16);
+
 #[derive(Deserialize)]
 struct File {
     minors: [u16; 2],
     /// Name of the type, first and last minor version; 0: the first or last of all.
     kinds: BTreeMap<String, (String, u16, u16)>,
-    /// Name, shape, required, keys, first and last minor version.
-    types: BTreeMap<String, Vec<(String, String, u8, Option<String>, u16, u16)>>,
+    types: BTreeMap<String, Vec<FileField>>,
 }
 
 impl Schemas {
@@ -115,15 +117,13 @@ impl From<File> for Schemas {
             let bound = |minor, default| if minor == 0 { default } else { minor };
             bound(first, oldest)..=bound(last, newest)
         };
-        let field =
-            |(name, shape, is_required, keys, first, last): (_, String, _, Option<String>, _, _)| Field {
-                name,
-                shape: Shape::of(&shape),
-                is_required: is_required != 0,
-                keys: keys
-                    .map(|keys| keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()),
-                minors: within(first, last),
-            };
+        let field = |(name, shape, is_required, keys, first, last): FileField| Field {
+            name,
+            shape: Shape::of(&shape),
+            is_required: is_required != 0,
+            keys: keys.map(|keys| keys.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()),
+            minors: within(first, last),
+        };
         let kinds =
             file.kinds.into_iter().map(|(kind, (name, first, last))| (kind, (name, within(first, last))));
         let types =

@@ -120,7 +120,5 @@ fn is_label_word(text: &str) -> bool {
 
 /// Begins and ends with one kind of character, with another kind as well between.
 fn is_part(text: &str, is_edge: impl Fn(char) -> bool, is_middle: impl Fn(char) -> bool) -> bool {
-    text.starts_with(&is_edge)
-        && text.ends_with(|c| is_edge(c))
-        && text.chars().all(|c| is_edge(c) || is_middle(c))
+    text.starts_with(&is_edge) && text.ends_with(&is_edge) && text.chars().all(|c| is_edge(c) || is_middle(c))
 }

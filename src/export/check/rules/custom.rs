@@ -126,7 +126,7 @@ fn ingress_route_tcp(root: &Node<'_>, report: &mut Report<'_>) {
 
 fn middleware(root: &Node<'_>, report: &mut Report<'_>) {
     let Some(spec) = spec(root, report) else { return };
-    let length = spec.value.as_object().map_or(0, |fields| fields.len());
+    let length = spec.value.as_object().map_or(0, serde_json::Map::len);
     if length != 1 {
         report.server(&spec.path, format!("is {length} things; a middleware is one"));
     }

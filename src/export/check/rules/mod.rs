@@ -94,7 +94,7 @@ fn exactly_one(node: &Node<'_>, keys: &[&str], report: &mut Report<'_>) {
         [_] => {}
         [] => report.server(&node.path, format!("has none of {}; it takes one", super::syntax::listed(keys))),
         found => {
-            report.server(&node.path, format!("has {}; it takes one of them", super::syntax::listed(found)))
+            report.server(&node.path, format!("has {}; it takes one of them", super::syntax::listed(found)));
         }
     }
 }

@@ -55,7 +55,8 @@ pub(super) fn ingress(node: &Node<'_>, report: &mut Report<'_>) {
         for path in rule.get("http").map(|http| http.items("paths")).unwrap_or_default() {
             let text = path.text("path").unwrap_or_default();
             let is_free = path.text("pathType") == Some("ImplementationSpecific");
-            if !text.starts_with('/') && !(is_free && text.is_empty()) {
+            let is_nothing = is_free && text.is_empty();
+            if !is_nothing && !text.starts_with('/') {
                 report.server(&path.at("path"), format!("is `{text}`; it begins with `/`"));
             }
             let refused = PATH_REFUSED.iter().find(|part| text.contains(**part));

@@ -37,7 +37,7 @@
 //! | `GET /v1/apps/{app}/drains` | [`Drain`]s |
 //! | `POST /v1/apps/{app}/drains` [`DrainRequest`] | the [`Drain`] |
 //! | `DELETE /v1/apps/{app}/drains/{id or URL}` | 204 |
-//! | `GET /v1/apps/{app}/health` | [`Health`] |
+//! | `GET /v1/apps/{app}/health`, `PATCH` of it [`HealthRequest`] | [`Health`], stream of [`Progress`] |
 //! | `POST /v1/apps/{app}/runs` [`RunRequest`] | [`Started`], detached; upgraded to [`frame`]s, attached |
 //! | `DELETE /v1/apps/{app}/runs/{slot}` | 204, once it has ended |
 //! | `POST /v1/apps/{app}/instances/{slot}/exec`, upgraded | [`frame`]s, of which the first holds an [`ExecRequest`] |
@@ -112,7 +112,7 @@ use serde::{Deserialize, Serialize};
 pub use app::{App, AppState, DeployStatus, Instance, Port};
 pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest};
 pub use deploy::{
-    BuildQuery, BuildRef, DeployRequest, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
+    BuildQuery, BuildRef, DeployRequest, Deployed, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
 };
 pub use domains::{Domain, DomainCertificate, Domains, DomainsQuery, DomainsRequest};
 pub use events::{Event, Events, EventsQuery};
@@ -122,7 +122,7 @@ pub use export::{
 };
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
-pub use health::{Health, InstanceHealth, ProbeResult, ProcessHealth};
+pub use health::{Health, HealthRequest, InstanceHealth, ProbeResult, ProcessHealth};
 pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
 pub use logs::{Drain, DrainRequest, LogLine, LogsQuery};
 pub use operations::{

@@ -85,7 +85,11 @@ impl<'a> Report<'a> {
             },
             rule: &problem.rule,
         };
-        Self { kubernetes: version.to_string(), objects: objects.len(), problems: problems.iter().map(row).collect() }
+        Self {
+            kubernetes: version.to_string(),
+            objects: objects.len(),
+            problems: problems.iter().map(row).collect(),
+        }
     }
 }
 
@@ -100,7 +104,8 @@ mod tests {
 
     fn objects() -> Vec<Object> {
         let service = |name: &str, spec| {
-            let value = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec });
+            let value =
+                json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name }, "spec": spec });
             Object { app: None, value, comments: Vec::new() }
         };
         vec![

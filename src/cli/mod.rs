@@ -19,6 +19,7 @@ mod attach;
 mod autoscale;
 mod canary;
 mod certs;
+mod check;
 mod completions;
 mod config;
 mod cp;
@@ -33,6 +34,7 @@ mod drains;
 mod engine;
 mod events;
 mod exec;
+mod export;
 mod failure;
 mod graph;
 mod health;
@@ -173,6 +175,7 @@ async fn command_run(
         Command::Releases(args) => return releases::run(session, args, interrupts).await,
         Command::Rollback(args) => return releases::rollback(session, args, interrupts).await,
         Command::Config(args) => return config::run(session, args, interrupts).await,
+        Command::Health(args) => return health::run(session, args, interrupts).await,
         Command::Limits(args) => return limits::run(session, args, interrupts).await,
         Command::Run(args) => return run::run(session, args, interrupts).await,
         Command::Exec(args) => return exec::run(session, args, interrupts).await,
@@ -196,10 +199,10 @@ async fn command_run(
         Command::Proxy(args) => proxy::run(session, args).boxed(),
         Command::Domains(args) => domains::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
+        Command::Export(args) => export::run(session, args).boxed(),
         Command::Events(args) => events::run(session, args).boxed(),
         Command::Hooks(args) => hooks::run(session, args).boxed(),
         Command::Status(args) => status::run(session, args).boxed(),
-        Command::Health(args) => health::run(session, args).boxed(),
         Command::Login(args) => login::run(session, args).boxed(),
         Command::Logout(args) => login::logout(session, args).boxed(),
         Command::Whoami => login::whoami(session).boxed(),

@@ -218,6 +218,10 @@ impl Engine for LazyEngine {
         self.engine().await?.bridge().await
     }
 
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        self.engine().await?.remove_network().await
+    }
+
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {
         self.engine().await?.ensure_volume(app, volume).await
     }

@@ -434,6 +434,9 @@ pub trait Engine: Send + Sync + 'static {
     /// The network of our containers, if there is one and the box can be reached on it.
     async fn bridge(&self) -> Result<Option<Bridge>, EngineError>;
 
+    /// Removes the network of our containers, if there is one and no container is on it.
+    async fn remove_network(&self) -> Result<(), EngineError>;
+
     /// The engine's name of an app's volume; makes it if it is not there.
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError>;
 

@@ -133,7 +133,7 @@ fn is_last(event: &Progress) -> bool {
     matches!(
         event,
         Progress::Built { .. }
-            | Progress::Deployed { .. }
+            | Progress::Deployed(_)
             | Progress::Reformed { .. }
             | Progress::Ran { .. }
             | Progress::Failed { .. }

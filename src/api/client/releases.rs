@@ -1,12 +1,12 @@
-//! Releases, config and limits.
+//! Releases, config, limits and probes.
 
 use http::{Method, header};
 
 use super::query::query;
 use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, empty, json};
 use crate::api::{
-    App, Config, ConfigRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo, ReleasesQuery,
-    RollbackRequest,
+    App, Config, ConfigRequest, HealthRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo,
+    ReleasesQuery, RollbackRequest,
 };
 use crate::name::{AppName, ReleaseId};
 
@@ -86,6 +86,20 @@ impl Client {
             return answer.json(ANSWER_TIMEOUT).await.map(ConfigChanged::Staged);
         }
         answer.progress().await.map(ConfigChanged::Release)
+    }
+
+    /// `PATCH /v1/apps/{app}/health`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn change_health(
+        &self,
+        app: &AppName,
+        change: &HealthRequest,
+    ) -> Result<ProgressStream, ClientError> {
+        let path = format!("/apps/{app}/health");
+        self.send(Method::PATCH, &path, json(change), WORK_TIMEOUT).await?.progress().await
     }
 
     /// `GET /v1/apps/{app}/limits`.

@@ -231,6 +231,10 @@ impl Engine for DockerEngine {
         self.find_bridge().await
     }
 
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        self.remove_our_network().await
+    }
+
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {
         self.create_volume(app, volume).await
     }

@@ -310,6 +310,10 @@ impl Engine for FakeEngine {
         Ok(None)
     }
 
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {
         self.enter(Operation::Volume, "create the volume").await?;
         let name = self.volume_name(app, volume);

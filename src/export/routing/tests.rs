@@ -1,1 +1,0 @@
-pub(super) const CA: &str = "";

@@ -126,7 +126,7 @@ pub struct Deployed {
 pub enum Progress {
     /// A step began; the one before it is done.
     Step {
-        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`.
+        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`, `push`.
         step: String,
         /// What it is about: `web.1, web.2`.
         detail: String,
@@ -162,6 +162,13 @@ pub enum Progress {
     Ran {
         /// How it went.
         run: JobRun,
+    },
+    /// A registry has the image.
+    Pushed {
+        /// Its repository there, without a tag.
+        repository: String,
+        /// The digest by which it is found there: `sha256:…`.
+        digest: String,
     },
     /// It did not work.
     Failed {

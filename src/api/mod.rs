@@ -20,6 +20,7 @@
 //! | `PUT /v1/apps/{app}` | the [`App`], to which nothing is deployed |
 //! | `GET /v1/apps/{app}/releases?`[`ReleasesQuery`] | [`Release`]s, the newest first |
 //! | `GET /v1/apps/{app}/releases/{release}` | [`ReleaseInfo`] |
+//! | `POST /v1/apps/{app}/releases/{release}/push` [`PushRequest`] | stream of [`Progress`], ends with `Pushed` |
 //! | `POST /v1/apps/{app}/rollback` [`RollbackRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `GET /v1/apps/{app}/config` | [`Config`] |
 //! | `PATCH /v1/apps/{app}/config` [`ConfigRequest`] | stream of [`Progress`], or the [`Config`] if it waits |
@@ -81,7 +82,7 @@
 //! | `POST /v1/invites/redeem` [`RedeemRequest`] | [`RedeemReply`]; asks for no token, but for the invite's code |
 //!
 //! `docs/api.md` tells of what all routes have in common. A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
-//! `Deployed`, `Reformed`, `Ran` or `Failed`; one that just stops was cut off. Any stream may end
+//! `Deployed`, `Reformed`, `Ran`, `Pushed` or `Failed`; one that just stops was cut off. Any stream may end
 //! with `Failed` in place of its next line: that its reader may read no further. Anything but 2xx carries a [`Failure`].
 
 mod app;
@@ -101,6 +102,7 @@ mod operations;
 mod people;
 mod processes;
 mod proxy;
+mod push;
 mod release;
 mod run;
 pub mod server;
@@ -138,6 +140,7 @@ pub use processes::{
     ScaleRequest,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
+pub use push::{PushRequest, RegistryCredentials};
 pub use release::{
     Config, ConfigRequest, ConfigVariable, Limits, LimitsReply, LimitsRequest, NewVariable, Release,
     ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,

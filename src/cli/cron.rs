@@ -70,6 +70,7 @@ async fn run_now(session: &Session, app: &AppName, name: &str) -> Result<(), Fai
             | Progress::Accepted { .. }
             | Progress::Built { .. }
             | Progress::Reformed { .. }
+            | Progress::Pushed { .. }
             | Progress::Deployed(_) => {}
         }
     }

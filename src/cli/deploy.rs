@@ -98,7 +98,10 @@ impl Following<'_> {
             Progress::Log { line } => self.view.log(&line),
             Progress::Notice { message } => self.view.notice(&message),
             Progress::Accepted { release } => self.release = Some(release),
-            Progress::Built { .. } | Progress::Reformed { .. } | Progress::Ran { .. } => {}
+            Progress::Built { .. }
+            | Progress::Reformed { .. }
+            | Progress::Ran { .. }
+            | Progress::Pushed { .. } => {}
             Progress::Deployed(Deployed { release, .. }) if self.is_cancelled => {
                 self.view.finish();
                 return Err(Failure::interrupted(format!(

@@ -13,6 +13,7 @@
 //! The daemon is not called from here but for `minipaas server`, which is handed the function that runs it ([`ServerMain`]).
 
 mod access;
+mod apply;
 mod apps;
 mod args;
 mod attach;
@@ -54,6 +55,7 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod push;
 mod reform;
 mod releases;
 mod remotes;

@@ -76,6 +76,7 @@ async fn follow(session: &Session, mut stream: ProgressStream) -> Result<Vec<Pro
             | Progress::Accepted { .. }
             | Progress::Built { .. }
             | Progress::Ran { .. }
+            | Progress::Pushed { .. }
             | Progress::Deployed(_) => {}
         }
     }

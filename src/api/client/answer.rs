@@ -136,6 +136,7 @@ fn is_last(event: &Progress) -> bool {
             | Progress::Deployed(_)
             | Progress::Reformed { .. }
             | Progress::Ran { .. }
+            | Progress::Pushed { .. }
             | Progress::Failed { .. }
     )
 }

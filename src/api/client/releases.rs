@@ -5,7 +5,7 @@ use http::{Method, header};
 use super::query::query;
 use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, empty, json};
 use crate::api::{
-    App, Config, ConfigRequest, HealthRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo,
+    App, Config, ConfigRequest, HealthRequest, LimitsReply, LimitsRequest, PushRequest, Release, ReleaseInfo,
     ReleasesQuery, RollbackRequest,
 };
 use crate::name::{AppName, ReleaseId};
@@ -44,6 +44,21 @@ impl Client {
     /// As [`Client::status`].
     pub async fn release(&self, app: &AppName, release: ReleaseId) -> Result<ReleaseInfo, ClientError> {
         self.get(&format!("/apps/{app}/releases/{release}")).await
+    }
+
+    /// `POST /v1/apps/{app}/releases/{release}/push`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn push(
+        &self,
+        app: &AppName,
+        release: ReleaseId,
+        push: &PushRequest,
+    ) -> Result<ProgressStream, ClientError> {
+        let path = format!("/apps/{app}/releases/{release}/push");
+        self.send(Method::POST, &path, json(push), WORK_TIMEOUT).await?.progress().await
     }
 
     /// `POST /v1/apps/{app}/rollback`.

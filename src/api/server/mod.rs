@@ -33,6 +33,7 @@ mod openapi;
 mod people;
 mod processes;
 mod proxy;
+mod push;
 mod recording;
 mod releases;
 mod runs;
@@ -171,6 +172,7 @@ fn endpoints() -> Vec<Endpoint> {
         apps::endpoints(),
         deploys::endpoints(),
         releases::endpoints(),
+        push::endpoints(),
         logs::endpoints(),
         drains::endpoints(),
         runs::endpoints(),

@@ -318,7 +318,7 @@ fn changed_lines(before: &Source, after: &Source) -> BTreeMap<String, Vec<String
         .collect()
 }
 
-fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
+pub(super) fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
     text.parse().map_err(|error: crate::name::NameError| bad(&error))
 }
 

@@ -89,6 +89,7 @@ const EXPECTED: &[(&str, May, bool)] = &[
     ("GET /v1/apps/{app}/domains", Viewer, false),
     ("GET /v1/apps/{app}/health", Viewer, false),
     ("GET /v1/apps/{app}/events", Viewer, false),
+    ("POST /v1/apps/{app}/releases/{release}/push", Collaborator, false),
     ("POST /v1/apps/{app}/rollback", Collaborator, false),
     ("GET /v1/apps/{app}/config", Collaborator, false),
     ("PATCH /v1/apps/{app}/config", Collaborator, false),

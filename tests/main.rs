@@ -11,6 +11,7 @@ mod deploy;
 mod dns;
 mod docker;
 mod fuzz;
+mod import;
 mod proxy;
 mod simulation;
 mod support;

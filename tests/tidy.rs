@@ -20,6 +20,7 @@ const VOCABULARY: &[&str] = &[
     "external/mod.rs",
     "external/address.rs",
     "formation.rs",
+    "import/",
     "name/",
     "manifest/",
     "policy/",

@@ -21,7 +21,8 @@
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`formation`] (how many instances commands want),
 //! [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the proxy treats a route's requests),
-//! [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up), [`import`] (other tools' projects, as
+//! manifests).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`people`] owns who may use the box, and says what
 //! each may do; [`rollout`] lets one release take over from another; [`instance`] is one container's life, watched; [`oneoff`] is
@@ -181,6 +182,7 @@ pub mod export;
 pub mod external;
 pub mod formation;
 pub mod hooks;
+pub mod import;
 pub mod instance;
 pub mod kubernetes;
 pub mod logs;

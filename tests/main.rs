@@ -12,6 +12,7 @@ mod dns;
 mod docker;
 mod export;
 mod fuzz;
+mod import;
 mod proxy;
 mod simulation;
 mod support;

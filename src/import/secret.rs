@@ -5,21 +5,49 @@
 
 /// A word of a variable's name that makes it a secret.
 const WORDS: [&str; 15] = [
-    "APIKEY", "AUTHKEY", "CREDENTIAL", "CREDENTIALS", "DSN", "PASS", "PASSPHRASE", "PASSWD", "PASSWORD", "PASSWORDS", "PWD",
-    "SECRET", "SECRETS", "TOKEN", "TOKENS",
+    "APIKEY",
+    "AUTHKEY",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "DSN",
+    "PASS",
+    "PASSPHRASE",
+    "PASSWD",
+    "PASSWORD",
+    "PASSWORDS",
+    "PWD",
+    "SECRET",
+    "SECRETS",
+    "TOKEN",
+    "TOKENS",
 ];
 /// A last word that makes it a secret: `STRIPE_KEY`.
 const LAST_WORDS: [&str; 3] = ["KEY", "KEYS", "SALT"];
 /// A last word with which it is only about one: `TOKEN_TTL`.
 const ABOUT_WORDS: [&str; 16] = [
-    "AGE", "ALGORITHM", "DIR", "ENABLED", "EXPIRES", "EXPIRY", "FILE", "HEADER", "ID", "ISSUER", "LENGTH", "NAME", "PATH",
-    "SECONDS", "TIMEOUT", "TTL",
+    "AGE",
+    "ALGORITHM",
+    "DIR",
+    "ENABLED",
+    "EXPIRES",
+    "EXPIRY",
+    "FILE",
+    "HEADER",
+    "ID",
+    "ISSUER",
+    "LENGTH",
+    "NAME",
+    "PATH",
+    "SECONDS",
+    "TIMEOUT",
+    "TTL",
 ];
 
 /// Whether the value is for no file that is checked in.
 pub(super) fn is_secret(name: &str, value: &str) -> bool {
     // Nothing to keep: `ALLOW_EMPTY_PASSWORD=yes`, `PASSWORD=`.
-    let is_flag = matches!(value.to_ascii_lowercase().as_str(), "" | "true" | "false" | "yes" | "no" | "0" | "1");
+    let is_flag =
+        matches!(value.to_ascii_lowercase().as_str(), "" | "true" | "false" | "yes" | "no" | "0" | "1");
     (!is_flag && is_secret_name(name)) || has_password(value) || value.contains("PRIVATE KEY-----")
 }
 

@@ -33,6 +33,7 @@ mod drains;
 mod engine;
 mod events;
 mod exec;
+mod export;
 mod failure;
 mod graph;
 mod health;
@@ -196,6 +197,7 @@ async fn command_run(
         Command::Proxy(args) => proxy::run(session, args).boxed(),
         Command::Domains(args) => domains::run(session, args).boxed(),
         Command::Certs(args) => certs::run(session, args).boxed(),
+        Command::Export(args) => export::run(session, args).boxed(),
         Command::Events(args) => events::run(session, args).boxed(),
         Command::Hooks(args) => hooks::run(session, args).boxed(),
         Command::Status(args) => status::run(session, args).boxed(),

@@ -21,7 +21,7 @@ use crate::name::{AppName, ReleaseId};
 use crate::store::StoreError;
 
 pub use runner::OneOffRunner;
-pub use schedule::{Schedule, ScheduleError};
+pub use schedule::{Fields, Schedule, ScheduleError};
 pub use task::{JobView, Jobs};
 
 /// How many runs of a job are remembered.

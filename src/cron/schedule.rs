@@ -23,6 +23,23 @@ pub struct Schedule {
     parsed: Arc<(Cron, TimeZone)>,
 }
 
+/// What a pattern matches, field by field, each ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields {
+    /// 0 to 59; `[0]` for a pattern of five fields.
+    pub seconds: Vec<u16>,
+    /// 0 to 59.
+    pub minutes: Vec<u16>,
+    /// 0 to 23.
+    pub hours: Vec<u16>,
+    /// 1 to 31.
+    pub days: Vec<u16>,
+    /// 1 to 12.
+    pub months: Vec<u16>,
+    /// 0 to 6, from Sunday.
+    pub weekdays: Vec<u16>,
+}
+
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -86,16 +103,58 @@ impl Schedule {
         )
     }
 
+    /// What it matches, where that is all that it says: `None` when it counts weekdays of a month or from its end, names years, or
+    /// wants the day and the weekday both. A time comes when its minute, hour and month are named, and its day or its weekday is;
+    /// one of the two that names every day leaves it to the other.
+    #[must_use]
+    pub fn fields(&self) -> Option<Fields> {
+        let pattern = &self.parsed.0.pattern;
+        let parts = [
+            &pattern.seconds,
+            &pattern.minutes,
+            &pattern.hours,
+            &pattern.days,
+            &pattern.months,
+            &pattern.days_of_week,
+        ];
+        if !pattern.years.from_wildcard || parts.iter().any(|part| part.has_modifiers()) {
+            return None;
+        }
+        let [seconds, minutes, hours, mut days, months, mut weekdays] = parts.map(|part| part.values());
+        // Sunday's other number stays in a field of all days.
+        weekdays.retain(|day| *day < 7);
+        let (every_day, every_weekday) = (days.len() == 31, weekdays.len() == 7);
+        if pattern.matches_dom_and_dow() && !every_day && !every_weekday {
+            return None;
+        }
+        // `1-31` beside a weekday is every day, and not what `*` is there.
+        if !pattern.matches_dom_and_dow() {
+            if every_day && !pattern.is_dom_wildcard() {
+                weekdays = (0..7).collect();
+            }
+            if every_weekday && !pattern.is_dow_wildcard() {
+                days = (1..=31).collect();
+            }
+        }
+        Some(Fields { seconds, minutes, hours, days, months, weekdays })
+    }
+
     /// The pattern, as it was written.
     #[must_use]
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// The time zone's name.
+    /// The time zone's name, as it was written.
     #[must_use]
     pub fn zone(&self) -> &str {
         &self.zone
+    }
+
+    /// The time zone's name, as the database has it: `Europe/Berlin` for `europe/berlin`.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        self.parsed.1.iana_name().unwrap_or(&self.zone)
     }
 }
 

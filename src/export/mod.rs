@@ -11,14 +11,65 @@
 //!
 //! It does not ask the box or the cluster anything; whoever calls it has.
 
+mod collision;
+mod config;
+mod error;
+mod leftover;
 pub mod format;
 mod names;
+mod namespace;
 mod object;
 mod options;
 pub mod secrets;
 mod subject;
+#[cfg(test)]
+mod tests;
+mod workload;
 
+use std::collections::BTreeSet;
+
+pub use error::ExportError;
 pub use names::{CRON_NAME_LENGTH_MAX, Labels, NAME_LENGTH_MAX, Names};
 pub use object::{Comment, Export, Note, NoteKind, Object, Sheet};
 pub use options::{Entrance, Options, SecretMode, TlsSource, Version};
 pub use subject::{Healthcheck, Image, Subject};
+
+/// Exports these apps, in the order of their names.
+///
+/// Each app's objects come in the order in which a cluster is to have them: what pods need, the release's own command, what runs,
+/// and what leads to it.
+///
+/// # Errors
+///
+/// [`ExportError`]. What a cluster does otherwise is in the notes, and no error.
+pub fn export(subjects: &[Subject], options: &Options) -> Result<Export, ExportError> {
+    if subjects.is_empty() {
+        return Err(ExportError::NoSubject);
+    }
+    if options.version < Version::OLDEST {
+        return Err(ExportError::Version(options.version));
+    }
+    let mut export = Export::default();
+    if let Some(namespace) = &options.namespace {
+        export.objects.extend(namespace::object(namespace, subjects, options.version)?);
+    }
+    let mut sorted: Vec<_> = subjects.iter().collect();
+    sorted.sort_by_key(|subject| &subject.app);
+    for subject in sorted {
+        collision::labels(subject)?;
+        let mut sheet = Sheet::new(&subject.app);
+        workload::add(subject, &mut sheet)?;
+        leftover::note(subject, subjects, &mut sheet);
+        let part = sheet.finish();
+        export.objects.extend(part.objects);
+        export.notes.extend(part.notes);
+    }
+    collision::names(&export.objects)?;
+    if let Some(namespace) = &options.namespace {
+        namespace::put_into(namespace, &mut export.objects);
+    }
+    // Several process types may have the same said of them.
+    let mut said = BTreeSet::new();
+    export.notes.retain(|note| said.insert((note.app.clone(), note.what.clone(), note.text.clone())));
+    Ok(export)
+}

@@ -9,6 +9,7 @@
 //! Pure: no I/O, no clock. Whether an image has the port, or a host is free, is decided later, by who can see it.
 
 mod cron;
+mod defaults;
 mod deploy;
 mod link;
 mod overrides;

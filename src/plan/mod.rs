@@ -206,8 +206,8 @@ pub fn plan(
     let mut routes = routes(app, manifest, domain);
     let domain_route = default_route(app, manifest, domain);
     domains::add(&mut routes, domain_route.as_ref(), &observed.domains);
-    let instances = spec::instances(app, release, manifest, build, &routes, formation);
-    let ports = spec::ports(manifest, build, &routes);
+    let instances = spec::instances(app, release, manifest, build, formation);
+    let ports = spec::ports(manifest, build);
     // An instance is stopped once both its WebSockets and its ports' connections have had their time.
     let longest = ports.iter().map(|port| port.drain).chain([manifest.deploy.websocket_drain]).max();
     let websocket_drain = longest.unwrap_or(manifest.deploy.websocket_drain);

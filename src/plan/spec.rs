@@ -4,18 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use super::{PlannedPort, PlannedRoute};
+use super::PlannedPort;
 use crate::environment::Value;
 use crate::formation::Formation;
 use crate::manifest::{Bytes, Check, Manifest, MilliCpu, PortRule, Probe, Process};
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::release::Build;
 use crate::route::internal_host;
-
-/// The port of a process that takes requests when neither the manifest nor the image names one.
-const PORT_DEFAULT: u16 = 8080;
-/// How long a process without any probe must have run to count as ready: long enough to see a start that fails at once.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// What one slot runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +108,11 @@ pub(super) fn instances(
     release: ReleaseId,
     manifest: &Manifest,
     build: &Build,
-    routes: &[PlannedRoute],
     formation: &Formation,
 ) -> Vec<InstanceSpec> {
     let mut specs = Vec::new();
     for (name, process) in &manifest.processes {
-        let port = own_port(name, manifest, build, routes);
+        let port = manifest.port_of(name, &build.exposed_ports);
         let rules = manifest.ports.iter().filter(|rule| rule.process == *name);
         let more_ports: BTreeSet<u16> =
             rules.filter_map(|rule| rule.port.filter(|_| rule.port != port)).collect();
@@ -152,35 +146,18 @@ pub(super) fn instances(
 }
 
 /// The TCP ports, each with its place in the container.
-pub(super) fn ports(manifest: &Manifest, build: &Build, routes: &[PlannedRoute]) -> Vec<PlannedPort> {
+pub(super) fn ports(manifest: &Manifest, build: &Build) -> Vec<PlannedPort> {
     let planned = |rule: &PortRule| {
         Some(PlannedPort {
             listen: rule.listen,
             process: rule.process.clone(),
-            port: rule.port.or_else(|| own_port(&rule.process, manifest, build, routes))?,
+            port: rule.port.or_else(|| manifest.port_of(&rule.process, &build.exposed_ports))?,
             send_proxy: rule.send_proxy,
             accept_proxy: rule.accept_proxy,
             drain: rule.drain.unwrap_or(manifest.deploy.websocket_drain),
         })
     };
     manifest.ports.iter().filter_map(planned).collect()
-}
-
-/// The port that is `$PORT` for a process, and where it is asked whether it is ready: what the manifest says; where it says
-/// nothing, the default of a process that takes requests, and of any other the first that a TCP route leads to.
-fn own_port(name: &ProcessType, manifest: &Manifest, build: &Build, routes: &[PlannedRoute]) -> Option<u16> {
-    let takes_requests = name.is_web() || routes.iter().any(|route| route.process == *name);
-    let rule = manifest.ports.iter().find(|rule| rule.process == *name);
-    let said = manifest.processes.get(name).and_then(|process| process.port);
-    said.or_else(|| rule?.port.filter(|_| !takes_requests))
-        .or_else(|| (takes_requests || rule.is_some()).then(|| port_of(build)))
-}
-
-fn port_of(build: &Build) -> u16 {
-    match build.exposed_ports.as_slice() {
-        [only] => *only,
-        _ => PORT_DEFAULT,
-    }
 }
 
 /// The environment with a variable for each link, unless it has another value.
@@ -202,17 +179,8 @@ pub(super) fn links(manifest: &Manifest) -> BTreeMap<String, AppName> {
 }
 
 fn readiness(process: &Process, name: &ProcessType, port: Option<u16>, build: &Build) -> Readiness {
-    if let Some(probe) = &process.ready {
-        return Readiness::Probe(probe.clone());
-    }
-    // The image's own HEALTHCHECK is about the image's own command; a worker that runs another one is not what it asks about.
-    if build.has_healthcheck && (name.is_web() || process.command.is_none()) {
-        return Readiness::Probe(Probe::new(Check::Docker));
-    }
-    match port {
-        Some(_) => Readiness::Probe(Probe::new(Check::Tcp { port: None })),
-        None => Readiness::Settled(SETTLE_TIME),
-    }
+    let probe = process.ready_probe(name, port, build.has_healthcheck);
+    probe.map_or(Readiness::Settled(Process::SETTLE_TIME), Readiness::Probe)
 }
 
 fn environment(

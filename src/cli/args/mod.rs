@@ -8,6 +8,7 @@
 mod colons;
 mod domains;
 mod events;
+mod export;
 mod foreign;
 mod health;
 mod install;
@@ -32,6 +33,7 @@ use crate::name::{AppName, Host, PathPrefix};
 
 pub(crate) use self::domains::{DomainsAction, DomainsArgs};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
+pub(crate) use self::export::{ExportArgs, FormatArg, SecretsArg};
 pub(crate) use self::health::StatusArgs;
 pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
@@ -142,6 +144,8 @@ pub(crate) enum Command {
     Domains(DomainsArgs),
     /// List the certificates of all hosts, add one of your own, or look at one
     Certs(CertsArgs),
+    /// Write an app as objects of a Kubernetes cluster, which behave there as the app does here
+    Export(Box<ExportArgs>),
     /// Show who did what, and what happened
     Events(EventsArgs),
     /// Tell others of what happens: list webhooks, add, test or remove one

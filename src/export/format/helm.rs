@@ -25,14 +25,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::yaml::{self, Hole, Holes, pointer};
 use super::{File, MARK, file_name, has_values, head};
+use crate::export::config::HASH_ANNOTATION;
 use crate::export::secrets::PLACEHOLDER;
 use crate::export::{Comment, Export, Object};
 use crate::hex;
 
 /// What begins before the rest, and what of it goes first.
 const HOOK: &str = "pre-install,pre-upgrade";
-/// The annotation of pods that a change of the config changes.
-const HASH_ANNOTATION: &str = "minipaas.dev/config-hash";
 /// Where the component of an object is said.
 const COMPONENT: &str = "app.kubernetes.io/component";
 

@@ -1,10 +1,12 @@
-//! What must hold between the objects of an export: none replaces another, and no selector finds another's pods.
+//! What must hold for a cluster to take the objects, and to keep them apart: none replaces another, no selector finds another's
+//! pods, and no two volumes are mounted at one place.
 
 use std::collections::BTreeMap;
 
 use super::error::ExportError;
 use super::object::Object;
 use super::subject::Subject;
+use crate::environment::SECRETS_DIR;
 
 /// No two objects of one kind have one name.
 pub(super) fn names(objects: &[Object]) -> Result<(), ExportError> {
@@ -20,6 +22,19 @@ pub(super) fn names(objects: &[Object]) -> Result<(), ExportError> {
         }
     }
     Ok(())
+}
+
+/// No volume is mounted where the secret files are, or where a cluster mounts none.
+pub(super) fn mounts(subject: &Subject) -> Result<(), ExportError> {
+    let is_refused = |path: &str| path.contains(':') || path.trim_end_matches('/') == SECRETS_DIR;
+    match subject.manifest.volumes.iter().find(|(_, volume)| is_refused(&volume.path)) {
+        None => Ok(()),
+        Some((name, volume)) => Err(ExportError::Mount {
+            app: subject.app.clone(),
+            volume: name.clone(),
+            path: volume.path.clone(),
+        }),
+    }
 }
 
 /// No job's pods have the labels of a process type's.

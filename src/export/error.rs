@@ -1,6 +1,7 @@
 //! Why something cannot be exported at all. What a cluster merely does otherwise is a note of the export, and no error.
 
 use super::options::Version;
+use crate::environment::SECRETS_DIR;
 use crate::name::AppName;
 
 /// Why there is no export.
@@ -44,6 +45,18 @@ pub enum ExportError {
         /// The job.
         job: String,
     },
+    /// A place where a cluster mounts no volume.
+    #[error(
+        "volume `{volume}` of `{app}` is mounted at `{path}`; a cluster takes a path without `:`, and secrets are in {SECRETS_DIR}"
+    )]
+    Mount {
+        /// The app.
+        app: AppName,
+        /// The volume.
+        volume: String,
+        /// Where.
+        path: String,
+    },
     /// More than the API takes for one object.
     #[error("the variables of `{app}` make a {kind} of {bytes} bytes; a cluster takes {max}")]
     Large {
@@ -65,11 +78,12 @@ impl ExportError {
         let hint = match self {
             Self::NoSubject => "deploy one with `minipaas up`; what has never served cannot be exported",
             Self::Namespace(_) => return Vec::new(),
-            Self::Version(_) => "leave `--kubernetes-version` out for the oldest that works",
+            Self::Version(_) => "leave `--kubernetes` out for the oldest that works",
             Self::Collision { .. } => {
                 "export the apps one by one, each with a `--namespace` of its own, or rename one of the two"
             }
             Self::Label { .. } => "rename one of the two",
+            Self::Mount { .. } => "give the volume another `path`",
             Self::Large { .. } => "put what is large into a file of the image, or a volume",
         };
         vec![hint.to_owned()]

@@ -57,6 +57,7 @@ pub fn export(subjects: &[Subject], options: &Options) -> Result<Export, ExportE
     sorted.sort_by_key(|subject| &subject.app);
     for subject in sorted {
         collision::labels(subject)?;
+        collision::mounts(subject)?;
         let mut sheet = Sheet::new(&subject.app);
         workload::add(subject, &mut sheet)?;
         leftover::note(subject, subjects, &mut sheet);

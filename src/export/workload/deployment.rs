@@ -73,39 +73,43 @@ impl<'a> Part<'a> {
             volumes: volume::mounts(self.draft),
             runs_once: false,
         };
-        let settle = probes.settle.map(unit::positive);
-        let deadline = unit::positive(probes.deadline + SCHEDULE_TIME);
-        let deadline_comment = format!(
-            "{} s to become ready, and {} s to find a node and pull the image",
-            unit::seconds(probes.deadline),
-            SCHEDULE_TIME.as_secs()
-        );
         let mut metadata = self.draft.metadata(self.draft.names.process(self.name), Some(self.name.as_str()));
         let cause = format!("{}: {}", subject.release, subject.summary);
         metadata.annotations = Some([(CHANGE_CAUSE.to_owned(), cause)].into());
+        let (settle, time) = (probes.settle, probes.deadline);
         let deployment = Deployment {
             metadata,
             spec: Some(DeploymentSpec {
                 replicas: self.scale.replicas(),
                 selector: self.selector(),
                 strategy: Some(self.strategy()),
-                min_ready_seconds: settle,
-                progress_deadline_seconds: Some(deadline),
+                min_ready_seconds: settle.map(unit::positive),
+                progress_deadline_seconds: Some(unit::positive(time + SCHEDULE_TIME)),
                 revision_history_limit: Some(REVISIONS),
                 template: self.completed(pod.template(self.draft), probes),
                 ..DeploymentSpec::default()
             }),
             ..Deployment::default()
         };
-        let object =
-            pod.commented(Object::new(&subject.app, &deployment), "/spec/template", &self.draft.user);
-        let mut object = object.comment("/spec/progressDeadlineSeconds", deadline_comment);
-        if settle.is_some() {
-            object = object.comment(
+        let object = Object::new(&subject.app, &deployment);
+        let object = self.commented(pod.commented(object, "/spec/template", &self.draft.user));
+        let text = format!(
+            "{} s to become ready, and {} s to find a node and pull the image",
+            unit::seconds(time),
+            SCHEDULE_TIME.as_secs()
+        );
+        let object = object.comment("/spec/progressDeadlineSeconds", text);
+        match settle {
+            Some(_) => object.comment(
                 "/spec/minReadySeconds",
                 "nothing is asked of it: it counts once it has run so long",
-            );
+            ),
+            None => object,
         }
+    }
+
+    /// With what is said of how many there are, and of how they come and go.
+    fn commented(&self, mut object: Object) -> Object {
         if self.scale.is_automatic() {
             object = object.comment("/spec", "no `replicas`: the HorizontalPodAutoscaler sets them");
         }
@@ -241,10 +245,10 @@ impl<'a> Part<'a> {
         }
         if self.stops_first() {
             sheet.note(
-                NoteKind::Changed,
+                NoteKind::Dropped,
                 "[volume] deploys",
-                "the box holds requests while a release with a volume takes over; a cluster answers them with an error (503) until \
-                 the new pod is ready",
+                "the box holds requests while a release with a volume takes over; a cluster answers them with 503 until the new pod is \
+                 ready: deploy when few look, or move what is kept into a database",
             );
         }
     }

@@ -8,12 +8,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Draft, security, unit};
+use super::security::{self, User};
+use super::{Draft, unit};
 use crate::export::config::HASH_ANNOTATION;
 use crate::export::object::Object;
 use crate::manifest::{Bytes, Command, MilliCpu};
-
-use super::security::User;
 
 /// What one pod is to run.
 pub(super) struct Pod<'a> {
@@ -89,39 +88,36 @@ impl Pod<'_> {
     }
 
     /// The object that has such a pod at this JSON pointer, with what is said of it.
-    pub(super) fn commented(&self, object: Object, at: &str, user: &User) -> Object {
+    pub(super) fn commented(&self, mut object: Object, at: &str, user: &User) -> Object {
         let spec = |part: &str| format!("{at}/spec/{part}");
-        let mut object = object
-            .comment(
-                &spec("shareProcessNamespace"),
-                "as on the box, an init is process 1: an app that ignores SIGTERM there ends at once",
-            )
-            .comment(
-                &format!("{at}/metadata/annotations/{}", HASH_ANNOTATION.replace('/', "~1")),
-                "pods are replaced when the config changes; no secret's value is in it, a new one makes a new release",
-            );
+        // Said of what runs on, and not again of each job.
+        if !self.runs_once {
+            let hash = HASH_ANNOTATION.replace('/', "~1");
+            object = object
+                .comment(
+                    &format!("{at}/metadata/annotations/{hash}"),
+                    "a change of the config replaces the pods; it tells nothing of secrets, of which a new one makes a new release",
+                )
+                .comment(
+                    &spec("shareProcessNamespace"),
+                    "as on the box, an init is process 1, so SIGTERM ends an app that has no handler for it",
+                );
+        }
         if self.memory.is_some() || self.cpu.is_some() {
             object = object.comment(
                 &spec("containers/0/resources"),
                 "asked for as much as the limit, as the box had it to give; ask for less where nodes are full",
             );
         }
-        match user {
-            User::Root => {
-                object = object.comment(
-                    &spec("containers/0/securityContext/capabilities"),
-                    "the image starts as root: it keeps what is needed to give that up",
-                );
-            }
-            User::Number { .. } | User::Name(_)
-                if object.value.pointer(&spec("securityContext/sysctls")).is_some() =>
-            {
-                object = object.comment(
-                    &spec("securityContext/sysctls"),
-                    "a port below 1024 without root, as Docker lets it",
-                );
-            }
-            User::Number { .. } | User::Name(_) => {}
+        if *user == User::Root {
+            object = object.comment(
+                &spec("containers/0/securityContext/capabilities"),
+                "the image starts as root: it keeps what is needed to give that up",
+            );
+        }
+        let sysctls = spec("securityContext/sysctls");
+        if object.value.pointer(&sysctls).is_some() {
+            object = object.comment(&sysctls, "a port below 1024 without root, as Docker lets it");
         }
         object
     }

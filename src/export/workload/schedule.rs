@@ -54,7 +54,9 @@ fn field(values: &[u16], first: u16, last: u16) -> String {
     if let [start, second, ..] = *values {
         let step = second - start;
         let steps = (first..=last).step_by(usize::from(step));
-        if start == first && step > 1 && values.len() > 2 && steps.eq(values.iter().copied()) {
+        let is_even = (last - first + 1) % step == 0;
+        let is_plain = values.len() > 2 || is_even;
+        if start == first && step > 1 && is_plain && steps.eq(values.iter().copied()) {
             return format!("*/{step}");
         }
     }
@@ -95,7 +97,8 @@ mod tests {
         check("0 9 * * 7", "0 9 * * 0");
         check("0 9 ? * 5-7", "0 9 * * 0,5,6");
         check("0 0 3 * * *", "0 3 * * *");
-        check("0/30 * * * *", "0,30 * * * *");
+        check("0,30 0,12 * * *", "*/30 */12 * * *");
+        check("0,59 * * * *", "0,59 * * * *");
     }
 
     #[test]

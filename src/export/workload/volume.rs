@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Draft;
+use super::autoscale::Scale;
 use crate::export::names::NAME_LENGTH_MAX;
 use crate::export::object::{NoteKind, Object, Sheet};
 use crate::manifest::Manifest;
@@ -86,9 +87,5 @@ fn claim_name(draft: &Draft<'_>, volume: &str) -> String {
 
 /// Whether more than one pod has an app's volumes at a time.
 fn is_shared(manifest: &Manifest) -> bool {
-    let most = |process: &crate::manifest::Process| match &process.autoscale {
-        Some(rule) if process.replicas > 0 => rule.max.max(process.replicas),
-        _ => process.replicas,
-    };
-    manifest.processes.values().map(most).sum::<u32>() > 1
+    manifest.processes.values().map(|process| Scale::of(process).most()).sum::<u32>() > 1
 }

@@ -23,7 +23,7 @@ bench NAME *ARGS:
 
 # Formats the code.
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # Checks licences, advisories and sources of the dependencies.
 deny:

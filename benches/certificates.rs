@@ -157,7 +157,7 @@ impl TestBox {
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
-            .expect("the release build runs");
+            .expect("minipaas runs");
         let daemon = Daemon(daemon);
         // `localhost` is served before there is any route.
         while self.shake_hands("bench.localhost").is_err() {

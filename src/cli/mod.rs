@@ -19,6 +19,7 @@ mod attach;
 mod autoscale;
 mod canary;
 mod certs;
+mod check;
 mod completions;
 mod config;
 mod cp;

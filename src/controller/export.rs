@@ -61,7 +61,9 @@ impl ExportError {
             Self::Unknown(_) => vec!["`minipaas apps` lists what there is".to_owned()],
             Self::NoRelease(_) => vec!["`minipaas up` in its folder deploys it".to_owned()],
             Self::External(app) => {
-                vec![format!("`minipaas apps info {app}` shows where it leads: make a Service of that by hand")]
+                vec![format!(
+                    "`minipaas apps info {app}` shows where it leads: make a Service of that by hand"
+                )]
             }
         }
     }

@@ -11,15 +11,17 @@
 //!
 //! It does not ask the box or the cluster anything; whoever calls it has.
 
+pub mod check;
 mod collision;
 mod config;
 mod error;
-mod leftover;
 pub mod format;
+mod leftover;
 mod names;
 mod namespace;
 mod object;
 mod options;
+mod routing;
 pub mod secrets;
 mod subject;
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub use error::ExportError;
 pub use names::{CRON_NAME_LENGTH_MAX, Labels, NAME_LENGTH_MAX, Names};
 pub use object::{Comment, Export, Note, NoteKind, Object, Sheet};
 pub use options::{Entrance, Options, SecretMode, TlsSource, Version};
-pub use subject::{Healthcheck, Image, Subject};
+pub use subject::{External, Healthcheck, Image, Subject, Upstream};
 
 /// Exports these apps, in the order of their names.
 ///
@@ -60,6 +62,8 @@ pub fn export(subjects: &[Subject], options: &Options) -> Result<Export, ExportE
         collision::mounts(subject)?;
         let mut sheet = Sheet::new(&subject.app);
         workload::add(subject, &mut sheet)?;
+        routing::add(subject, options, &mut sheet);
+        routing::add_policies(subjects, subject, options, &mut sheet);
         leftover::note(subject, subjects, &mut sheet);
         let part = sheet.finish();
         export.objects.extend(part.objects);

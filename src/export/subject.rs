@@ -1,10 +1,11 @@
 //! What is exported: one app, as its box knows it.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::manifest::Manifest;
-use crate::name::{AppName, Host, ReleaseId};
+use crate::name::{AppName, Host, PathPrefix, ReleaseId};
 
 /// An app with the release that serves.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,30 @@ pub struct Subject {
     pub hosts: Vec<Host>,
     /// The jobs of `[cron]` that somebody has suspended.
     pub suspended: BTreeSet<String>,
+}
+
+/// An app that is only a route: its upstreams run elsewhere, and stay there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct External {
+    /// The app.
+    pub app: AppName,
+    /// Where it leads. Never empty.
+    pub upstreams: Vec<Upstream>,
+    /// Where it is reached: its own host on the box first, then its others. Those of `[[route]]` are in the manifest.
+    pub hosts: Vec<Host>,
+    /// The path prefix of all of them.
+    pub path: PathPrefix,
+    /// `[proxy]` and `[[route]]`, with what `proxy set` has said over them.
+    pub manifest: Manifest,
+}
+
+/// Where an app that is only a route leads; plain HTTP is spoken there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// An address.
+    Address(SocketAddr),
+    /// A name and a port.
+    Name(String, u16),
 }
 
 /// An image, as the engine that holds it describes it.

@@ -182,8 +182,13 @@ mod tests {
             slot: Slot { process: ProcessType::web(), number: 1 },
             instance: InstanceId::from_bits(1),
         };
-        let image =
-            Image { id: String::new(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true, ..Image::default() };
+        let image = Image {
+            id: String::new(),
+            exposed_ports: vec![3000],
+            has_healthcheck: false,
+            has_command: true,
+            ..Image::default()
+        };
         let spec = ContainerSpec {
             labels,
             image: engine.add_image("shop:1", image),

@@ -28,8 +28,13 @@ fn world() -> (FakeEngine, Runs, OneOffSpec) {
         Arc::new(move || InstanceId::from_bits(ids.fetch_add(9000, Ordering::SeqCst))),
         80,
     );
-    let image =
-        Image { id: String::new(), exposed_ports: Vec::new(), has_healthcheck: false, has_command: true, ..Image::default() };
+    let image = Image {
+        id: String::new(),
+        exposed_ports: Vec::new(),
+        has_healthcheck: false,
+        has_command: true,
+        ..Image::default()
+    };
     let spec = OneOffSpec {
         release: ReleaseId::FIRST,
         image: engine.add_image("shop:1", image),

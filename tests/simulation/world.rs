@@ -143,7 +143,13 @@ pub(super) fn image_of(app: &str, toml: &str) -> String {
 }
 
 fn image() -> Image {
-    Image { id: "sha256:0".to_owned(), exposed_ports: vec![3000], has_healthcheck: false, has_command: true, ..Image::default() }
+    Image {
+        id: "sha256:0".to_owned(),
+        exposed_ports: vec![3000],
+        has_healthcheck: false,
+        has_command: true,
+        ..Image::default()
+    }
 }
 
 fn paused_runtime() -> tokio::runtime::Runtime {

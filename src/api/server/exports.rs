@@ -112,7 +112,8 @@ async fn gather(
     role: Role,
 ) -> Result<ExportReply, Refusal> {
     let is_all = names.is_none();
-    let names = names.unwrap_or_else(|| seen(api, caller).iter().filter_map(|name| name.parse().ok()).collect());
+    let names =
+        names.unwrap_or_else(|| seen(api, caller).iter().filter_map(|name| name.parse().ok()).collect());
     let mut reply = ExportReply::default();
     let mut leave_out = |app: &AppName, refusal: Refusal| {
         if !is_all {
@@ -161,12 +162,12 @@ async fn gather(
 fn app(api: &Api, name: &AppName, exported: &Exported, image: &Image, with_secrets: bool) -> ExportedApp {
     let Exported { release, formation, proxy, hosts } = exported;
     let limits = release.limits.iter().map(|(process, limits)| {
-        let (memory, cpu) = (limits.memory.map(|bytes| bytes.to_string()), limits.cpu.map(|cpu| cpu.to_string()));
+        let (memory, cpu) =
+            (limits.memory.map(|bytes| bytes.to_string()), limits.cpu.map(|cpu| cpu.to_string()));
         (process.to_string(), Limits { memory, cpu })
     });
-    let rule = |rule: &Autoscale| {
-        AutoscaleRequest { min: rule.min, max: rule.max, target: rule.target.to_string() }
-    };
+    let rule =
+        |rule: &Autoscale| AutoscaleRequest { min: rule.min, max: rule.max, target: rule.target.to_string() };
     let jobs = api.jobs.list(name).unwrap_or_default().into_iter();
     ExportedApp {
         name: name.to_string(),
@@ -250,7 +251,8 @@ fn repository(reference: &str) -> &str {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     };
-    let name = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
+    let name =
+        name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/")).unwrap_or(name);
     name.strip_prefix("library/").unwrap_or(name)
 }
 

@@ -114,7 +114,8 @@ fn registry(text: &str) -> Result<String, String> {
     if !text.is_empty() && !has_scheme && text.chars().all(is_good) && !text.split('/').any(str::is_empty) {
         Ok(text.to_owned())
     } else {
-        Err("a registry is written as in an image's name, such as `ghcr.io/you`, without `https://`".to_owned())
+        Err("a registry is written as in an image's name, such as `ghcr.io/you`, without `https://`"
+            .to_owned())
     }
 }
 

@@ -90,8 +90,10 @@ pub(crate) async fn run(session: &Session, args: &ExportArgs) -> Result<(), Fail
 /// Refuses what cannot be, before anything is asked of the box.
 fn check(args: &ExportArgs, is_stdout: bool, has_secrets: bool, is_json: bool) -> Result<(), Failure> {
     if is_stdout && args.format != FormatArg::Yaml && !is_json {
-        return Err(Failure::usage("kustomize and helm are folders of files, and no text for standard output")
-            .hint("`-o DIR` names the folder"));
+        return Err(Failure::usage(
+            "kustomize and helm are folders of files, and no text for standard output",
+        )
+        .hint("`-o DIR` names the folder"));
     }
     if has_secrets && is_stdout && is_json {
         return Err(Failure::usage("`--json` shows no values of secrets")

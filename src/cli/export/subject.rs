@@ -58,7 +58,8 @@ fn environment(variables: &[ExportedVariable]) -> Result<Environment, Failure> {
             (true, true) => Kind::ExportedSecret,
         };
         let value = variable.value.clone().unwrap_or_default();
-        let variable = Variable::new(&name, value, kind).map_err(|error| Failure::failed(error.to_string()))?;
+        let variable =
+            Variable::new(&name, value, kind).map_err(|error| Failure::failed(error.to_string()))?;
         Ok((name, variable))
     });
     Ok(Environment::new(each.collect::<Result<Vec<_>, Failure>>()?))
@@ -200,9 +201,7 @@ mod tests {
 
     #[test]
     fn secrets_are_files_and_exported_ones_are_confidential() {
-        let variable = |name: &str, value: Option<&str>, is_secret, is_exported| {
-            json!({"name": name, "value": value, "is-secret": is_secret, "is-exported": is_exported})
-        };
+        let variable = |name: &str, value: Option<&str>, is_secret, is_exported| json!({"name": name, "value": value, "is-secret": is_secret, "is-exported": is_exported});
         let subject = subject(json!({"variables": [
             variable("PLAIN", Some("x"), false, false),
             variable("KEY", None, true, false),
@@ -217,17 +216,20 @@ mod tests {
 
     #[test]
     fn proxy_settings_hold_where_they_were_made() {
-        let of_route = |host: &str, path: &str| {
-            json!({"host": host, "path": path, "settings": {"values": {"retries": "3"}}})
-        };
+        let of_route = |host: &str, path: &str| json!({"host": host, "path": path, "settings": {"values": {"retries": "3"}}});
         let subject = subject(json!({
             "proxy": {"values": {"retries": "2"}},
             "routes": [of_route("shop.example.com", "/api"), of_route("added.example.com", "/"), of_route("gone.example.com", "/")],
         }));
         assert_eq!(subject.manifest.proxy.retries, 2);
-        let routes: Vec<_> = subject.manifest.routes.iter().map(|rule| {
-            (rule.host.as_ref().map(ToString::to_string).unwrap_or_default(), rule.policy.retries)
-        }).collect();
+        let routes: Vec<_> = subject
+            .manifest
+            .routes
+            .iter()
+            .map(|rule| {
+                (rule.host.as_ref().map(ToString::to_string).unwrap_or_default(), rule.policy.retries)
+            })
+            .collect();
         assert_eq!(routes, [("shop.example.com".to_owned(), 3), ("added.example.com".to_owned(), 3)]);
     }
 

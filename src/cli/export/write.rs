@@ -28,8 +28,11 @@ const READ_BY_OTHERS: u32 = 0o044;
 /// Writes the files, and removes older ones of ours.
 pub(super) fn write(session: &Session, folder: &Path, files: &[File]) -> Result<(), Failure> {
     let is_secret = files.iter().any(|file| file.is_secret);
-    let foreign: Vec<_> =
-        files.iter().map(|file| folder.join(&file.path)).filter(|path| path.exists() && !is_ours(path)).collect();
+    let foreign: Vec<_> = files
+        .iter()
+        .map(|file| folder.join(&file.path))
+        .filter(|path| path.exists() && !is_ours(path))
+        .collect();
     if !foreign.is_empty() && !session.globals.yes {
         let names: Vec<_> = foreign.iter().map(|path| format!("`{}`", path.display())).collect();
         let message = format!("{} would be replaced, and no export wrote it", names.join(", "));
@@ -57,9 +60,11 @@ pub(super) fn check_private(folder: &Path) -> Result<(), Failure> {
     let Ok(metadata) = fs::metadata(folder) else { return Ok(()) };
     if metadata.is_dir() && metadata.mode() & OTHERS_READ != 0 {
         let shown = folder.display();
-        return Err(Failure::usage(format!("everybody can read `{shown}`, and there would be secrets in it"))
-            .hint(format!("`chmod 700 {shown}` closes it, or name a folder that is not there yet"))
-            .hint("`--secrets sealed` or `external` writes none"));
+        return Err(Failure::usage(format!(
+            "everybody can read `{shown}`, and there would be secrets in it"
+        ))
+        .hint(format!("`chmod 700 {shown}` closes it, or name a folder that is not there yet"))
+        .hint("`--secrets sealed` or `external` writes none"));
     }
     Ok(())
 }
@@ -71,13 +76,18 @@ pub(super) fn check_stdout() -> Result<(), Failure> {
     if stdout.is_terminal() {
         return Err(Failure::usage("values of secrets are not printed to a terminal").hint(hint));
     }
-    let owned = stdout.as_fd().try_clone_to_owned().map_err(|error| failed("look at", Path::new("standard output"), error))?;
+    let owned = stdout
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| failed("look at", Path::new("standard output"), error))?;
     let metadata = FsFile::from(owned).metadata();
     let metadata = metadata.map_err(|error| failed("look at", Path::new("standard output"), error))?;
     if metadata.is_file() && metadata.mode() & READ_BY_OTHERS != 0 {
-        return Err(Failure::usage("others can read the file that standard output goes to, and there would be secrets in it")
-            .hint(hint)
-            .hint("`umask 077` before the file is made closes it"));
+        return Err(Failure::usage(
+            "others can read the file that standard output goes to, and there would be secrets in it",
+        )
+        .hint(hint)
+        .hint("`umask 077` before the file is made closes it"));
     }
     Ok(())
 }

@@ -164,7 +164,8 @@ fn healthcheck(config: &ImageConfig) -> Option<Healthcheck> {
         let given = nanos.and_then(|nanos| u64::try_from(nanos).ok()).filter(|nanos| *nanos > 0);
         given.map_or(default, Duration::from_nanos)
     };
-    let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
+    let retries =
+        check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|retries| *retries > 0);
     Some(Healthcheck {
         test,
         interval: time(check.interval, HEALTHCHECK_TIME),

@@ -17,7 +17,13 @@ fn engine() -> FakeEngine {
 }
 
 fn image() -> Image {
-    Image { id: String::new(), exposed_ports: vec![3000], has_healthcheck: true, has_command: true, ..Image::default() }
+    Image {
+        id: String::new(),
+        exposed_ports: vec![3000],
+        has_healthcheck: true,
+        has_command: true,
+        ..Image::default()
+    }
 }
 
 fn instance(number: u32) -> InstanceId {

@@ -108,8 +108,8 @@ fn hooks(export: &Export) -> BTreeMap<(&str, &str), i32> {
         hooks.insert((job.kind(), job.name()), 0);
         let text = job.value.to_string();
         let needed = export.objects.iter().filter(|object| {
-            let is_needed =
-                ["ServiceAccount", "ConfigMap", "Secret", "SealedSecret", "ExternalSecret"].contains(&object.kind());
+            let is_needed = ["ServiceAccount", "ConfigMap", "Secret", "SealedSecret", "ExternalSecret"]
+                .contains(&object.kind());
             is_needed && object.app == job.app && text.contains(&Value::from(object.name()).to_string())
         });
         hooks.extend(needed.map(|object| ((object.kind(), object.name()), -1)));
@@ -244,7 +244,9 @@ impl Template<'_> {
                 let path = values.put(&[app, "image"], container["image"].clone());
                 holes.push((format!("{at}/image"), Hole::Scalar(format!("{path} | quote"))));
             }
-            if let Some(resources) = filled(container.get("resources")).filter(|_| at.ends_with("/containers/0")) {
+            if let Some(resources) =
+                filled(container.get("resources")).filter(|_| at.ends_with("/containers/0"))
+            {
                 let path = values.put(&[app, "processes", &component, "resources"], resources.clone());
                 holes.push((format!("{at}/resources"), Hole::Map(path)));
             }

@@ -70,10 +70,12 @@ pub(super) fn block(text: &str) -> Option<&'static str> {
 fn is_plain(text: &str) -> bool {
     let Some(first) = text.chars().next() else { return false };
     let lower = text.to_ascii_lowercase();
-    let begins_well = first.is_ascii_alphanumeric() || matches!(first, '/' | '_' | '.' | '$' | '(' | '+')
+    let begins_well = first.is_ascii_alphanumeric()
+        || matches!(first, '/' | '_' | '.' | '$' | '(' | '+')
         || (first == '-' && text.len() > 1 && !text[1..].starts_with(' '));
     let is_number_like = (first.is_ascii_digit() || matches!(first, '+' | '-' | '.'))
-        && (text.chars().any(|c| c.is_ascii_digit()) || SPECIAL.contains(&lower.trim_start_matches(['+', '-'])))
+        && (text.chars().any(|c| c.is_ascii_digit())
+            || SPECIAL.contains(&lower.trim_start_matches(['+', '-'])))
         && text.chars().all(|c| NUMERIC.contains(c));
     begins_well
         && !WORDS.contains(&lower.as_str())
@@ -97,9 +99,56 @@ mod tests {
     #[test]
     fn what_reads_as_something_else_is_quoted() {
         for text in [
-            "yes", "No", "ON", "off", "y", "N", "true", "FALSE", "null", "~", "", "1e3", "0x1F", "012", "0o17", "1_000",
-            "2024-01-01", "12:30:00", "1.33", "-1", "+2", ".5", ".inf", "-.inf", ".nan", "a: b", "a #b", "a:", " a", "a ", "#a",
-            "- a", "-", "*a", "&a", "!a", "%a", "@a", "`a", "[a", "{a", "|", ">", "?", "=", "<<", "a\tb", "\"a\"", "'a'", "{{ a }}",
+            "yes",
+            "No",
+            "ON",
+            "off",
+            "y",
+            "N",
+            "true",
+            "FALSE",
+            "null",
+            "~",
+            "",
+            "1e3",
+            "0x1F",
+            "012",
+            "0o17",
+            "1_000",
+            "2024-01-01",
+            "12:30:00",
+            "1.33",
+            "-1",
+            "+2",
+            ".5",
+            ".inf",
+            "-.inf",
+            ".nan",
+            "a: b",
+            "a #b",
+            "a:",
+            " a",
+            "a ",
+            "#a",
+            "- a",
+            "-",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a",
+            "[a",
+            "{a",
+            "|",
+            ">",
+            "?",
+            "=",
+            "<<",
+            "a\tb",
+            "\"a\"",
+            "'a'",
+            "{{ a }}",
         ] {
             let written = inline(text);
             assert!(written.starts_with(['"', '\'']), "{text}: {written}");
@@ -109,8 +158,23 @@ mod tests {
     #[test]
     fn what_people_write_without_quotes_has_none() {
         for text in [
-            "web", "500m", "1Gi", "30s", "-c", "nginx:1.27", "--port", "$(PORT)", "/up?x=1", "npm start", "a.b/c", "ghcr.io/x/y@sha256:00ff",
-            "10.0.0.0/8", "v42", "http://shop", "Europe/Berlin", "*/5 * * * *",
+            "web",
+            "500m",
+            "1Gi",
+            "30s",
+            "-c",
+            "nginx:1.27",
+            "--port",
+            "$(PORT)",
+            "/up?x=1",
+            "npm start",
+            "a.b/c",
+            "ghcr.io/x/y@sha256:00ff",
+            "10.0.0.0/8",
+            "v42",
+            "http://shop",
+            "Europe/Berlin",
+            "*/5 * * * *",
         ] {
             let is_plain = inline(text) == text;
             assert_eq!(is_plain, !text.starts_with('*'), "{text}");

@@ -8,8 +8,10 @@ use super::*;
 use crate::export::Comment;
 
 fn check(value: Value, comments: &[(&str, &str)], expected: Expect) {
-    let comments: Vec<_> =
-        comments.iter().map(|(at, text)| Comment { at: (*at).to_owned(), text: (*text).to_owned() }).collect();
+    let comments: Vec<_> = comments
+        .iter()
+        .map(|(at, text)| Comment { at: (*at).to_owned(), text: (*text).to_owned() })
+        .collect();
     expected.assert_eq(&document(&value, &comments));
 }
 
@@ -49,7 +51,12 @@ fn export() -> Export {
     });
     let mut web = deployment();
     web["spec"]["template"]["metadata"]["annotations"]["minipaas.dev/config-hash"] = "00112233".into();
-    let note = |kind, text: &str| Note { app: app.clone(), kind, what: "[proxy] buffer".to_owned(), text: text.to_owned() };
+    let note = |kind, text: &str| Note {
+        app: app.clone(),
+        kind,
+        what: "[proxy] buffer".to_owned(),
+        text: text.to_owned(),
+    };
     Export {
         objects: [config, job, web, ingress].map(object).to_vec(),
         notes: vec![note(NoteKind::Todo, "do {{ this }}"), note(NoteKind::Dropped, "it is not there")],
@@ -116,7 +123,10 @@ fn a_deployment_reads_as_a_person_writes_it() {
 #[test]
 fn files_are_named_in_the_order_in_which_they_are_applied() {
     let names = |format| files(&export(), format).into_iter().map(|file| file.path).collect::<Vec<_>>();
-    assert_eq!(names(Format::Yaml), ["20-config-map.yaml", "70-job.yaml", "80-deployment.yaml", "90-ingress.yaml"]);
+    assert_eq!(
+        names(Format::Yaml),
+        ["20-config-map.yaml", "70-job.yaml", "80-deployment.yaml", "90-ingress.yaml"]
+    );
     assert!(names(Format::Kustomize).contains(&"kustomization.yaml".to_owned()));
     assert!(names(Format::Helm).contains(&"templates/80-deployment.yaml".to_owned()));
 }
@@ -132,7 +142,8 @@ fn notes_stand_at_the_top() {
         # shop: to do
         #   - [proxy] buffer: do {{ this }}
         ---
-        apiVersion: v1"#]].assert_eq(&stream(&export()).lines().take(9).collect::<Vec<_>>().join("\n"));
+        apiVersion: v1"#]]
+    .assert_eq(&stream(&export()).lines().take(9).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
@@ -157,7 +168,8 @@ fn a_base_for_kustomize_lists_its_files_and_images() {
         images:
         - name: ghcr.io/x/y
           digest: sha256:00
-    "#]].assert_eq(&found.text);
+    "#]]
+    .assert_eq(&found.text);
 }
 
 #[test]
@@ -321,8 +333,21 @@ fn value() -> impl Strategy<Value = Value> {
         any::<String>(),
         "[ -~\n]{0,20}",
         "[0-9a-fxXoO_+.:eE -]{1,8}",
-        prop::sample::select(vec!["yes", "No", "~", "null", "1e3", "0x1f", "2024-01-01", ".inf", "a\n\n", "\n", " a\nb", "a\n \n"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "yes",
+            "No",
+            "~",
+            "null",
+            "1e3",
+            "0x1f",
+            "2024-01-01",
+            ".inf",
+            "a\n\n",
+            "\n",
+            " a\nb",
+            "a\n \n"
+        ])
+        .prop_map(str::to_owned),
     ];
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -47,7 +47,8 @@ pub(super) fn template(value: &Value, comments: &[Comment], holes: &Holes) -> St
 pub(super) fn comment(out: &mut String, column: usize, text: &str) {
     let pad = " ".repeat(column);
     // What hangs below the first line of an item is indented as its text.
-    let hanging = text.len() - text.trim_start().len() + if text.trim_start().starts_with("- ") { 2 } else { 0 };
+    let hanging =
+        text.len() - text.trim_start().len() + if text.trim_start().starts_with("- ") { 2 } else { 0 };
     let mut line = format!("{pad}# {}", &text[..text.len() - text.trim_start().len()]);
     let mut is_empty = true;
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {

@@ -100,7 +100,8 @@ pub fn hand_over(mut export: Export, options: &Options) -> Result<Export, Secret
 
 /// The values of a Secret by their keys, as bytes.
 fn values(secret: &Value) -> BTreeMap<String, Vec<u8>> {
-    let each = |part: &str| secret.get(part).and_then(Value::as_object).into_iter().flatten().collect::<Vec<_>>();
+    let each =
+        |part: &str| secret.get(part).and_then(Value::as_object).into_iter().flatten().collect::<Vec<_>>();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut values = BTreeMap::new();
     for (key, value) in each("data") {

@@ -10,7 +10,8 @@ use super::*;
 use crate::export::Comment;
 use crate::export::format::{Format, files, stream};
 
-const VALUES: [(&str, &str); 2] = [("DATABASE_URL", "postgres://a:hunter2@db/shop"), ("KEY", "s3cr3t\nwords")];
+const VALUES: [(&str, &str); 2] =
+    [("DATABASE_URL", "postgres://a:hunter2@db/shop"), ("KEY", "s3cr3t\nwords")];
 
 fn export() -> Export {
     let data: Map<_, _> =
@@ -21,7 +22,10 @@ fn export() -> Export {
     });
     let comment = Comment { at: "/data/KEY".to_owned(), text: "looks like one".to_owned() };
     let app = "shop".parse().unwrap();
-    Export { objects: vec![Object { app: Some(app), value: secret, comments: vec![comment] }], notes: Vec::new() }
+    Export {
+        objects: vec![Object { app: Some(app), value: secret, comments: vec![comment] }],
+        notes: Vec::new(),
+    }
 }
 
 fn handed_over(secrets: SecretMode) -> Export {
@@ -112,7 +116,11 @@ fn a_template_has_every_key_and_says_how_to_fill_it() {
     assert_eq!(object.value.get("data"), None);
     assert_eq!(object.comments[0].at, "/stringData/KEY");
     assert_eq!(export.notes[0].kind, NoteKind::Todo);
-    assert!(export.notes[0].text.contains("kubectl create secret generic shop -n prod"), "{:?}", export.notes);
+    assert!(
+        export.notes[0].text.contains("kubectl create secret generic shop -n prod"),
+        "{:?}",
+        export.notes
+    );
 }
 
 #[test]
@@ -120,7 +128,8 @@ fn an_external_secret_names_its_store() {
     let export = handed_over(SecretMode::External("vault".to_owned()));
     let spec = &export.objects[0].value["spec"];
     assert_eq!(spec["secretStoreRef"], json!({"kind": "ClusterSecretStore", "name": "vault"}));
-    let first = json!({"secretKey": "DATABASE_URL", "remoteRef": {"key": "shop", "property": "DATABASE_URL"}});
+    let first =
+        json!({"secretKey": "DATABASE_URL", "remoteRef": {"key": "shop", "property": "DATABASE_URL"}});
     assert_eq!(spec["data"][0], first);
 }
 

@@ -56,8 +56,13 @@ fn instance() -> InstanceId {
 impl World {
     async fn new() -> Self {
         let engine = FakeEngine::new(BoxId::from_bits(1));
-        let image =
-            Image { id: String::new(), exposed_ports: vec![], has_healthcheck: false, has_command: true, ..Image::default() };
+        let image = Image {
+            id: String::new(),
+            exposed_ports: vec![],
+            has_healthcheck: false,
+            has_command: true,
+            ..Image::default()
+        };
         let spec = ContainerSpec {
             labels: Labels {
                 app: app(),

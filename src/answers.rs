@@ -48,6 +48,12 @@ impl Answers {
         Self { store, key }
     }
 
+    /// None yet, in a state of its own in this folder.
+    #[cfg(test)]
+    pub(crate) fn in_folder(folder: &std::path::Path) -> Self {
+        Self::new(Store::open(folder).expect("a store"), BoxKey::new(&[7; 32]))
+    }
+
     /// The answer of this key, unless it is too old.
     ///
     /// # Errors

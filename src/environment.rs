@@ -299,6 +299,20 @@ impl Difference {
     }
 }
 
+impl fmt::Display for EnvironmentChange {
+    /// The names: `set A, B, took out C`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: Vec<&str>| names.join(", ");
+        let set = list(self.set.keys().map(VariableName::as_str).collect());
+        let unset = list(self.unset.iter().map(VariableName::as_str).collect());
+        match (set.as_str(), unset.as_str()) {
+            (set, "") => write!(f, "set {set}"),
+            ("", unset) => write!(f, "took out {unset}"),
+            (set, unset) => write!(f, "set {set}, took out {unset}"),
+        }
+    }
+}
+
 impl fmt::Display for Difference {
     /// As the ledger says it: `added A, B and changed C`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -52,6 +52,11 @@ pub enum FormationError {
     /// Not a change.
     #[error("`{0}` is no change of a process type's number; write `web=3`, `web+1` or `web-1`")]
     NotAChange(String),
+    /// A size, as Heroku has them.
+    #[error(
+        "`{0}` names a size, and there are none; write `web=3`, and `minipaas limits set web=512M` says how much each may use"
+    )]
+    Size(String),
     /// Not a process type.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -183,6 +188,9 @@ impl FromStr for Change {
     /// The sign is the last `=`, `+` or `-` before the digits: `my-worker-1` takes one from `my-worker`.
     fn from_str(text: &str) -> Result<Self, FormationError> {
         let bad = || FormationError::NotAChange(text.to_owned());
+        if text.contains(':') {
+            return Err(FormationError::Size(text.to_owned()));
+        }
         let at = text.rfind(['=', '+', '-']).ok_or_else(bad)?;
         let (process, rest) = text.split_at(at);
         let (sign, digits) = rest.split_at(1);
@@ -249,6 +257,8 @@ mod tests {
         for bad in ["web", "web=", "=3", "web=x", "web=1.5", ""] {
             check(bad, &format!("`{bad}` {rule}"));
         }
+        let sizes = "names a size, and there are none; write `web=3`, and `minipaas limits set web=512M` says how much each may use";
+        check("web=2:standard-1x", &format!("`web=2:standard-1x` {sizes}"));
         check("web-3", "`web` has 2 and cannot have 3 fewer");
         check("web=101", "`web` cannot have 101 instances; 100 is the most");
         check("web+99", "`web` cannot have 101 instances; 100 is the most");

@@ -1,6 +1,6 @@
 //! Builds and releases: what ran, runs, or failed to.
 //!
-//! A release is a build, the manifest's words, and the environment and limits that commands have set, numbered `v1`, `v2`, …
+//! A release is a build, the manifest's words, and the environment, limits and probes that commands have set, numbered `v1`, `v2`, …
 //! within its app. It is immutable: any change makes a new one, and the ledger of an app only grows. What changes is a
 //! release's [`ReleaseState`], which says how its rollout ended, and when.
 
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::environment::Environment;
-use crate::manifest::{Bytes, Manifest, ManifestError, MilliCpu, Source};
+use crate::manifest::{Bytes, Manifest, ManifestError, MilliCpu, ProbeSettings, Source};
 use crate::name::{AppName, ProcessType, ReleaseId};
 use crate::people::Actor;
 
@@ -65,6 +65,8 @@ pub struct Release {
     pub environment: Arc<Environment>,
     /// The limits that commands have set, over the manifest's.
     pub limits: BTreeMap<ProcessType, ProcessLimits>,
+    /// The probes that commands have set, over the manifest's.
+    pub probes: BTreeMap<ProcessType, ProbeSettings>,
     /// Who made it.
     pub by: Actor,
     /// What is new about it, without who did it: `deployed 1f2e3d4c`, `added DATABASE_URL`, `rolled back to v2`.
@@ -108,6 +110,7 @@ impl Release {
             source,
             environment: Arc::default(),
             limits: BTreeMap::new(),
+            probes: BTreeMap::new(),
             by: Actor::unknown(),
             summary: String::new(),
             revision: None,
@@ -133,6 +136,10 @@ impl Release {
             process.memory = limits.memory.or(process.memory);
             process.cpu = limits.cpu.or(process.cpu);
         }
+        for (name, settings) in &self.probes {
+            let Some(process) = manifest.processes.get_mut(name) else { continue };
+            settings.iter().for_each(|(kind, setting)| setting.apply(*kind, process));
+        }
         if self.copy_of.is_some() {
             manifest.deploy.canary = None;
             manifest.deploy.watch_window = None;
@@ -147,6 +154,7 @@ impl Release {
             && self.source == other.source
             && self.environment == other.environment
             && self.limits == other.limits
+            && self.probes == other.probes
     }
 
     /// With this end of its rollout, now.

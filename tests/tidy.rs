@@ -40,6 +40,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("hickory_proto", &["dns/"]),
     ("hickory_resolver", &["dns/", "web/"]),
     ("instant_acme", &["acme/"]),
+    ("kube", &["kubernetes/"]),
     ("notify", &["watch.rs"]),
     ("prometheus_client", &["dataplane/metrics/text.rs"]),
     ("rcgen", &["acme/fake.rs", "acme/key.rs", "dataplane/tls/ca/", "dataplane/tls/sample.rs"]),

@@ -93,13 +93,40 @@ pub struct DeployRequest {
     pub revision: Option<Revision>,
 }
 
+/// A release that serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Deployed {
+    /// `v4`.
+    pub release: String,
+    /// Where.
+    pub urls: Vec<String>,
+    /// The TCP ports of the box that lead to it.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// Whether it served already, and nothing was done.
+    pub is_unchanged: bool,
+    /// What is new about it: `added DATABASE_URL`.
+    #[serde(default)]
+    pub summary: String,
+    /// Whether requests reach it, as an operator wants it.
+    #[serde(default)]
+    pub traffic: TrafficMode,
+    /// The release as a canary, when it does not serve everybody.
+    #[serde(default)]
+    pub canary: Option<Canary>,
+    /// The keys of `[proxy]` that were set by command, over the manifest's.
+    #[serde(default)]
+    pub proxy_by_command: Vec<String>,
+}
+
 /// One line of a stream that tells how something goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "event")]
 pub enum Progress {
     /// A step began; the one before it is done.
     Step {
-        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`.
+        /// `build`, `pull`, `queue`, `start`, `ready`, `switch`, `stop`, `push`.
         step: String,
         /// What it is about: `web.1, web.2`.
         detail: String,
@@ -125,29 +152,7 @@ pub enum Progress {
         build: BuildRef,
     },
     /// The release serves.
-    Deployed {
-        /// `v4`.
-        release: String,
-        /// Where.
-        urls: Vec<String>,
-        /// The TCP ports of the box that lead to it.
-        #[serde(default)]
-        ports: Vec<Port>,
-        /// Whether it served already, and nothing was done.
-        is_unchanged: bool,
-        /// What is new about it: `added DATABASE_URL`.
-        #[serde(default)]
-        summary: String,
-        /// Whether requests reach it, as an operator wants it.
-        #[serde(default)]
-        traffic: TrafficMode,
-        /// The release as a canary, when it does not serve everybody.
-        #[serde(default)]
-        canary: Option<Canary>,
-        /// The keys of `[proxy]` that were set by command, over the manifest's.
-        #[serde(default)]
-        proxy_by_command: Vec<String>,
-    },
+    Deployed(Deployed),
     /// The app's instances are as they were wanted.
     Reformed {
         /// Every process type, with its number.
@@ -157,6 +162,13 @@ pub enum Progress {
     Ran {
         /// How it went.
         run: JobRun,
+    },
+    /// A registry has the image.
+    Pushed {
+        /// Its repository there, without a tag.
+        repository: String,
+        /// The digest by which it is found there: `sha256:…`.
+        digest: String,
     },
     /// It did not work.
     Failed {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[error("{message}")]
 pub struct Failure {
     /// What a client may branch on: `manifest`, `conflict`, `name-taken`, `not-found`, `not-ready`, `worse`, `cancelled`,
-    /// `external`, `deployed`, `own-address`, `build-failed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
+    /// `external`, `deployed`, `own-address`, `build-failed`, `not-pushed`, `image-missing`, `engine-unreachable`, `disk-full`, `internal`.
     pub code: String,
     /// What did not work.
     pub message: String,

@@ -126,7 +126,8 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// Writes a frame, and sees that it is sent; bytes that are more than one may hold become several.
+    /// Writes a frame, and sees that it is sent; bytes that are more than one may hold become several. Should this be dropped
+    /// before it is done, the next one begins with what is left.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! What the wire says of an app's probes.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,15 @@ pub struct Health {
     pub app: String,
     /// Its process types, in order.
     pub processes: Vec<ProcessHealth>,
+}
+
+/// Changes probes, with a release.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct HealthRequest {
+    /// Process type to `startup`, `ready` and `live`: each as in the manifest, `{ http = "/up" }`, or `off`; none takes it back to
+    /// what the manifest says.
+    pub probes: BTreeMap<String, BTreeMap<String, Option<String>>>,
 }
 
 /// The probes of one process type.
@@ -25,6 +36,9 @@ pub struct ProcessHealth {
     pub ready: String,
     /// While it is alive, if that is asked.
     pub live: Option<String>,
+    /// Which of them a command has set, over the manifest: `startup`, `ready`, `live`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_command: Vec<String>,
     /// The instances that there are.
     pub instances: Vec<InstanceHealth>,
 }

@@ -20,6 +20,7 @@
 //! | `PUT /v1/apps/{app}` | the [`App`], to which nothing is deployed |
 //! | `GET /v1/apps/{app}/releases?`[`ReleasesQuery`] | [`Release`]s, the newest first |
 //! | `GET /v1/apps/{app}/releases/{release}` | [`ReleaseInfo`] |
+//! | `POST /v1/apps/{app}/releases/{release}/push` [`PushRequest`] | stream of [`Progress`], ends with `Pushed` |
 //! | `POST /v1/apps/{app}/rollback` [`RollbackRequest`] | stream of [`Progress`], ends with `Deployed` |
 //! | `GET /v1/apps/{app}/config` | [`Config`] |
 //! | `PATCH /v1/apps/{app}/config` [`ConfigRequest`] | stream of [`Progress`], or the [`Config`] if it waits |
@@ -37,7 +38,7 @@
 //! | `GET /v1/apps/{app}/drains` | [`Drain`]s |
 //! | `POST /v1/apps/{app}/drains` [`DrainRequest`] | the [`Drain`] |
 //! | `DELETE /v1/apps/{app}/drains/{id or URL}` | 204 |
-//! | `GET /v1/apps/{app}/health` | [`Health`] |
+//! | `GET /v1/apps/{app}/health`, `PATCH` of it [`HealthRequest`] | [`Health`], stream of [`Progress`] |
 //! | `POST /v1/apps/{app}/runs` [`RunRequest`] | [`Started`], detached; upgraded to [`frame`]s, attached |
 //! | `DELETE /v1/apps/{app}/runs/{slot}` | 204, once it has ended |
 //! | `POST /v1/apps/{app}/instances/{slot}/exec`, upgraded | [`frame`]s, of which the first holds an [`ExecRequest`] |
@@ -81,7 +82,7 @@
 //! | `POST /v1/invites/redeem` [`RedeemRequest`] | [`RedeemReply`]; asks for no token, but for the invite's code |
 //!
 //! `docs/api.md` tells of what all routes have in common. A stream is one JSON object a line (`application/x-ndjson`). A stream of [`Progress`] ends with exactly one of `Built`,
-//! `Deployed`, `Reformed`, `Ran` or `Failed`; one that just stops was cut off. Any stream may end
+//! `Deployed`, `Reformed`, `Ran`, `Pushed` or `Failed`; one that just stops was cut off. Any stream may end
 //! with `Failed` in place of its next line: that its reader may read no further. Anything but 2xx carries a [`Failure`].
 
 mod app;
@@ -101,6 +102,7 @@ mod operations;
 mod people;
 mod processes;
 mod proxy;
+mod push;
 mod release;
 mod run;
 pub mod server;
@@ -112,7 +114,7 @@ use serde::{Deserialize, Serialize};
 pub use app::{App, AppState, DeployStatus, Instance, Port};
 pub use certs::{Certificate, CertificateFacts, CertificateProblem, CertificateRequest};
 pub use deploy::{
-    BuildQuery, BuildRef, DeployRequest, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
+    BuildQuery, BuildRef, DeployRequest, Deployed, ImageQuery, PlanReply, PlanRequest, Progress, SourceTexts,
 };
 pub use domains::{Domain, DomainCertificate, Domains, DomainsQuery, DomainsRequest};
 pub use events::{Event, Events, EventsQuery};
@@ -122,7 +124,7 @@ pub use export::{
 };
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;
-pub use health::{Health, InstanceHealth, ProbeResult, ProcessHealth};
+pub use health::{Health, HealthRequest, InstanceHealth, ProbeResult, ProcessHealth};
 pub use hooks::{Hook, HookAdded, HookDelivery, HookRequest};
 pub use logs::{Drain, DrainRequest, LogLine, LogsQuery};
 pub use operations::{
@@ -138,6 +140,7 @@ pub use processes::{
     ScaleRequest,
 };
 pub use proxy::{IgnoredSetting, Layer, Proxy, ProxyRequest, RouteSettings, Setting};
+pub use push::{PushRequest, RegistryCredentials};
 pub use release::{
     Config, ConfigRequest, ConfigVariable, Limits, LimitsReply, LimitsRequest, NewVariable, Release,
     ReleaseInfo, ReleasesQuery, Revision, RollbackRequest,

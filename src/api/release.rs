@@ -67,6 +67,9 @@ pub struct ReleaseInfo {
     pub manifest: BTreeMap<String, Vec<String>>,
     /// What `limits` has set: process type to limits.
     pub limits: BTreeMap<String, Limits>,
+    /// What `health` has set: process type to `startup`, `ready` and `live`, each as in the manifest, or `off`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Limits of a process type's instances.

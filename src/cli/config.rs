@@ -11,7 +11,6 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::args::{AppArgs, ConfigAction, ConfigArgs, ConfigSetArgs};
-use super::deploy::Deployed;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupts;
 use super::output::{Table, count};
@@ -19,7 +18,7 @@ use super::project::app_of;
 use super::releases::{follow, print_changed};
 use super::{Session, dotenv};
 use crate::api::client::ConfigChanged;
-use crate::api::{Config, ConfigRequest, ConfigVariable, NewVariable};
+use crate::api::{Config, ConfigRequest, ConfigVariable, Deployed, NewVariable};
 use crate::environment::VariableName;
 use crate::file;
 use crate::name::AppName;
@@ -47,8 +46,8 @@ pub(crate) async fn run(
         None | Some(ConfigAction::List) => {
             interrupts.or(list(session, &app, args.shell), Failure::silently_interrupted).await
         }
-        Some(ConfigAction::Get { name }) => {
-            interrupts.or(get(session, &app, name), Failure::silently_interrupted).await
+        Some(ConfigAction::Get { names, shell }) => {
+            interrupts.or(get(session, &app, names, *shell), Failure::silently_interrupted).await
         }
         Some(ConfigAction::Set(args)) => {
             let request = set_request(session, args)?;
@@ -122,8 +121,34 @@ fn in_a_line(value: &str) -> String {
     line.chars().take(VALUE_WIDTH).chain(['…']).collect()
 }
 
-async fn get(session: &Session, app: &AppName, name: &VariableName) -> Result<(), Failure> {
+async fn get(
+    session: &Session,
+    app: &AppName,
+    names: &[VariableName],
+    as_shell: bool,
+) -> Result<(), Failure> {
     let config = session.client().config(app).await?;
+    let found = names.iter().map(|name| Ok((name.as_str(), value_of(&config, app, name)?)));
+    let found = found.collect::<Result<Vec<_>, Failure>>()?;
+    match found.as_slice() {
+        // One is a text, so that a script needs no quotes of it.
+        [(_, value)] if session.out.is_json() => session.out.json(value)?,
+        found if session.out.is_json() => {
+            session.out.json(&found.iter().copied().collect::<BTreeMap<_, _>>())?;
+        }
+        found => {
+            for (name, value) in found {
+                match as_shell {
+                    true => session.out.line(dotenv::line(name, value))?,
+                    false => session.out.line(value)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value_of<'c>(config: &'c Config, app: &AppName, name: &VariableName) -> Result<&'c str, Failure> {
     let found = config.variables.iter().find(|variable| variable.name == name.as_str());
     let found = found.ok_or_else(|| {
         let near = config.variables.iter().map(|variable| variable.name.as_str());
@@ -134,17 +159,11 @@ async fn get(session: &Session, app: &AppName, name: &VariableName) -> Result<()
             None => failure,
         }
     })?;
-    let value = found.value.as_ref().ok_or_else(|| {
+    found.value.as_deref().ok_or_else(|| {
         Failure::failed(format!("`{name}` is a secret, which is never shown")).hint(format!(
             "the app finds it in /run/secrets/{name}; `minipaas config set --secret {name}=-` replaces it"
         ))
-    })?;
-    if session.out.is_json() {
-        session.out.json(value)?;
-    } else {
-        session.out.line(value)?;
-    }
-    Ok(())
+    })
 }
 
 fn set_request(session: &Session, args: &ConfigSetArgs) -> Result<ConfigRequest, Failure> {

@@ -70,7 +70,8 @@ async fn run_now(session: &Session, app: &AppName, name: &str) -> Result<(), Fai
             | Progress::Accepted { .. }
             | Progress::Built { .. }
             | Progress::Reformed { .. }
-            | Progress::Deployed { .. } => {}
+            | Progress::Pushed { .. }
+            | Progress::Deployed(_) => {}
         }
     }
     Err(Failure::failed("the daemon ended the run without a result"))

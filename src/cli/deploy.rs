@@ -13,7 +13,7 @@ use super::image;
 use super::interrupt::Interrupts;
 use super::progress::ProgressView;
 use crate::api::client::{Client, ClientError, ProgressStream};
-use crate::api::{Canary, Port, Progress, TrafficMode};
+use crate::api::{Deployed, Progress};
 use crate::name::AppName;
 
 /// The daemon's code for a deploy that was taken back.
@@ -28,24 +28,6 @@ const STEP_WATCH: &str = "watch";
 const RESUMES_MAX: u32 = 6;
 /// Before the first of them; each time twice as long, 32 s in all.
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
-
-/// A release that serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Deployed {
-    pub(crate) release: String,
-    pub(crate) urls: Vec<String>,
-    pub(crate) ports: Vec<Port>,
-    /// Whether it served before.
-    pub(crate) is_unchanged: bool,
-    /// What is new about it.
-    pub(crate) summary: String,
-    /// Whether requests reach the app, as an operator wants it.
-    pub(crate) traffic: TrafficMode,
-    /// The release as a canary, when it does not serve everybody.
-    pub(crate) canary: Option<Canary>,
-    /// The keys of `[proxy]` that were set by command, over the manifest's.
-    pub(crate) proxy_by_command: Vec<String>,
-}
 
 /// A deploy that the daemon works on.
 struct Following<'a> {
@@ -116,35 +98,20 @@ impl Following<'_> {
             Progress::Log { line } => self.view.log(&line),
             Progress::Notice { message } => self.view.notice(&message),
             Progress::Accepted { release } => self.release = Some(release),
-            Progress::Built { .. } | Progress::Reformed { .. } | Progress::Ran { .. } => {}
-            Progress::Deployed { release, .. } if self.is_cancelled => {
+            Progress::Built { .. }
+            | Progress::Reformed { .. }
+            | Progress::Ran { .. }
+            | Progress::Pushed { .. } => {}
+            Progress::Deployed(Deployed { release, .. }) if self.is_cancelled => {
                 self.view.finish();
                 return Err(Failure::interrupted(format!(
                     "the interrupt came too late: release {release} of `{}` serves",
                     self.app
                 )));
             }
-            Progress::Deployed {
-                release,
-                urls,
-                ports,
-                is_unchanged,
-                summary,
-                traffic,
-                canary,
-                proxy_by_command,
-            } => {
+            Progress::Deployed(deployed) => {
                 self.view.finish();
-                return Ok(Some(Deployed {
-                    release,
-                    urls,
-                    ports,
-                    is_unchanged,
-                    summary,
-                    traffic,
-                    canary,
-                    proxy_by_command,
-                }));
+                return Ok(Some(deployed));
             }
             Progress::Failed { failure } if self.is_cancelled && failure.code == CODE_CANCELLED => {
                 self.view.abandon();

@@ -106,7 +106,10 @@ async fn follow(mut stream: ProgressStream, view: &mut ProgressView) -> Result<B
                 return Ok(build);
             }
             Progress::Failed { failure } => return Err(failed(failure, view)),
-            Progress::Deployed { .. } | Progress::Reformed { .. } | Progress::Ran { .. } => break,
+            Progress::Deployed(_)
+            | Progress::Reformed { .. }
+            | Progress::Ran { .. }
+            | Progress::Pushed { .. } => break,
             Progress::Step { step, detail } => view.step(&step, &detail),
             Progress::Log { line } => view.log(&line),
             Progress::Notice { message } => view.notice(&message),

@@ -13,6 +13,7 @@
 //! The daemon is not called from here but for `minipaas server`, which is handed the function that runs it ([`ServerMain`]).
 
 mod access;
+mod apply;
 mod apps;
 mod args;
 mod attach;
@@ -54,6 +55,7 @@ mod progress;
 mod project;
 mod proxy;
 mod ps;
+mod push;
 mod reform;
 mod releases;
 mod remotes;
@@ -175,6 +177,7 @@ async fn command_run(
         Command::Releases(args) => return releases::run(session, args, interrupts).await,
         Command::Rollback(args) => return releases::rollback(session, args, interrupts).await,
         Command::Config(args) => return config::run(session, args, interrupts).await,
+        Command::Health(args) => return health::run(session, args, interrupts).await,
         Command::Limits(args) => return limits::run(session, args, interrupts).await,
         Command::Run(args) => return run::run(session, args, interrupts).await,
         Command::Exec(args) => return exec::run(session, args, interrupts).await,
@@ -202,7 +205,6 @@ async fn command_run(
         Command::Events(args) => events::run(session, args).boxed(),
         Command::Hooks(args) => hooks::run(session, args).boxed(),
         Command::Status(args) => status::run(session, args).boxed(),
-        Command::Health(args) => health::run(session, args).boxed(),
         Command::Login(args) => login::run(session, args).boxed(),
         Command::Logout(args) => login::logout(session, args).boxed(),
         Command::Whoami => login::whoami(session).boxed(),

@@ -76,7 +76,8 @@ async fn follow(session: &Session, mut stream: ProgressStream) -> Result<Vec<Pro
             | Progress::Accepted { .. }
             | Progress::Built { .. }
             | Progress::Ran { .. }
-            | Progress::Deployed { .. } => {}
+            | Progress::Pushed { .. }
+            | Progress::Deployed(_) => {}
         }
     }
     Err(Failure::failed("the daemon ended the change without a result"))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{AppArgs, LogsArgs, ReleasesAction, ReleasesArgs, RollbackArgs};
-use super::deploy::{self, Deployed};
+use super::deploy;
 use super::failure::Failure;
 use super::interrupt::Interrupts;
 use super::output::{Output, OutputResult, Table, age, duration};
@@ -12,7 +12,7 @@ use super::progress::ProgressView;
 use super::project::app_of;
 use super::{Session, logs};
 use crate::api::client::{Client, ClientError, ProgressStream};
-use crate::api::{Release, ReleaseInfo, ReleasesQuery, RollbackRequest};
+use crate::api::{Deployed, Release, ReleaseInfo, ReleasesQuery, RollbackRequest};
 use crate::clock;
 use crate::name::AppName;
 
@@ -151,7 +151,7 @@ async fn current(client: &Client, app: &AppName) -> Result<crate::name::ReleaseI
 }
 
 fn print(out: Output, info: &ReleaseInfo) -> OutputResult {
-    let ReleaseInfo { release, build, before, is_build_new, config, manifest, limits } = info;
+    let ReleaseInfo { release, build, before, is_build_new, config, manifest, limits, probes } = info;
     let state = if release.is_current { "serves".to_owned() } else { release.state.clone() };
     let at = i64::try_from(release.at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
     let mut table = Table::new(["RELEASE", release.release.as_str()]);
@@ -180,6 +180,11 @@ fn print(out: Output, info: &ReleaseInfo) -> OutputResult {
     for (process, limits) in limits {
         let both = [limits.memory.clone(), limits.cpu.as_ref().map(|cpu| format!("{cpu} cores"))];
         row("limits", format!("{process} {}", both.into_iter().flatten().collect::<Vec<_>>().join(", ")));
+    }
+    for (process, probes) in probes {
+        for (kind, probe) in probes {
+            row("probe", format!("{process} {kind} = {probe}"));
+        }
     }
     for (file, lines) in manifest {
         for line in lines {

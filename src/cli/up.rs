@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::args::UpArgs;
-use super::deploy::{self, Deployed};
+use super::deploy;
 use super::failure::{Failure, Kind};
 use super::image::Recipe;
 use super::interrupt::Interrupts;
@@ -20,7 +20,7 @@ use super::progress::ProgressView;
 use super::project::Project;
 use super::{canary, certs, daemon, engine, maintenance, proxy, revision};
 use crate::api::client::Client;
-use crate::api::{Canary, DeployRequest, PlanRequest, Port, SourceTexts};
+use crate::api::{Canary, DeployRequest, Deployed, PlanRequest, Port, SourceTexts};
 use crate::builder::detect::BuildKind;
 use crate::builder::ignore::IgnoreRules;
 use crate::manifest::{MANIFEST_FILE, PROCFILE};

@@ -54,6 +54,14 @@ pub enum ConfigError {
         #[source]
         source: Option<NameError>,
     },
+    /// The domain by which containers call each other.
+    #[error(
+        "{from} is `internal`, below which apps call each other; use another name, such as `box.internal`"
+    )]
+    Internal {
+        /// The flag, variable or key.
+        from: String,
+    },
     /// Not a list of networks.
     #[error(
         "{from} has `{text}`, which is no network; use addresses and CIDRs such as `10.0.0.0/8,2001:db8::1`"

@@ -42,6 +42,8 @@ const ROOT_HOME: &str = "/var/lib/minipaas";
 const DOMAIN: &str = "localhost";
 /// What the daemon logs when nothing else is said.
 const LOG: &str = "info";
+/// `http://<app>.internal` is an app for its callers: a box there would be two things at one name.
+const INTERNAL_DOMAIN: &str = "internal";
 
 /// What the process knows of its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -307,6 +309,7 @@ fn access_log_choice(setting: &Setting, home: &Path) -> AccessLogChoice {
 
 fn checked_domain(Setting { from, text, .. }: Setting) -> Result<String, ConfigError> {
     match text.parse() {
+        Ok(Host::Exact(name)) if name == INTERNAL_DOMAIN => Err(ConfigError::Internal { from }),
         Ok(Host::Exact(name)) => Ok(name),
         Ok(Host::Wildcard(_) | Host::Fallback) => Err(ConfigError::Domain { from, text, source: None }),
         Err(error) => Err(ConfigError::Domain { from, text, source: Some(error) }),

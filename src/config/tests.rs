@@ -132,6 +132,14 @@ fn errors_name_the_place_and_the_rule() {
     check_error(
         ServerFlags::default(),
         &[],
+        "domain = \"Internal\"",
+        &expect![
+            "`domain` in server.toml is `internal`, below which apps call each other; use another name, such as `box.internal`"
+        ],
+    );
+    check_error(
+        ServerFlags::default(),
+        &[],
         "log = \"a=b=c\"",
         &expect![
             "`log` in server.toml is `a=b=c`, which is no log filter; use a level such as `info` or `minipaas=debug,warn`"

@@ -1,16 +1,17 @@
 //! What somebody wants to be different about an app, and the release that makes it so.
 //!
-//! Code, variables, limits and rollbacks all become a [`Release`] in the same way: whatever a change does not speak of is as in
+//! Code, variables, limits, probes and rollbacks all become a [`Release`] in the same way: whatever a change does not speak of is as in
 //! the release that serves. What `config` was told without a release ([`AppRecord::staged`]) goes with the next one.
 //!
 //! [`AppRecord::staged`]: crate::store::AppRecord::staged
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::app::App;
 use crate::environment::{ENVIRONMENT_BYTES_MAX, Environment, EnvironmentChange, VariableName};
-use crate::manifest::{Manifest, Source};
+use crate::manifest::{Manifest, ProbeKind, ProbeSetting, ProbeSettings, Source};
 use crate::name::{AppName, ProcessType, ReleaseId};
 use crate::people::Actor;
 use crate::release::{Build, ProcessLimits, Release, ReleaseState, Revision};
@@ -24,6 +25,8 @@ pub enum Change {
     Config(EnvironmentChange),
     /// Other limits, by process type; `None` takes a type's back to the manifest's.
     Limits(BTreeMap<ProcessType, Option<ProcessLimits>>),
+    /// Other probes, by process type; `None` takes one back to the manifest's.
+    Probes(BTreeMap<ProcessType, BTreeMap<ProbeKind, Option<ProbeSetting>>>),
     /// What an earlier release was; `None`: the last that served before the one that serves, and before any that it goes back to.
     Rollback(Option<ReleaseId>),
 }
@@ -117,7 +120,32 @@ impl Change {
     pub(super) fn code(&self) -> Option<&Code> {
         match self {
             Self::Code(code) => Some(code),
-            Self::Config(_) | Self::Limits(_) | Self::Rollback(_) => None,
+            Self::Config(_) | Self::Limits(_) | Self::Probes(_) | Self::Rollback(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    /// As the audit log says it: names, and no values of variables.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => match &code.revision {
+                Some(revision) => write!(f, "{} of commit {}", code.build.reference, revision.short()),
+                None => f.write_str(&code.build.reference),
+            },
+            Self::Config(change) => write!(f, "{change}"),
+            Self::Limits(changes) => list(f, changes.iter().map(limits_change)),
+            Self::Probes(changes) => list(
+                f,
+                changes.iter().flat_map(|(process, changes)| {
+                    changes.iter().map(move |(kind, setting)| match setting {
+                        Some(setting) => format!("{process} {kind} = {}", setting.text()),
+                        None => format!("{process} {kind} as in the manifest"),
+                    })
+                }),
+            ),
+            Self::Rollback(Some(to)) => write!(f, "to {to}"),
+            Self::Rollback(None) => f.write_str("to the last that served before"),
         }
     }
 }
@@ -143,10 +171,20 @@ impl App {
             Change::Limits(changes) => {
                 let current = self.deployed()?;
                 let limits = limits(current, changes)?;
-                let names: Vec<_> = changes.keys().map(ProcessType::as_str).collect();
-                let summary = format!("changed limits of {}", names.join(", "));
+                let summary = format!("changed limits of {}", names(changes));
                 Release {
                     limits,
+                    environment: Arc::new(self.wanted_environment()),
+                    summary,
+                    ..anew(current, id)
+                }
+            }
+            Change::Probes(changes) => {
+                let current = self.deployed()?;
+                let probes = probes(current, changes)?;
+                let summary = format!("changed probes of {}", names(changes));
+                Release {
+                    probes,
                     environment: Arc::new(self.wanted_environment()),
                     summary,
                     ..anew(current, id)
@@ -177,6 +215,7 @@ impl App {
         Release {
             environment: Arc::new(self.wanted_environment()),
             limits: self.current().map(|current| current.limits.clone()).unwrap_or_default(),
+            probes: self.current().map(|current| current.probes.clone()).unwrap_or_default(),
             summary: format!("deployed {what}"),
             revision: code.revision.clone(),
             ..release
@@ -232,6 +271,17 @@ pub(super) fn check_unset(
     Err(ChangeError::NoVariable { app: app.clone(), name: name.clone(), near: near.map(str::to_owned) })
 }
 
+fn list(f: &mut fmt::Formatter<'_>, parts: impl Iterator<Item = String>) -> fmt::Result {
+    f.write_str(&parts.collect::<Vec<_>>().join(", "))
+}
+
+fn limits_change((process, limits): (&ProcessType, &Option<ProcessLimits>)) -> String {
+    let Some(limits) = limits else { return format!("{process} as in the manifest") };
+    let memory = limits.memory.map(|memory| format!(" memory={memory}")).unwrap_or_default();
+    let cpu = limits.cpu.map(|cpu| format!(" cpu={cpu}")).unwrap_or_default();
+    format!("{process}{memory}{cpu}")
+}
+
 /// The content of `release`, not yet rolled out.
 fn anew(release: &Release, id: ReleaseId) -> Release {
     Release {
@@ -244,20 +294,53 @@ fn anew(release: &Release, id: ReleaseId) -> Release {
     }
 }
 
-fn limits(
+fn names<T>(changes: &BTreeMap<ProcessType, T>) -> String {
+    changes.keys().map(ProcessType::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether the release has all of these.
+fn check_processes<'c>(
     current: &Release,
-    changes: &BTreeMap<ProcessType, Option<ProcessLimits>>,
-) -> Result<BTreeMap<ProcessType, ProcessLimits>, ChangeError> {
+    mut wanted: impl Iterator<Item = &'c ProcessType>,
+) -> Result<(), ChangeError> {
     // A manifest that an older minipaas understood names none.
     let known: Vec<_> = Manifest::parse(&current.source)
         .map(|(manifest, _)| manifest.processes.into_keys().collect())
         .unwrap_or_default();
+    match wanted.find(|process| !known.contains(process)) {
+        None => Ok(()),
+        Some(process) => {
+            Err(ChangeError::NoProcess { app: current.app.clone(), process: process.clone(), known })
+        }
+    }
+}
+
+fn probes(
+    current: &Release,
+    changes: &BTreeMap<ProcessType, BTreeMap<ProbeKind, Option<ProbeSetting>>>,
+) -> Result<BTreeMap<ProcessType, ProbeSettings>, ChangeError> {
+    check_processes(current, changes.keys())?;
+    let mut probes = current.probes.clone();
+    for (process, changes) in changes {
+        let settings = probes.entry(process.clone()).or_default();
+        for (kind, change) in changes {
+            match change {
+                None => drop(settings.remove(kind)),
+                Some(setting) => drop(settings.insert(*kind, setting.clone())),
+            }
+        }
+    }
+    probes.retain(|_, settings| !settings.is_empty());
+    Ok(probes)
+}
+
+fn limits(
+    current: &Release,
+    changes: &BTreeMap<ProcessType, Option<ProcessLimits>>,
+) -> Result<BTreeMap<ProcessType, ProcessLimits>, ChangeError> {
+    check_processes(current, changes.keys())?;
     let mut limits = current.limits.clone();
     for (process, change) in changes {
-        if !known.contains(process) {
-            let (app, process) = (current.app.clone(), process.clone());
-            return Err(ChangeError::NoProcess { app, process, known });
-        }
         match change {
             None => drop(limits.remove(process)),
             Some(change) => {

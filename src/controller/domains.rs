@@ -5,6 +5,7 @@
 //! is routed before and after its switch.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use super::app::App;
@@ -33,6 +34,19 @@ pub enum DomainsChange {
     Remove(Host),
     /// It loses all that commands gave.
     Clear,
+}
+
+impl fmt::Display for DomainsChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add { hosts, .. } => {
+                let hosts: Vec<_> = hosts.iter().map(ToString::to_string).collect();
+                write!(f, "added {}", hosts.join(", "))
+            }
+            Self::Remove(host) => write!(f, "removed {host}"),
+            Self::Clear => f.write_str("removed all that were added"),
+        }
+    }
 }
 
 /// An app's hosts, and which of them the change was about.

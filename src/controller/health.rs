@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::task::Task;
-use crate::instance::{ProbeKind, ProbeRecord};
+use crate::instance::ProbeRecord;
+use crate::manifest::ProbeKind;
 use crate::name::{AppName, ProcessType, ReleaseId, Slot};
 use crate::plan::Probes;
 

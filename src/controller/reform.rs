@@ -1,5 +1,7 @@
 //! What may be wanted of an app's instances, and why they are as they were.
 
+use std::fmt;
+
 use tokio::sync::mpsc;
 
 use crate::formation::{Change, FormationError};
@@ -101,6 +103,26 @@ pub enum ReformError {
     /// The state could not be written; everything is as it was.
     #[error("the state of the app could not be stored")]
     Store(#[from] StoreError),
+}
+
+impl fmt::Display for Wanted {
+    /// As it is typed: `web=3 worker+1`, `web.1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list(f: &mut fmt::Formatter<'_>, parts: &[impl ToString]) -> fmt::Result {
+            f.write_str(&parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        }
+        match self {
+            Self::Scale(changes) => list(f, changes),
+            Self::Reset(types) if types.is_empty() => f.write_str("all as in the manifest"),
+            Self::Reset(types) => {
+                list(f, types)?;
+                f.write_str(" as in the manifest")
+            }
+            Self::RestartAll => f.write_str("all"),
+            Self::RestartType(process) => write!(f, "{process}"),
+            Self::Restart(slot) => write!(f, "{slot}"),
+        }
+    }
 }
 
 impl Reform {

@@ -18,6 +18,7 @@ use super::{
     Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::AppName;
+use crate::registry::Credentials;
 use crate::route::Bridge;
 
 type Connect = dyn Fn() -> BoxFuture<'static, Result<Arc<dyn Engine>, EngineError>> + Send + Sync;
@@ -89,6 +90,16 @@ impl Engine for LazyEngine {
 
     async fn pull(&self, reference: &str, log: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {
         self.engine().await?.pull(reference, log).await
+    }
+
+    async fn push(
+        &self,
+        image: &str,
+        reference: &str,
+        credentials: Option<&Credentials>,
+        log: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<String, EngineError> {
+        self.engine().await?.push(image, reference, credentials, log).await
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
@@ -216,6 +227,10 @@ impl Engine for LazyEngine {
 
     async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
         self.engine().await?.bridge().await
+    }
+
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        self.engine().await?.remove_network().await
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

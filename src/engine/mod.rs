@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Value;
 use crate::name::{AppName, BoxId, InstanceId, ProcessType, ReleaseId, Slot};
+use crate::registry::Credentials;
 use crate::route::Bridge;
 
 pub use process::{
@@ -97,6 +98,16 @@ pub enum EngineError {
         /// The engine's word.
         message: String,
     },
+    /// A registry did not take an image.
+    #[error("cannot push `{reference}`: {message}")]
+    NotPushed {
+        /// The image's name there.
+        reference: String,
+        /// Whose fault it is.
+        refusal: PushRefusal,
+        /// The registry's word, or the engine's.
+        message: String,
+    },
     /// It refused.
     #[error("cannot {action}: {message}")]
     Refused {
@@ -108,6 +119,21 @@ pub enum EngineError {
     /// The context could not be read.
     #[error("cannot send the build context")]
     Context(#[source] io::Error),
+}
+
+/// Why a registry does not take an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushRefusal {
+    /// It does not know who pushes, or they may not.
+    Unauthorized,
+    /// It speaks http, and the engine wants https.
+    PlainHttp,
+    /// The engine does not trust its certificate.
+    Untrusted,
+    /// It does not answer.
+    Unreachable,
+    /// Another reason.
+    Other,
 }
 
 /// What an engine is and can.
@@ -350,6 +376,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Fetches an image from its registry; progress lines go to `log`.
     async fn pull(&self, reference: &str, log: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError>;
 
+    /// Gives an image, by its id, to a registry under the name `reference`; progress lines go to `log`. The engine itself does not
+    /// keep that name. Returns the digest by which it is found there: `sha256:…`.
+    async fn push(
+        &self,
+        image: &str,
+        reference: &str,
+        credentials: Option<&Credentials>,
+        log: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<String, EngineError>;
+
     /// The image of this reference or id, `None` when it is not on the engine.
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError>;
 
@@ -433,6 +469,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// The network of our containers, if there is one and the box can be reached on it.
     async fn bridge(&self) -> Result<Option<Bridge>, EngineError>;
+
+    /// Removes the network of our containers, if there is one and no container is on it.
+    async fn remove_network(&self) -> Result<(), EngineError>;
 
     /// The engine's name of an app's volume; makes it if it is not there.
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError>;

@@ -85,6 +85,12 @@ impl Journal {
         Ok(Self { writes, newest, store })
     }
 
+    /// An empty one, in a state of its own in this folder.
+    #[cfg(test)]
+    pub(crate) async fn in_folder(folder: &std::path::Path) -> Self {
+        Self::start(Store::open(folder).expect("a store")).await.expect("no events")
+    }
+
     /// Records what was done; returns its number once it is on disk.
     ///
     /// # Errors

@@ -30,13 +30,14 @@ use tokio::task::AbortHandle;
 
 use crate::engine::{Container, ContainerId, ContainerSpec, Engine, Labels};
 use crate::logs::LogSink;
+use crate::manifest::ProbeKind;
 use crate::name::{AppName, InstanceId};
 use crate::plan::InstanceSpec;
 use crate::probe::Prober;
 use crate::route;
 
 pub(crate) use probing::Rhythm;
-pub use record::{ProbeKind, ProbeRecord};
+pub use record::ProbeRecord;
 use retire::Gate;
 pub use retire::Retirement;
 pub(crate) use task::last_lines;

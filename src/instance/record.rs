@@ -1,20 +1,7 @@
 //! What came of an instance's probes, for whoever wants to know more than its state.
 
-use std::fmt;
-
 use crate::clock;
 use crate::probe::{Passed, ProbeFailure};
-
-/// What a probe is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProbeKind {
-    /// Whether the instance has started.
-    Startup,
-    /// Whether it may receive traffic.
-    Ready,
-    /// Whether it is to be restarted.
-    Live,
-}
 
 /// What the last probe of a kind said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +31,6 @@ impl ProbeRecord {
             failures,
             since: same.map_or_else(clock::now, |same| same.since),
         }
-    }
-}
-
-impl fmt::Display for ProbeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Startup => "startup",
-            Self::Ready => "ready",
-            Self::Live => "live",
-        })
     }
 }
 

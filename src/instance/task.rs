@@ -10,12 +10,10 @@ use tokio::time::Instant;
 
 use super::probing::Rhythm;
 use super::retire::Gate;
-use super::{
-    Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin, ProbeKind, ProbeRecord,
-};
+use super::{Exit, Instance, InstanceState, LOG_TAIL, Machinery, Observation, Origin, ProbeRecord};
 use crate::engine::{Container, ContainerState, Engine, EngineError, Labels, LogQuery};
 use crate::logs::Voice;
-use crate::manifest::Probe;
+use crate::manifest::{Probe, ProbeKind};
 use crate::plan::{InstanceSpec, Readiness};
 use crate::probe::{Passed, ProbeFailure, Question};
 

@@ -14,6 +14,7 @@ mod deploy;
 mod link;
 mod overrides;
 mod port;
+mod probes;
 mod process;
 mod procfile;
 mod proxy;
@@ -42,6 +43,7 @@ use references::References;
 
 pub use cron::CronJob;
 pub use overrides::{Ignored, Overrides, ProxyKeys, RouteName, Settings, is_value, quoted, setting};
+pub use probes::{NoSuchProbe, ProbeKind, ProbeSetting, ProbeSettings};
 pub use proxy::{example, is_masked, shown};
 pub use quantity::{Bytes, MilliCpu, age, cpu, duration, memory, size};
 pub(crate) use read::nearest;

@@ -1,7 +1,7 @@
 //! `[process.NAME]`, with its probes.
 
 use super::read::{Entry, Report, Table};
-use super::{Check, Command, HOOTSUITE_PATH, MilliCpu, Probe, Process, quantity};
+use super::{Check, Command, HOOTSUITE_PATH, MilliCpu, Probe, ProbeKind, Process, quantity};
 use crate::autoscale::{Autoscale, Target};
 use crate::formation::REPLICAS_MAX;
 
@@ -16,9 +16,9 @@ pub(super) fn process(mut table: Table<'_>, report: &mut Report<'_>) -> Process 
         ..Process::default()
     };
     table.set("replicas", &mut process.replicas, |entry| entry.count(report, (0, REPLICAS_MAX)));
-    process.startup = table.take("startup").and_then(|entry| probe(&entry, true, report));
-    process.ready = table.take("ready").and_then(|entry| probe(&entry, true, report));
-    process.live = table.take("live").and_then(|entry| probe(&entry, false, report));
+    process.startup = table.take("startup").and_then(|entry| probe_of(ProbeKind::Startup, &entry, report));
+    process.ready = table.take("ready").and_then(|entry| probe_of(ProbeKind::Ready, &entry, report));
+    process.live = table.take("live").and_then(|entry| probe_of(ProbeKind::Live, &entry, report));
     process.memory = table
         .take("memory")
         .and_then(|entry| entry.parsed(report, "a size such as `\"256M\"`", quantity::memory));
@@ -76,7 +76,8 @@ pub(super) fn command(entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Comm
     Some(command)
 }
 
-fn probe(entry: &Entry<'_>, has_deadline: bool, report: &mut Report<'_>) -> Option<Probe> {
+/// A probe; one that is asked for as long as the instance lives has no deadline.
+pub(super) fn probe_of(kind: ProbeKind, entry: &Entry<'_>, report: &mut Report<'_>) -> Option<Probe> {
     let key = entry.key();
     let mut table = entry.table(report, format!("`{key}`"))?;
     let mut checks = Vec::new();
@@ -104,7 +105,7 @@ fn probe(entry: &Entry<'_>, has_deadline: bool, report: &mut Report<'_>) -> Opti
     let mut probe = Probe::new(Check::Docker);
     probe.interval = table.take("interval").and_then(|entry| entry.positive_duration(report));
     table.set("timeout", &mut probe.timeout, |entry| entry.positive_duration(report));
-    if has_deadline {
+    if kind != ProbeKind::Live {
         table.set("deadline", &mut probe.deadline, |entry| entry.positive_duration(report));
     }
     if let Some(failures) = table.take("failures").and_then(|entry| entry.integer(report, (1, 100))) {

@@ -220,7 +220,10 @@ impl Drop for Run {
 
 /// Stops and removes a run's container; one that cannot be is left to the next listing.
 async fn remove(engine: &dyn Engine, labels: &Labels, container: &str, grace: Duration) {
-    let removed = match engine.stop(container, grace).await {
+    // What has ended by itself is not stopped, and its log does not say so.
+    let has_ended = matches!(engine.container(container).await, Ok(Some(found)) if !found.is_running());
+    let stopped = if has_ended { Ok(()) } else { engine.stop(container, grace).await };
+    let removed = match stopped {
         Ok(()) => engine.remove(container).await,
         Err(error) => Err(error),
     };

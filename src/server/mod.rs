@@ -34,7 +34,7 @@ use crate::builder::image::Images;
 use crate::certs::{self, Certs};
 use crate::clock::WallClock;
 use crate::config::ServerConfig;
-use crate::controller::{Controller, Parts, last_table};
+use crate::controller::{Controller, Parts, View, last_table};
 use crate::cron::{Jobs, OneOffRunner};
 use crate::engine::docker::{DockerEngine, Endpoint, find_endpoints};
 use crate::engine::lazy::LazyEngine;
@@ -60,6 +60,8 @@ pub use self::certificates::CertificatesError;
 
 /// How long requests that are in flight may take when the daemon ends.
 const FINISH_GRACE: Duration = Duration::from_secs(30);
+/// How long the engine may take to remove a network when the daemon ends.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Only the owner and the group may look into the home; keys in it have narrower modes still.
 const HOME_MODE: u32 = 0o750;
 /// Only the owner and the group may talk to the daemon.
@@ -228,10 +230,11 @@ pub async fn run(
         https_port: proxy.https.port(),
     })
     .await?;
+    let views = controller.watch();
     let api = Api {
         controller,
         images,
-        engine,
+        engine: Arc::clone(&engine),
         runs: runs.clone(),
         logs: logs.clone(),
         drains,
@@ -276,6 +279,8 @@ pub async fn run(
     }
     certs.ended().await;
     runs.finish().await;
+    let view = Arc::clone(&views.borrow());
+    leave_engine(engine.as_ref(), &view).await;
     collector.stop();
     logs.sink().finish().await;
     // Streams of clients that wait for a deploy end with the controller; one that reads nothing must not keep us.
@@ -283,6 +288,18 @@ pub async fn run(
     let _ = fs::remove_file(&socket);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Removes our network from an engine that nothing of ours is left on. A container that is made later makes it anew.
+async fn leave_engine(engine: &dyn Engine, view: &View) {
+    if !view.engine.is_recovered || !view.apps.is_empty() {
+        return;
+    }
+    match tokio::time::timeout(LEAVE_TIME_MAX, engine.remove_network()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the network stays"),
+        Err(_) => tracing::debug!("the network stays: the engine takes too long"),
+    }
 }
 
 /// Between two decisions of the autoscaler; tests have no time for its own pace.

@@ -18,8 +18,7 @@ use super::formation::{self, FormationForm};
 use super::settings::{self, OverridesForm};
 use super::traffic::{self, ModeForm, ShareForm};
 use super::{AppRecord, StoreError};
-use crate::manifest::Source;
-use crate::manifest::{Bytes, MilliCpu};
+use crate::manifest::{Bytes, MilliCpu, ProbeKind, ProbeSetting, ProbeSettings, Source};
 use crate::name::{AppName, BoxId, ReleaseId};
 use crate::people::Actor;
 use crate::release::{Build, ProcessLimits, Release, ReleaseState, Revision};
@@ -90,6 +89,9 @@ struct ReleaseForm {
     environment: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     limits: BTreeMap<String, LimitsForm>,
+    /// Process type to kind to words; there were none before commands could set probes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    probes: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -273,6 +275,7 @@ pub(super) fn from_release(release: &Release, box_key: Option<&BoxKey>) -> Resul
         failure,
         environment: environment::from_environment(&what, &release.environment, box_key)?,
         limits: release.limits.iter().map(|(name, found)| (name.to_string(), limits(found))).collect(),
+        probes: release.probes.iter().map(|(name, found)| (name.to_string(), from_probes(found))).collect(),
         by: Some(release.by.to_string()),
         summary: release.summary.clone(),
         revision: release.revision.as_ref().map(revision),
@@ -311,6 +314,11 @@ pub(super) fn release(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Resu
         source: Source { toml: form.manifest, procfile: form.procfile, files: form.files },
         environment: Arc::new(environment::environment(&what, form.environment.as_deref(), box_key)?),
         limits: form.limits.into_iter().map(limits).collect::<Result<_, StoreError>>()?,
+        probes: form
+            .probes
+            .into_iter()
+            .map(|(name, form)| Ok((parse(key, &name)?, probes(key, &form)?)))
+            .collect::<Result<_, StoreError>>()?,
         by: form.by.map_or_else(Actor::unknown, Actor::named),
         summary: form.summary,
         revision: form.revision.map(revision),
@@ -319,6 +327,19 @@ pub(super) fn release(key: &str, bytes: &[u8], box_key: Option<&BoxKey>) -> Resu
         settled_at: form.settled_at,
         state,
     })
+}
+
+fn from_probes(settings: &ProbeSettings) -> BTreeMap<String, String> {
+    settings.iter().map(|(kind, setting)| (kind.to_string(), setting.text().to_owned())).collect()
+}
+
+fn probes(key: &str, form: &BTreeMap<String, String>) -> Result<ProbeSettings, StoreError> {
+    let probe = |(kind, text): (&String, &String)| {
+        let kind: ProbeKind = parse(key, kind)?;
+        let failed = |reason| StoreError::Record { key: key.to_owned(), reason };
+        Ok((kind, ProbeSetting::parse(kind, text).map_err(failed)?))
+    };
+    form.iter().map(probe).collect()
 }
 
 /// What the variables are sealed as that an app's next release will have.

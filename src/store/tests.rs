@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{AppRecord, LockError, STICKY_KEY, Store, StoreError};
 use crate::certs::{NameRecord, OpenOrder, Problem, Renewal};
 use crate::environment::{Environment, EnvironmentChange, Kind, Variable};
-use crate::manifest::Source;
+use crate::manifest::{ProbeKind, ProbeSetting, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::people::Actor;
 use crate::release::{Build, ProcessLimits, Release, ReleaseState, Revision};
@@ -246,6 +246,26 @@ fn what_config_has_set_is_kept_sealed() {
     let record = AppRecord { staged, ..app(None) };
     let bytes = super::record::from_app(&record, Some(&key)).unwrap();
     assert_eq!(super::record::app("app/shop", &bytes, Some(&key)).unwrap(), record);
+}
+
+#[test]
+fn probes_that_commands_have_set_are_kept_in_their_words() {
+    let setting = |kind, text| (kind, ProbeSetting::parse(kind, text).unwrap());
+    let probes =
+        [setting(ProbeKind::Ready, "{ http = \"/up\", interval = \"5s\" }"), setting(ProbeKind::Live, "off")];
+    let kept = Release {
+        probes: [("web".parse().unwrap(), probes.into())].into(),
+        by: Actor::named("ann"),
+        summary: "changed probes of web".to_owned(),
+        ..release(3, ReleaseState::Active)
+    };
+    let bytes = super::record::from_release(&kept, None).unwrap();
+    let read = |bytes: &[u8]| super::record::release("release/shop/3", bytes, None);
+    assert_eq!(read(&bytes).unwrap(), kept);
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store/release.v1.probes.json");
+    assert_eq!(read(&std::fs::read(fixture).unwrap()).unwrap(), kept);
+    let broken = String::from_utf8(bytes).unwrap().replace("\"off\"", "\"on\"");
+    assert!(read(broken.as_bytes()).unwrap_err().to_string().contains("`live` is not TOML"));
 }
 
 #[test]

@@ -23,6 +23,8 @@ use crate::support::backend::Backend;
 use crate::support::client::{Client, get, try_tls};
 use crate::support::{SOON, free_port, soon};
 
+/// Between two looks at what the daemon does: another process, which nothing here could wait for.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const KEY_ID: &str = "kid-1";
 const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
@@ -113,7 +115,7 @@ impl Program {
         while UnixStream::connect(self.home.path().join("minipaas.sock")).await.is_err() {
             assert!(daemon.try_wait().unwrap().is_none(), "the daemon has ended:\n{}", self.log());
             assert!(tokio::time::Instant::now() < deadline, "the daemon does not answer:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.daemon = Some(daemon);
     }
@@ -169,7 +171,7 @@ impl Program {
             }
             let is_late = tokio::time::Instant::now() >= deadline;
             assert!(!is_late, "`{name}` is {state} still:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Longer than anything takes here, on a machine with other things to do; what hangs fails its test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at a condition.
+/// Between two looks at a condition of another process, which nothing here could wait for.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A command that goes on. Dropping it kills it.

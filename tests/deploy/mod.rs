@@ -32,6 +32,7 @@ mod operations;
 mod people;
 mod ports;
 mod processes;
+mod push;
 mod refusals;
 mod script;
 mod trust;

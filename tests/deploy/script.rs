@@ -127,6 +127,9 @@ async fn creates_and_deploys(on: &TestBox, bob: &mut Person) {
     assert_eq!(on.get("shop.localhost", "/").await.body, "one hello\n");
     bob.does("config", &["GREETING", "hello", "(secret)"]).await;
     assert_eq!(bob.does("config:get GREETING", &[]).await.stdout, "hello\n");
+    assert_eq!(bob.does("config:get VERSION GREETING", &[]).await.stdout, "one\nhello\n");
+    assert_eq!(bob.does("config:get -s GREETING", &[]).await.stdout, "GREETING='hello'\n");
+    assert_eq!(bob.does("config:get GREETING -j", &[]).await.stdout, "\"hello\"\n");
     bob.ends(1, "config:get API_KEY -a shop", &["never shown"]).await;
     bob.does("config -s", &["GREETING="]).await;
     bob.does("config:pull -o ../env", &["1 secret left out"]).await;
@@ -166,6 +169,12 @@ async fn runs_commands(bob: &mut Person) {
     // Who runs commands in the app has what the app has.
     bob.said.pop();
     bob.write("note", "to be copied\n");
+    // What ended by itself was not stopped.
+    let platform = bob.does("logs -n 500 --source platform", &[]).await.stdout;
+    let stopped =
+        platform.lines().find(|line| line.contains("run.") && line.contains("stopping with SIGTERM"));
+    assert_eq!(stopped, None);
+    bob.ends(2, "run -s standard-2x ls", &["there are no sizes", "limits set"]).await;
     bob.does("ps:copy note web.1:/tmp/note", &[]).await;
     bob.does("cp web.1:/tmp/note back", &[]).await;
     assert_eq!(bob.read("back"), "to be copied\n");
@@ -202,6 +211,15 @@ async fn operates(on: &TestBox, bob: &mut Person) {
     bob.does("limits:set web=64M", &["v7 of `shop` serves", "limits"]).await;
     bob.does("limits", &["64M", "command"]).await;
     bob.ends(2, "ps:type web=standard-1x", &["`minipaas limits set"]).await;
+    bob.does("healthchecks:set liveness httpGet 8080 --path=/ --period-seconds 1", &["v8 of `shop` serves"])
+        .await;
+    bob.does("health", &["GET :8080/ (by command)"]).await;
+    bob.does("releases:info v8", &["changed probes of web", "web live = { http = \"/\", interval = \"1s\""])
+        .await;
+    bob.does("healthchecks:unset liveness", &["v9 of `shop` serves"]).await;
+    assert!(!bob.does("healthchecks:list", &["ready"]).await.stdout.contains("by command"));
+    bob.ends(2, "health set ready off", &["`ready` cannot be off"]).await;
+    bob.ends(1, "health set live tcp --type wokrer", &["no process type `wokrer`"]).await;
     bob.does("ps:restart", &["`shop` was restarted"]).await;
     bob.does("ps:restart --dyno-name web.1", &["web.1 of `shop` was restarted"]).await;
     bob.does("ps:kill web.2", &["web.2 of `shop` was restarted"]).await;
@@ -219,6 +237,15 @@ async fn operates(on: &TestBox, bob: &mut Person) {
     bob.does("hooks -a shop", &["hooks.example.com", hook.trim()]).await;
     bob.does(&format!("webhooks:remove {} -a shop", hook.trim()), &["is removed"]).await;
     bob.does("events -a shop", &["bob", "config-set", "maintenance", "rollback"]).await;
+    let details = [
+        "set COLOUR, GREETING",
+        "took out COLOUR",
+        "web=2",
+        "to v1",
+        "added www.shop.test",
+        "web memory=64M",
+    ];
+    bob.does("events -a shop", &details).await;
     bob.does("health", &["web"]).await;
     bob.does("metrics", &["shop"]).await;
     let status = bob.does("status", &["shop"]).await.stdout;
@@ -241,7 +268,16 @@ async fn shares(bob: &mut Person, eve: &mut Person) {
     eve.ends(1, "up", &["`eve` is viewer of `shop`"]).await;
     eve.ends(1, "destroy shop --confirm shop", &["this needs owner"]).await;
     eve.ends(1, "access:add eve --role owner -a shop", &["this needs owner"]).await;
+    bob.does("events -a shop --action denied", &["eve", "config-read", "this needs collaborator"]).await;
+    bob.does("access:update eve --role collaborator", &["`eve` is collaborator of `shop`"]).await;
+    let shell = eve.start("exec -a shop sh -c 'echo in; exec sleep 4321'");
+    until("the shell is there", || shell.stdout().contains("in\n")).await;
     bob.does("sharing:remove eve", &["has no role for `shop` any more"]).await;
+    shell.finish().await.ends_with(1).saying(&["your role was taken away"]);
+    let deadline = Instant::now() + PATIENCE;
+    while bob.does("exec ps", &[]).await.stdout.contains("sleep 4321") {
+        assert!(Instant::now() < deadline, "what ran in the shell goes on");
+    }
     eve.ends(1, "ps -a shop", &["there is no app `shop`"]).await;
 }
 

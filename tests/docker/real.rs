@@ -92,6 +92,21 @@ async fn a_network_that_somebody_removed_is_made_again() {
 }
 
 #[tokio::test]
+async fn the_network_goes_when_nothing_is_on_it() {
+    let world = DockerWorld::new().await;
+    let (id, _) = world.server("web.1").await;
+    let docker = bollard::Docker::connect_with_defaults().unwrap();
+    let name = format!("minipaas-{}", world.owner());
+    let none = None::<bollard::query_parameters::InspectNetworkOptions>;
+    world.engine.remove_network().await.unwrap_err();
+    docker.inspect_network(&name, none.clone()).await.unwrap();
+    world.engine.remove(&id).await.unwrap();
+    world.engine.remove_network().await.unwrap();
+    docker.inspect_network(&name, none).await.unwrap_err();
+    world.engine.remove_network().await.unwrap();
+}
+
+#[tokio::test]
 async fn many_containers_at_once_share_one_network() {
     let world = DockerWorld::new().await;
     let slots: Vec<String> = (1..=4).map(|number| format!("web.{number}")).collect();

@@ -11,6 +11,7 @@ pub(crate) mod http3;
 pub(crate) mod image;
 pub(crate) mod pebble;
 pub(crate) mod proxy;
+pub(crate) mod registry;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};

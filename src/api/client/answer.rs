@@ -133,9 +133,10 @@ fn is_last(event: &Progress) -> bool {
     matches!(
         event,
         Progress::Built { .. }
-            | Progress::Deployed { .. }
+            | Progress::Deployed(_)
             | Progress::Reformed { .. }
             | Progress::Ran { .. }
+            | Progress::Pushed { .. }
             | Progress::Failed { .. }
     )
 }

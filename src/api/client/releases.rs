@@ -1,12 +1,12 @@
-//! Releases, config and limits.
+//! Releases, config, limits and probes.
 
 use http::{Method, header};
 
 use super::query::query;
 use super::{ANSWER_TIMEOUT, Client, ClientError, ProgressStream, WORK_TIMEOUT, empty, json};
 use crate::api::{
-    App, Config, ConfigRequest, LimitsReply, LimitsRequest, Release, ReleaseInfo, ReleasesQuery,
-    RollbackRequest,
+    App, Config, ConfigRequest, HealthRequest, LimitsReply, LimitsRequest, PushRequest, Release, ReleaseInfo,
+    ReleasesQuery, RollbackRequest,
 };
 use crate::name::{AppName, ReleaseId};
 
@@ -44,6 +44,21 @@ impl Client {
     /// As [`Client::status`].
     pub async fn release(&self, app: &AppName, release: ReleaseId) -> Result<ReleaseInfo, ClientError> {
         self.get(&format!("/apps/{app}/releases/{release}")).await
+    }
+
+    /// `POST /v1/apps/{app}/releases/{release}/push`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn push(
+        &self,
+        app: &AppName,
+        release: ReleaseId,
+        push: &PushRequest,
+    ) -> Result<ProgressStream, ClientError> {
+        let path = format!("/apps/{app}/releases/{release}/push");
+        self.send(Method::POST, &path, json(push), WORK_TIMEOUT).await?.progress().await
     }
 
     /// `POST /v1/apps/{app}/rollback`.
@@ -86,6 +101,20 @@ impl Client {
             return answer.json(ANSWER_TIMEOUT).await.map(ConfigChanged::Staged);
         }
         answer.progress().await.map(ConfigChanged::Release)
+    }
+
+    /// `PATCH /v1/apps/{app}/health`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::status`].
+    pub async fn change_health(
+        &self,
+        app: &AppName,
+        change: &HealthRequest,
+    ) -> Result<ProgressStream, ClientError> {
+        let path = format!("/apps/{app}/health");
+        self.send(Method::PATCH, &path, json(change), WORK_TIMEOUT).await?.progress().await
     }
 
     /// `GET /v1/apps/{app}/limits`.

@@ -1,9 +1,10 @@
 //! Who may use an app.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
+use axum::{Extension, Json};
 
+use super::audit::Detail;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::people::user_name;
@@ -43,9 +44,10 @@ async fn grant(
     State(api): State<Api>,
     Path((app, user)): Path<(String, String)>,
     Json(request): Json<AccessRequest>,
-) -> Result<StatusCode, Refusal> {
-    api.people.grant(&app_name(&app)?, &user_name(&user)?, role(&request.role)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<(Extension<Detail>, StatusCode), Refusal> {
+    let (user, role) = (user_name(&user)?, role(&request.role)?);
+    api.people.grant(&app_name(&app)?, &user, role).await?;
+    Ok((Extension(Detail(format!("{user} is {role}"))), StatusCode::NO_CONTENT))
 }
 
 async fn withdraw(
@@ -60,9 +62,10 @@ async fn transfer(
     State(api): State<Api>,
     Path(app): Path<String>,
     Json(request): Json<TransferRequest>,
-) -> Result<StatusCode, Refusal> {
-    api.people.transfer(&app_name(&app)?, &user_name(&request.to)?).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<(Extension<Detail>, StatusCode), Refusal> {
+    let to = user_name(&request.to)?;
+    api.people.transfer(&app_name(&app)?, &to).await?;
+    Ok((Extension(Detail(format!("to {to}"))), StatusCode::NO_CONTENT))
 }
 
 pub(super) fn role(text: &str) -> Result<Role, Refusal> {

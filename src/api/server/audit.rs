@@ -5,15 +5,16 @@
 //! an event of its own.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State};
+use axum::Extension;
+use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Refusal;
+use super::gate::ClientAddr;
 use crate::api::Failure;
 use crate::events::{Journal, News, Outcome};
 use crate::name::AppName;
@@ -40,10 +41,14 @@ pub(super) struct FailureCode(pub(super) String);
 pub(super) struct Detail(pub(super) String);
 
 /// Serves the request, and records it.
-pub(super) async fn record(State(audited): State<Audited>, req: Request, next: Next) -> Response {
+pub(super) async fn record(
+    State(audited): State<Audited>,
+    Extension(actor): Extension<Actor>,
+    client: Option<Extension<ClientAddr>>,
+    req: Request,
+    next: Next,
+) -> Response {
     let (mut parts, body) = req.into_parts();
-    let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_else(Actor::unknown);
-    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip().to_string());
     let mut app = None;
     let mut rest = Vec::new();
     if let Ok(params) = RawPathParams::from_request_parts(&mut parts, &()).await {
@@ -66,7 +71,7 @@ pub(super) async fn record(State(audited): State<Audited>, req: Request, next: N
         action: audited.action.as_ref().to_owned(),
         detail: plain(&detail, DETAIL_CHARS_MAX),
         outcome: outcome(&res),
-        from,
+        from: client.map(|Extension(ClientAddr(addr))| addr.to_string()),
         release: None,
     };
     match audited.journal.record(news).await {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit::Detail;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::stream::{self, Lines};
@@ -181,6 +182,7 @@ async fn deploy(
 /// Asks for the change, and answers with how its rollout goes.
 pub(super) async fn roll_out(api: Api, app: AppName, change: Change, by: Actor) -> Result<Response, Refusal> {
     let (updates, mut said) = mpsc::unbounded_channel();
+    let detail = Detail(change.to_string());
     let deploy = Deploy { app: app.clone(), change, by, updates };
     api.controller.send(Command::Deploy(deploy)).await?;
     let recording = api.recordings.begin(app.clone());
@@ -196,7 +198,7 @@ pub(super) async fn roll_out(api: Api, app: AppName, change: Change, by: Actor) 
             heard.push(&Progress::Failed { failure });
         }
     });
-    Ok(stream::of_recording(&recording, 0))
+    Ok((Extension(detail), stream::of_recording(&recording, 0)).into_response())
 }
 
 /// Of a deploy that nobody remembers, the answer is what became of its release.

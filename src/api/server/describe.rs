@@ -156,6 +156,12 @@ impl<A: Answer> Answer for (StatusCode, A) {
     }
 }
 
+impl<A: Answer, E> Answer for (Extension<E>, A) {
+    fn describe(docs: &mut Docs) {
+        A::describe(docs);
+    }
+}
+
 /// As axum implements `Handler`: the marker, then the extractors.
 macro_rules! described {
     ($($part:ident),*) => {

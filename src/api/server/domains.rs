@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
+use super::audit::Detail;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::{Api, app_name};
@@ -71,24 +72,37 @@ async fn add(
     Path(name): Path<String>,
     Extension(by): Extension<Actor>,
     Json(request): Json<DomainsRequest>,
-) -> Result<Json<Domains>, Refusal> {
+) -> Result<(Extension<Detail>, Json<Domains>), Refusal> {
     if request.hosts.is_empty() || request.hosts.len() > HOSTS_MAX {
         return Err(Refusal::bad_request(format!("`hosts` names 1 to {HOSTS_MAX} hosts")));
     }
     let hosts = request.hosts.iter().map(|host| self::host(host)).collect::<Result<_, _>>()?;
     let change = DomainsChange::Add { hosts, by };
-    ask(&api, &name, Some(change)).await.map(Json)
+    changed(&api, &name, change).await
 }
 
 async fn remove(
     State(api): State<Api>,
     Path((name, host)): Path<(String, String)>,
-) -> Result<Json<Domains>, Refusal> {
-    ask(&api, &name, Some(DomainsChange::Remove(self::host(&host)?))).await.map(Json)
+) -> Result<(Extension<Detail>, Json<Domains>), Refusal> {
+    changed(&api, &name, DomainsChange::Remove(self::host(&host)?)).await
 }
 
-async fn clear(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Domains>, Refusal> {
-    ask(&api, &name, Some(DomainsChange::Clear)).await.map(Json)
+async fn clear(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<(Extension<Detail>, Json<Domains>), Refusal> {
+    changed(&api, &name, DomainsChange::Clear).await
+}
+
+async fn changed(
+    api: &Api,
+    name: &str,
+    change: DomainsChange,
+) -> Result<(Extension<Detail>, Json<Domains>), Refusal> {
+    let detail = Detail(change.to_string());
+    let domains = ask(api, name, Some(change)).await?;
+    Ok((Extension(detail), Json(domains)))
 }
 
 async fn ask(api: &Api, name: &str, change: Option<DomainsChange>) -> Result<Domains, Refusal> {

@@ -20,6 +20,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::JsonSchema;
 
+use super::denials::Denials;
 use super::describe::{Described, Docs};
 use super::failure::Refusal;
 use super::gate::{self, Gate, Guard};
@@ -77,6 +78,7 @@ pub(super) struct Endpoint<S = Api> {
 pub(super) struct Record {
     pub(super) journal: Journal,
     pub(super) kept: Arc<idempotency::Kept>,
+    pub(super) denials: Arc<Denials>,
 }
 
 impl<S> Endpoint<S>
@@ -198,14 +200,21 @@ pub(super) fn router<S>(endpoints: Vec<Endpoint<S>>, gate: &Gate, record: Option
 where
     S: Clone + Send + Sync + 'static,
 {
-    let guarded = |needs, creation, is_read| {
-        let guard = Guard { gate: gate.clone(), needs, creation, is_read };
+    let guarded = |endpoint: &Endpoint<S>| {
+        let guard = Guard {
+            gate: gate.clone(),
+            needs: endpoint.needs,
+            creation: endpoint.creation,
+            is_read: endpoint.method.is_safe(),
+            action: endpoint.action_name().into(),
+            denials: record.map(|record| Arc::clone(&record.denials)),
+        };
         from_fn_with_state(Arc::new(guard), gate::pass)
     };
     let router = endpoints.into_iter().fold(Router::new(), |router, endpoint| {
         let Endpoint { ref method, path, needs, creation, summary, .. } = endpoint;
         tracing::trace!(%method, path, ?needs, ?creation, summary);
-        let guarded = guarded(needs, creation, method.is_safe());
+        let guarded = guarded(&endpoint);
         router.route(path, endpoint.recorded(record).route_layer(guarded))
     });
     router

@@ -8,7 +8,7 @@ use crate::controller::{
     CanaryError, ChangeError, ConfigError, DeployError, DownError, ProxyError, Stopping, TrafficError,
     UpstreamsError, View,
 };
-use crate::engine::EngineError;
+use crate::engine::{EngineError, PushRefusal};
 use crate::external::ExternalError;
 use crate::name::AppName;
 use crate::people::PeopleError;
@@ -359,10 +359,32 @@ impl From<EngineError> for Failure {
             EngineError::DiskFull { .. } => Self::new("disk-full", message)
                 .hinted("`docker system df` tells what uses it; nothing of the old release was touched"),
             EngineError::BuildFailed { .. } => Self::new("build-failed", message),
+            EngineError::NotPushed { reference, refusal, .. } => {
+                not_pushed(Self::new("not-pushed", message), &reference, refusal)
+            }
             EngineError::NotFound { .. } => Self::new("image-missing", message),
             EngineError::Refused { .. } => Self::new("engine-refused", message),
             EngineError::Context(source) => Self::new("build-failed", message).caused_by(source.to_string()),
         }
+    }
+}
+
+fn not_pushed(failure: Failure, reference: &str, refusal: PushRefusal) -> Failure {
+    let host = reference.split('/').next().unwrap_or(reference);
+    match refusal {
+        PushRefusal::Unauthorized => failure
+            .hinted(format!("`docker login {host}` on this machine, as somebody who may push there")),
+        PushRefusal::PlainHttp => failure.hinted(format!(
+            "the registry has no https: add \"{host}\" to `insecure-registries` in the engine's `/etc/docker/daemon.json` and reload it; \
+             the cluster's nodes need the same"
+        )),
+        PushRefusal::Untrusted => failure.hinted(format!(
+            "put its CA at `/etc/docker/certs.d/{host}/ca.crt` on the engine's machine; the cluster's nodes need it, too"
+        )),
+        PushRefusal::Unreachable => {
+            failure.hinted(format!("the engine's machine, not this one, has to reach `{host}`"))
+        }
+        PushRefusal::Other => failure,
     }
 }
 

@@ -4,8 +4,9 @@
 //! [`Caller`] and its [`Actor`] in its extensions. An app that somebody may not see is not there for them, in the very words
 //! of one that is not there for anybody.
 //!
-//! An answer that goes on (a stream) goes on only as long as its reader may have it: when the token is revoked, rotated or
-//! runs out, or the role goes, a last line says so and the stream ends.
+//! An answer that goes on (a stream) goes on only as long as its reader may have it ([`Lapse`]): when the token is revoked,
+//! rotated or runs out, or the role goes, a last line says so and the stream ends. Who is refused is in the audit log
+//! ([`Denials`]).
 //!
 //! Failed tries are counted by address. A right token is let in however many wrong ones came before it: nobody guesses 256
 //! bits, and one machine's old token must not shut out its whole office.
@@ -23,11 +24,14 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
+use super::denials::Denials;
 use super::door::{self, DoorKey, Peer};
 use super::endpoint::{self, Creation, Needs};
 use super::failure::Refusal;
+use super::lapse::Lapse;
 use super::stream::{NDJSON, failed_line};
 use crate::api::Failure;
+use crate::events::News;
 use crate::name::AppName;
 use crate::people::{Actor, Caller, Denied, People, PeopleError, Role, Scope, Secret, State as PeopleState};
 use crate::policy::RateLimit;
@@ -56,6 +60,10 @@ pub(super) struct Guard {
     pub(super) creation: Creation,
     /// Whether the route only looks.
     pub(super) is_read: bool,
+    /// What the audit log calls it.
+    pub(super) action: Arc<str>,
+    /// Where refusals are noted.
+    pub(super) denials: Option<Arc<Denials>>,
 }
 
 /// Where a request comes from, for whoever counts tries by it.
@@ -64,7 +72,7 @@ pub(super) struct ClientAddr(pub(super) IpAddr);
 
 /// Why a caller may not.
 #[derive(Debug, PartialEq, Eq)]
-enum Lack {
+pub(super) enum Lack {
     /// For them there is no such app.
     App(AppName),
     /// The app needs a greater role than theirs.
@@ -86,6 +94,16 @@ impl Gate {
         Self { people, apps: Arc::new(apps), failures: Arc::new(RateLimiter::new(FAILURES_MAX)), key }
     }
 
+    /// Who may use the box.
+    pub(super) fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// Whether there is no such app.
+    pub(super) fn lacks(&self, app: &AppName) -> bool {
+        !(self.apps)().contains(app)
+    }
+
     /// Counts a failed try of an address; what it is answered with instead, once there were too many.
     pub(super) fn count_failure(&self, client: IpAddr) -> Result<(), Box<Response>> {
         self.failures.take(client).map_err(|wait| {
@@ -100,8 +118,15 @@ impl Gate {
 
     /// Whether a caller has this role for an app that their request names elsewhere than in its path.
     pub(super) fn allow(&self, caller: &Caller, app: &AppName, role: Role) -> Result<(), Refusal> {
-        let (needs, creation) = (Needs::OfApp(role), Creation::No);
-        let guard = Guard { gate: self.clone(), needs, creation, is_read: true };
+        // It stands before no route: it is asked, and notes nothing.
+        let guard = Guard {
+            gate: self.clone(),
+            needs: Needs::OfApp(role),
+            creation: Creation::No,
+            is_read: true,
+            action: Arc::default(),
+            denials: None,
+        };
         let apps = (self.apps)();
         let is_new = !apps.contains(app);
         let lack = self.people.read(|state| guard.check(state, caller, Some(app), is_new));
@@ -179,7 +204,9 @@ impl Guard {
         let is_new = app.as_ref().is_some_and(|app| !apps.contains(app));
         let lack = self.gate.people.read(|state| self.check(state, &caller, app.as_ref(), is_new));
         if let Err(lack) = lack {
-            return Err(boxed(self.refusal(&caller, lack, &apps)));
+            let refusal = self.refusal(&caller, lack, &apps);
+            self.note(&caller, app, req, &refusal);
+            return Err(boxed(refusal));
         }
         if let Some(app) = app.filter(|_| is_new && self.creation != Creation::No) {
             let people = &self.gate.people;
@@ -198,8 +225,19 @@ impl Guard {
         Ok(Some(caller))
     }
 
+    /// Notes in the audit log who was refused, unless what they asked for is not there for them.
+    fn note(&self, caller: &Caller, app: Option<AppName>, req: &Request, refusal: &Refusal) {
+        let Some(denials) = self.denials.as_ref().filter(|_| refusal.status == StatusCode::FORBIDDEN) else {
+            return;
+        };
+        let from = req.extensions().get::<ClientAddr>().map(|ClientAddr(addr)| addr.to_string());
+        let why = refusal.failure.message.clone();
+        let news = News { actor: caller.actor().clone(), app, from, ..News::of_box(&self.action, why) };
+        denials.note(&self.action, news);
+    }
+
     /// Whether a caller may use the route. `is_new` says that there is no such app.
-    fn check(
+    pub(super) fn check(
         &self,
         state: &PeopleState,
         caller: &Caller,
@@ -314,37 +352,26 @@ pub(super) async fn pass(
         Ok(caller) => caller,
         Err(refused) => return *refused,
     };
+    let Some(caller) = caller else { return next.run(req).await };
     let app = params.iter().find(|(name, _)| *name == "app").and_then(|(_, app)| app.parse().ok());
+    // Nobody at the box itself is ever sent away.
+    let may_lapse = caller.credential().is_some();
+    let lapse = Lapse { guard, caller, app };
+    req.extensions_mut().insert(lapse.clone());
     let answer = next.run(req).await;
-    match caller {
-        // One that has all of its bytes is over at once, and nobody at the box itself is ever sent away.
-        Some(caller) if caller.credential().is_some() && answer.body().size_hint().exact().is_none() => {
-            while_allowed(&guard, caller, app, answer)
-        }
-        _ => answer,
+    // One that has all of its bytes is over at once.
+    if may_lapse && answer.body().size_hint().exact().is_none() {
+        while_allowed(lapse, answer)
+    } else {
+        answer
     }
 }
 
 /// The answer as long as its reader may have it.
-fn while_allowed(guard: &Arc<Guard>, caller: Caller, app: Option<AppName>, answer: Response) -> Response {
+fn while_allowed(lapse: Lapse, answer: Response) -> Response {
     let (head, body) = answer.into_parts();
     let is_lines = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == NDJSON);
-    let lapsed = {
-        let guard = Arc::clone(guard);
-        async move {
-            let may = |state: &PeopleState| {
-                // A build may go on before its app is there.
-                let is_new = app.as_ref().is_some_and(|app| !(guard.gate.apps)().contains(app));
-                guard.check(state, &caller, app.as_ref(), is_new).is_ok()
-            };
-            let denied = guard.gate.people.lapsed(&caller, may).await;
-            denied.map_or_else(
-                || Failure::new("forbidden", "your role was taken away while this went on"),
-                |denied| *denied_refusal(denied).failure,
-            )
-        }
-    };
-    let both = Some((body.into_data_stream(), Box::pin(lapsed)));
+    let both = Some((body.into_data_stream(), Box::pin(lapse.wait())));
     let chunks = stream::unfold(both, move |both| async move {
         let (mut chunks, mut lapsed) = both?;
         tokio::select! {
@@ -386,7 +413,7 @@ fn nobody() -> Refusal {
     )
 }
 
-fn denied_refusal(denied: Denied) -> Refusal {
+pub(super) fn denied_refusal(denied: Denied) -> Refusal {
     let code = match denied {
         Denied::Unknown => "unauthenticated",
         Denied::Expired => "token-expired",

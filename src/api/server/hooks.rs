@@ -69,16 +69,16 @@ async fn list_of_app(
 
 async fn add(
     State(api): State<Api>,
-    actor: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<HookRequest>,
 ) -> Result<Json<HookAdded>, Refusal> {
-    added(&api, None, actor, request).await
+    added(&api, None, by, request).await
 }
 
 async fn add_to_app(
     State(api): State<Api>,
     Path(app): Path<String>,
-    actor: Option<Extension<Actor>>,
+    Extension(by): Extension<Actor>,
     Json(request): Json<HookRequest>,
 ) -> Result<Json<HookAdded>, Refusal> {
     let app = app_name(&app)?;
@@ -86,7 +86,7 @@ async fn add_to_app(
     if !view.apps.iter().any(|known| known.name == app) {
         return Err(Refusal::no_app(&app, &view));
     }
-    added(&api, Some(app), actor, request).await
+    added(&api, Some(app), by, request).await
 }
 
 async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
@@ -136,7 +136,7 @@ async fn listed(api: &Api, app: Option<&AppName>) -> Vec<api::Hook> {
 async fn added(
     api: &Api,
     app: Option<AppName>,
-    actor: Option<Extension<Actor>>,
+    by: Actor,
     request: HookRequest,
 ) -> Result<Json<HookAdded>, Refusal> {
     let HookRequest { url, events, secret, format } = request;
@@ -148,7 +148,7 @@ async fn added(
         secret,
         events,
         format: format.map(|format| format.parse()).transpose()?.unwrap_or_default(),
-        by: actor.map_or_else(Actor::unknown, |actor| actor.0),
+        by,
     };
     let hook = api.hooks.add(wanted).await?;
     let secret = is_made.then(|| hook.secret.clone());

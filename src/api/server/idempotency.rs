@@ -11,6 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
@@ -106,9 +107,14 @@ impl Drop for Turn {
 }
 
 /// Serves the request, or answers it as before.
-pub(super) async fn once(State(kept): State<Arc<Kept>>, req: Request, next: Next) -> Response {
+pub(super) async fn once(
+    State(kept): State<Arc<Kept>>,
+    Extension(actor): Extension<Actor>,
+    req: Request,
+    next: Next,
+) -> Response {
     let Some(key) = req.headers().get(IDEMPOTENCY_HEADER).cloned() else { return next.run(req).await };
-    match answered(&kept, &key, req, next).await {
+    match answered(&kept, &actor, &key, req, next).await {
         Ok(res) => res,
         Err(refusal) => refusal.into_response(),
     }
@@ -116,6 +122,7 @@ pub(super) async fn once(State(kept): State<Arc<Kept>>, req: Request, next: Next
 
 async fn answered(
     kept: &Arc<Kept>,
+    actor: &Actor,
     key: &HeaderValue,
     req: Request,
     next: Next,
@@ -129,7 +136,6 @@ async fn answered(
         let message = format!("the request has more than {} MiB, or broke off", REQUEST_BYTES_MAX >> 20);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Failure::new("too-large", message))
     })?;
-    let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_else(Actor::unknown);
     let id = digest(&[actor.as_str().as_bytes(), key.as_bytes()]);
     let request = digest(&[parts.method.as_str().as_bytes(), parts.uri.to_string().as_bytes(), &body]);
     let _turn = kept.turn(id).await;

@@ -10,6 +10,7 @@ mod apps;
 mod audit;
 mod certs;
 mod cron;
+mod denials;
 mod deploys;
 mod describe;
 mod domains;
@@ -25,12 +26,14 @@ mod health;
 mod hooks;
 mod idempotency;
 mod invites;
+mod lapse;
 mod logs;
 mod metrics;
 mod openapi;
 mod people;
 mod processes;
 mod proxy;
+mod push;
 mod recording;
 mod releases;
 mod runs;
@@ -70,6 +73,7 @@ use crate::name::AppName;
 use crate::oneoff::Runs;
 use crate::people::{Caller, People};
 use crate::traffic::Routes;
+use denials::Denials;
 use door::Peer;
 use endpoint::{Endpoint, Needs};
 use failure::Refusal;
@@ -148,7 +152,8 @@ pub async fn serve(api: Api, listener: UnixListener, door: Door, shutdown: Cance
     let apps = move || controller.view().apps.iter().map(|app| app.name.clone()).collect();
     let gate = Gate::new(api.people.clone(), door.key, apps);
     let kept = Arc::new(idempotency::Kept::new(api.answers.clone()));
-    let record = endpoint::Record { journal: api.journal.clone(), kept };
+    let denials = Arc::new(Denials::new(api.journal.reporter()));
+    let record = endpoint::Record { journal: api.journal.clone(), kept, denials };
     let router = endpoint::router(endpoints(), &gate, Some(&record)).layer(Extension(gate)).with_state(api);
     let local = axum::serve(listener, router.clone().into_make_service_with_connect_info::<Peer>())
         .with_graceful_shutdown(shutdown.clone().cancelled_owned());
@@ -167,6 +172,7 @@ fn endpoints() -> Vec<Endpoint> {
         apps::endpoints(),
         deploys::endpoints(),
         releases::endpoints(),
+        push::endpoints(),
         logs::endpoints(),
         drains::endpoints(),
         runs::endpoints(),

@@ -1,11 +1,12 @@
 //! How many instances run, by what rule that changes, and new instances in the place of old ones.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use tokio::sync::{mpsc, oneshot};
 
+use super::audit::Detail;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::stream::{self, Lines};
@@ -119,9 +120,10 @@ async fn reform(api: &Api, name: &str, wanted: ReformWanted) -> Result<Response,
         return Err(Refusal::no_app(&app, &view));
     }
     let (updates, mut said) = mpsc::unbounded_channel();
+    let detail = Detail(wanted.to_string());
     api.controller.send(Command::Reform(Reform { app: app.clone(), wanted, updates })).await?;
     let controller = api.controller.clone();
-    Ok(stream::of_work(move |lines: Lines| async move {
+    let work = move |lines: Lines| async move {
         while let Some(update) = said.recv().await {
             let result = match update {
                 ReformUpdate::Said(Update::Step { step, detail }) => {
@@ -147,7 +149,8 @@ async fn reform(api: &Api, name: &str, wanted: ReformWanted) -> Result<Response,
         }
         let failure = Failure::new("internal", "the daemon is stopping");
         lines.send(&Progress::Failed { failure });
-    }))
+    };
+    Ok((Extension(detail), stream::of_work(work)).into_response())
 }
 
 async fn rules(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Vec<Autoscale>>, Refusal> {
@@ -181,12 +184,14 @@ async fn set_rule(
     State(api): State<Api>,
     Path((name, process)): Path<(String, String)>,
     Json(request): Json<AutoscaleRequest>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<(Extension<Detail>, StatusCode), Refusal> {
     let bad = |error: autoscale::AutoscaleError| Refusal::bad_request(error.to_string());
     let target: Target = request.target.parse().map_err(bad)?;
     let rule =
         autoscale::Autoscale { min: request.min, max: request.max, target }.validated().map_err(bad)?;
-    change_rule(&api, &name, &process, Some(Some(rule))).await
+    let detail = Detail(format!("{process}: {} to {}, {}", rule.min, rule.max, rule.target));
+    let status = change_rule(&api, &name, &process, Some(Some(rule))).await?;
+    Ok((Extension(detail), status))
 }
 
 async fn unset_rule(

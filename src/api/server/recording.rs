@@ -58,7 +58,7 @@ impl Recordings {
 impl Recording {
     /// Adds a line. Past [`LINES_MAX`] only the last one is kept.
     pub(super) fn push(&self, progress: &Progress) {
-        let is_over = matches!(progress, Progress::Deployed { .. } | Progress::Failed { .. });
+        let is_over = matches!(progress, Progress::Deployed(_) | Progress::Failed { .. });
         self.said.send_modify(|said| {
             if let Progress::Accepted { release } = progress {
                 said.release = release.parse().ok();

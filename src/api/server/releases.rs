@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use similar::{ChangeTag, TextDiff};
 use tokio::sync::oneshot;
 
+use super::audit::Detail;
 use super::deploys::roll_out;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
@@ -19,7 +20,7 @@ use crate::api::{
 };
 use crate::controller::{Change, Command, ConfigView, Ledger, Stopping};
 use crate::environment::{EnvironmentChange, Kind, Variable, VariableName};
-use crate::manifest::{self, MANIFEST_FILE, PROCFILE, Source};
+use crate::manifest::{self, MANIFEST_FILE, PROCFILE, ProbeSettings, Source};
 use crate::name::{AppName, ReleaseId};
 use crate::people::{Actor, Role};
 use crate::release::{ProcessLimits, Release, ReleaseState};
@@ -136,6 +137,7 @@ async fn info(
         config: config.collect(),
         manifest: changed_lines(before.map_or(&none, |before| &before.source), &found.source),
         limits: found.limits.iter().map(|(name, limits)| (name.to_string(), wire_limits(limits))).collect(),
+        probes: found.probes.iter().map(|(name, probes)| (name.to_string(), wire_probes(probes))).collect(),
     }))
 }
 
@@ -169,8 +171,9 @@ async fn change_config(
     }
     let is_deployed = stage(&api, app.clone(), None).await?.is_deployed;
     if is_staged || !is_deployed {
+        let detail = Detail(format!("{change}, for the next release"));
         let config = stage(&api, app, Some(change)).await?;
-        return Ok(Json(wire_config(&config)).into_response());
+        return Ok((Extension(detail), Json(wire_config(&config))).into_response());
     }
     roll_out(api, app, Change::Config(change), by).await
 }
@@ -207,7 +210,7 @@ async fn change_limits(
     roll_out(api, app, Change::Limits(changes), by).await
 }
 
-async fn ledger(api: &Api, name: &str) -> Result<Ledger, Refusal> {
+pub(super) async fn ledger(api: &Api, name: &str) -> Result<Ledger, Refusal> {
     let (reply, releases) = oneshot::channel();
     api.controller.send(Command::Releases { app: app_name(name)?, reply }).await?;
     Ok(releases.await.map_err(|_| Stopping)??)
@@ -285,6 +288,10 @@ fn wire_limits(limits: &ProcessLimits) -> Limits {
     }
 }
 
+fn wire_probes(probes: &ProbeSettings) -> BTreeMap<String, String> {
+    probes.iter().map(|(kind, setting)| (kind.to_string(), setting.text().to_owned())).collect()
+}
+
 /// Each file that differs, with the lines that do.
 fn changed_lines(before: &Source, after: &Source) -> BTreeMap<String, Vec<String>> {
     fn texts(source: &Source) -> BTreeMap<&str, &str> {
@@ -311,7 +318,7 @@ fn changed_lines(before: &Source, after: &Source) -> BTreeMap<String, Vec<String
         .collect()
 }
 
-fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
+pub(super) fn release_id(text: &str) -> Result<ReleaseId, Refusal> {
     text.parse().map_err(|error: crate::name::NameError| bad(&error))
 }
 

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::oneshot;
 
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
+use super::lapse::Lapse;
 use super::session::{self, Ending, Session};
 use super::{Api, app_name};
 use crate::api::{ExecRequest, Failure, FilesQuery, Run, RunRequest, Started};
@@ -85,6 +86,7 @@ pub(super) fn of_app(api: &Api, app: &AppName) -> Vec<Run> {
 async fn start(
     State(api): State<Api>,
     Path(name): Path<String>,
+    Extension(lapse): Extension<Lapse>,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
@@ -96,7 +98,7 @@ async fn start(
     }
     // What can be said with a status is said before the connection is upgraded.
     known(&api, &app)?;
-    session::upgrade(request, move |mut session| async move {
+    session::upgrade(request, lapse, move |mut session| async move {
         let Some(run) = session.begin::<RunRequest>().await else { return };
         if let Err(refusal) = attached(&api, &app, run, &mut session).await {
             session.fail(*refusal.failure).await;
@@ -177,11 +179,12 @@ async fn stop(
 async fn exec(
     State(api): State<Api>,
     Path((name, slot)): Path<(String, String)>,
+    Extension(lapse): Extension<Lapse>,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
     let app = app_name(&name)?;
     let target = target(&api, &app, &slot)?;
-    session::upgrade(request, move |mut session| async move {
+    session::upgrade(request, lapse, move |mut session| async move {
         let Some(request) = session.begin::<ExecRequest>().await else { return };
         let Some(argv) = argv(request.command) else {
             return session.fail(Failure::new("bad-request", "there is no command to run")).await;
@@ -230,11 +233,12 @@ async fn write_files(
 async fn port(
     State(api): State<Api>,
     Path((name, slot, port)): Path<(String, String, u16)>,
+    Extension(lapse): Extension<Lapse>,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
     let target = target(&api, &app_name(&name)?, &slot)?;
     let connection = api.engine.dial(&target.container, port).await?;
-    session::upgrade(request, move |mut session| async move {
+    session::upgrade(request, lapse, move |mut session| async move {
         session.started(&target.started).await;
         session.forward(connection).await;
     })

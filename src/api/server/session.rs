@@ -1,7 +1,8 @@
 //! One upgraded connection, between a client's frames and a process or a port.
 //!
 //! Input and output go their ways independently: a process that does not read does not keep its output back, and a client
-//! that does not read has its process wait. Whoever called learns whether the process ended, or the client went away.
+//! that does not read has its process wait. Whoever called learns whether the process ended, or the client went away. One that
+//! may not go on ([`Lapse`]: its token ended, its role went) is told so, and has gone away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use hyper::upgrade::Upgraded;
+use futures_util::future::{BoxFuture, Fuse};
+use futures_util::{FutureExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::failure::Refusal;
+use super::lapse::Lapse;
 use crate::api::frame::{Frame, FrameReader, FrameWriter, PROTOCOL};
 use crate::api::{Failure, Started};
 use crate::engine::{Attached, Connection, Control, EngineError, Piece, Signal, WindowSize};
@@ -26,13 +28,17 @@ use crate::engine::{Attached, Connection, Control, EngineError, Piece, Signal, W
 const INPUTS_MAX: usize = 16;
 /// How long a client may take from the upgrade to its first frame.
 const BEGIN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a client that may not go on may take to read why.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(5);
 /// How much is read from a port at a time.
 const READ_BYTES: usize = 32 * 1024;
 
 /// A client's upgraded connection.
 pub(super) struct Session {
-    reader: FrameReader<ReadHalf<TokioIo<Upgraded>>>,
-    writer: FrameWriter<WriteHalf<TokioIo<Upgraded>>>,
+    reader: FrameReader<ReadHalf<Connection>>,
+    writer: FrameWriter<WriteHalf<Connection>>,
+    /// Ends when the client may not go on, with why.
+    lapsed: Fuse<BoxFuture<'static, Failure>>,
 }
 
 /// How a session went.
@@ -40,7 +46,7 @@ pub(super) struct Session {
 pub(super) enum Ending {
     /// The process ended, and the client knows.
     Exited,
-    /// The client went away.
+    /// The client went away, or was sent away.
     HungUp,
 }
 
@@ -50,9 +56,10 @@ pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
     asked.is_some_and(|asked| asked.eq_ignore_ascii_case(PROTOCOL))
 }
 
-/// Answers that the connection carries frames from now on, and has `work` carry on with them.
+/// Answers that the connection carries frames from now on, and has `work` carry on with them, as long as the client may.
 pub(super) fn upgrade<F>(
     mut request: Request<Body>,
+    lapse: Lapse,
     work: impl FnOnce(Session) -> F + Send + 'static,
 ) -> Result<Response<Body>, Refusal>
 where
@@ -65,7 +72,10 @@ where
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => work(Session::over(upgraded)).await,
+            Ok(upgraded) => {
+                let lapsed = lapse.wait().boxed();
+                work(Session::over(Box::pin(TokioIo::new(upgraded)), lapsed)).await;
+            }
             Err(error) => tracing::debug!(%error, "a client left before its connection was upgraded"),
         }
     });
@@ -78,9 +88,9 @@ where
 }
 
 impl Session {
-    fn over(upgraded: Upgraded) -> Self {
-        let (read, write) = tokio::io::split(TokioIo::new(upgraded));
-        Self { reader: FrameReader::new(read), writer: FrameWriter::new(write) }
+    fn over(connection: Connection, lapsed: BoxFuture<'static, Failure>) -> Self {
+        let (read, write) = tokio::io::split(connection);
+        Self { reader: FrameReader::new(read), writer: FrameWriter::new(write), lapsed: lapsed.fuse() }
     }
 
     /// What is to be done; `None` when that is not said, which the client is told.
@@ -113,13 +123,20 @@ impl Session {
         let _ = self.writer.finish().await;
     }
 
-    /// Connects the client with the process until one of them ends.
+    /// Says why it does not go on, to a client that may be slow to hear it.
+    async fn cut(&mut self, failure: Failure) {
+        tracing::info!(code = failure.code, "a session is cut: its client may not go on");
+        // Whoever does not read it notices the end of the connection.
+        let _ = tokio::time::timeout(FAREWELL_TIME_MAX, self.fail(failure)).await;
+    }
+
+    /// Connects the client with the process until one of them ends, or the client may not go on.
     pub(super) async fn attend(&mut self, attached: Attached) -> Ending {
         let Attached { input, mut output, control } = attached;
         let (inputs, waiting) = mpsc::channel(INPUTS_MAX);
         // Dropped with this future: a process that does not read must not keep anybody.
         let feeding = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(feed(input, waiting)));
-        let Self { reader, writer } = self;
+        let Self { reader, writer, lapsed } = self;
         let put_out = async {
             while let Some(piece) = output.next().await {
                 let frame = match piece {
@@ -142,18 +159,25 @@ impl Session {
             let _ = writer.finish().await;
             Ending::Exited
         };
-        let ending = tokio::select! {
-            ending = put_out => ending,
-            () = take_in(reader, &control, inputs) => Ending::HungUp,
+        let ended = tokio::select! {
+            ending = put_out => Ok(ending),
+            () = take_in(reader, &control, inputs) => Ok(Ending::HungUp),
+            failure = lapsed => Err(failure),
         };
         drop(feeding);
-        ending
+        match ended {
+            Ok(ending) => ending,
+            Err(failure) => {
+                self.cut(failure).await;
+                Ending::HungUp
+            }
+        }
     }
 
-    /// Connects the client with a port until both have said all.
+    /// Connects the client with a port until both have said all, or the client may not go on.
     pub(super) async fn forward(&mut self, connection: Connection) {
         let (mut from_port, mut to_port) = tokio::io::split(connection);
-        let Self { reader, writer } = self;
+        let Self { reader, writer, lapsed } = self;
         let put_out = async {
             let mut buffer = bytes::BytesMut::new();
             loop {
@@ -182,14 +206,20 @@ impl Session {
         let both = futures_util::future::try_join(async { put_out.await.then_some(()).ok_or(()) }, async {
             take_in.await.then_some(()).ok_or(())
         });
-        let _ = both.await;
-        let _ = self.writer.finish().await;
+        let lapsed = tokio::select! {
+            _ = both => None,
+            failure = lapsed => Some(failure),
+        };
+        match lapsed {
+            Some(failure) => self.cut(failure).await,
+            None => drop(self.writer.finish().await),
+        }
     }
 }
 
 /// Passes frames on until the client is gone.
 async fn take_in(
-    reader: &mut FrameReader<ReadHalf<TokioIo<Upgraded>>>,
+    reader: &mut FrameReader<ReadHalf<Connection>>,
     control: &Arc<dyn Control>,
     inputs: mpsc::Sender<Bytes>,
 ) {
@@ -249,4 +279,101 @@ fn lost(error: EngineError) -> Failure {
 
 fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("wire types hold only strings, numbers and lists").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A process that goes on for ever, and does not mind anything.
+    struct Endless;
+
+    #[async_trait]
+    impl Control for Endless {
+        async fn resize(&self, _: WindowSize) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        async fn signal(&self, _: Signal) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        async fn exit_code(&self) -> Result<i64, EngineError> {
+            std::future::pending().await
+        }
+    }
+
+    fn lapsing(soon: tokio::sync::oneshot::Receiver<()>) -> BoxFuture<'static, Failure> {
+        async move {
+            let _ = soon.await;
+            Failure::new("token-expired", "the token has expired")
+        }
+        .boxed()
+    }
+
+    async fn code_of_last<R: tokio::io::AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> String {
+        let mut last = None;
+        while let Some(frame) = reader.next().await.unwrap() {
+            last = Some(frame);
+        }
+        match last {
+            Some(Frame::Failed(json)) => serde_json::from_slice::<Failure>(&json).unwrap().code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_may_not_go_on_is_told_why_and_has_hung_up() {
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let mut session = Session::over(Box::pin(server), lapsing(ended));
+        let pieces = stream::iter([Ok(Piece::Stdout(Bytes::from_static(b"$ ")))]).chain(stream::pending());
+        let attached = Attached {
+            input: Box::pin(tokio::io::sink()),
+            output: pieces.boxed(),
+            control: Arc::new(Endless),
+        };
+        let attending = tokio::spawn(async move { session.attend(attached).await });
+        let mut reader = FrameReader::new(client);
+        assert!(matches!(reader.next().await.unwrap(), Some(Frame::Output(bytes)) if bytes == "$ "));
+        end.send(()).unwrap();
+        assert_eq!(code_of_last(&mut reader).await, "token-expired");
+        assert_eq!(attending.await.unwrap(), Ending::HungUp);
+    }
+
+    #[tokio::test]
+    async fn a_forwarded_port_is_cut_as_well() {
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (mut app, port) = tokio::io::duplex(1 << 16);
+        let mut session = Session::over(Box::pin(server), lapsing(ended));
+        let forwarding = tokio::spawn(async move { session.forward(Box::pin(port)).await });
+        app.write_all(b"hello").await.unwrap();
+        let mut reader = FrameReader::new(client);
+        assert!(matches!(reader.next().await.unwrap(), Some(Frame::Output(bytes)) if bytes == "hello"));
+        end.send(()).unwrap();
+        assert_eq!(code_of_last(&mut reader).await, "token-expired");
+        forwarding.await.unwrap();
+        assert_eq!(app.read(&mut [0; 8]).await.unwrap(), 0, "the app's side is closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_does_not_hold_the_end_up() {
+        let (client, server) = tokio::io::duplex(16);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        end.send(()).unwrap();
+        let mut session = Session::over(Box::pin(server), lapsing(ended));
+        let attached = Attached {
+            input: Box::pin(tokio::io::sink()),
+            output: stream::pending().boxed(),
+            control: Arc::new(Endless),
+        };
+        let begun = tokio::time::Instant::now();
+        assert_eq!(session.attend(attached).await, Ending::HungUp);
+        assert_eq!(begun.elapsed(), FAREWELL_TIME_MAX);
+        drop(client);
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Facts;
 use crate::api::{
-    App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, EngineStatus, External, ExternalUpstream,
-    Instance, Maintenance, PlanReply, Port, Progress, SourceTexts, Status, TrafficMode,
+    App, AppState, BuildRef, Canary, CanaryReply, DeployStatus, Deployed, EngineStatus, External,
+    ExternalUpstream, Instance, Maintenance, PlanReply, Port, Progress, SourceTexts, Status, TrafficMode,
 };
 use crate::controller::{
     AppView, CanaryChanged, DeployUpdate, ExternalView, InstanceView, Planned, UpstreamView, View,
@@ -208,7 +208,7 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
             let known = view.apps.iter().find(|known| known.name == *app);
             let beside = known.and_then(|known| known.canary.as_ref());
             let beside = beside.filter(|beside| beside.release == deployed.release);
-            Progress::Deployed {
+            Progress::Deployed(Deployed {
                 release: deployed.release.to_string(),
                 urls: urls(known.map(|known| known.routes.as_slice()).unwrap_or_default(), facts),
                 ports: known.map(ports).unwrap_or_default(),
@@ -217,7 +217,7 @@ pub(super) fn progress(update: DeployUpdate, app: &AppName, view: &View, facts: 
                 traffic: known.map(|known| traffic(&known.mode)).unwrap_or_default(),
                 canary: beside.map(|beside| canary(beside.release, &beside.share, beside.until)),
                 proxy_by_command: known.map(|known| known.proxy_by_command.clone()).unwrap_or_default(),
-            }
+            })
         }
         DeployUpdate::Ended(Err(error)) => Progress::Failed { failure: error.into() },
     }

@@ -22,7 +22,7 @@ mod traffic;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -34,7 +34,7 @@ use crate::name::{AppName, Host, PathPrefix};
 pub(crate) use self::domains::{DomainsAction, DomainsArgs};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
 pub(crate) use self::export::{ExportArgs, FormatArg, SecretsArg};
-pub(crate) use self::health::StatusArgs;
+pub(crate) use self::health::{CheckArg, HealthAction, HealthArgs, HealthSetArgs, StatusArgs};
 pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
 pub(crate) use self::people::{
@@ -171,8 +171,8 @@ pub(crate) enum Command {
     Tokens(TokensArgs),
     /// Show what the box is and does
     Status(StatusArgs),
-    /// Show the probes of each process type, and what they say of its instances
-    Health(AppArgs),
+    /// Show the probes of each process type and what they say of its instances, or set one
+    Health(HealthArgs),
     /// Open the app in a browser
     Open(AppArgs),
     /// Run the daemon in the foreground
@@ -423,12 +423,52 @@ pub(crate) struct StaticServerArgs {
 ///
 /// What clap says: also help and version are such an error, of exit code 0.
 pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-    let argv =
+    let mut argv =
         foreign::translate(expand_colons(argv.into_iter().collect())).map_err(|(typed, instead)| {
             let message = format!("`{typed}` is not a command of minipaas\n\nhint: {instead}\n");
             Args::command().error(ErrorKind::InvalidSubcommand, message)
         })?;
-    Args::try_parse_from(argv)
+    drop_list(&mut argv);
+    // Each turn exchanges or takes out one word, and puts none there that is unknown.
+    loop {
+        let error = match Args::try_parse_from(&argv) {
+            Err(error) if error.kind() == ErrorKind::UnknownArgument => error,
+            parsed => return parsed,
+        };
+        let Some((option, meaning)) = foreign_option(&argv, &error) else { return Err(error) };
+        if let foreign::OptionMeaning::Instead(hint) = meaning {
+            let message = format!("`{option}` is not an option of this command\n\nhint: {hint}\n");
+            return Err(Args::command().error(ErrorKind::UnknownArgument, message));
+        }
+        argv = foreign::exchanged(argv, &option, meaning).ok_or(error)?;
+    }
+}
+
+/// Takes `list` out where a command alone is its list, which has options that a subcommand would not.
+fn drop_list(argv: &mut Vec<OsString>) {
+    let Some(at) = colons::command_position(argv) else { return };
+    let mut command = Args::command();
+    for at in at..argv.len() {
+        let Some(found) = argv[at].to_str().and_then(|word| command.find_subcommand(word)) else { return };
+        if found.get_name() == "list" && found.is_hide_set() {
+            argv.remove(at);
+            return;
+        }
+        command = found.clone();
+    }
+}
+
+/// The option that a command does not know, with what it means elsewhere.
+fn foreign_option(argv: &[OsString], error: &clap::Error) -> Option<(String, foreign::OptionMeaning)> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let mut command = Args::command();
+    let mut names = Vec::new();
+    for word in &argv[colons::command_position(argv)?..] {
+        let Some(found) = word.to_str().and_then(|word| command.find_subcommand(word)) else { break };
+        names.push(found.get_name().to_owned());
+        command = found.clone();
+    }
+    Some((option.clone(), foreign::meaning(&names.join(" "), option)?))
 }
 
 #[cfg(test)]
@@ -449,6 +489,15 @@ mod tests {
             assert!(args.globals.json);
             assert_eq!(args.globals.app.expect("an app").as_str(), "shop");
         }
+    }
+
+    #[test]
+    fn a_list_takes_the_options_of_the_command_alone() {
+        for typed in ["minipaas config:list -s", "minipaas -a shop releases ls -n 3", "minipaas apps:list"] {
+            parse(typed.split(' ').map(OsString::from)).expect(typed);
+        }
+        let run = parse("minipaas run list x".split(' ').map(OsString::from)).expect("arguments");
+        assert!(matches!(run.command, Command::Run(RunArgs { command, .. }) if command == ["list", "x"]));
     }
 
     #[test]

@@ -58,10 +58,14 @@ pub(crate) enum ConfigAction {
     /// List the variables, as `minipaas config` alone does
     #[command(hide = true, alias = "ls")]
     List,
-    /// Print a variable's value
+    /// Print the values of variables, a line each
     Get {
-        /// The variable
-        name: VariableName,
+        /// The variables
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<VariableName>,
+        /// Print what a shell reads: NAME='value' lines
+        #[arg(short, long)]
+        shell: bool,
     },
     /// Set variables, with a release
     Set(ConfigSetArgs),

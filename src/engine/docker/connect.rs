@@ -158,6 +158,7 @@ impl DockerEngine {
                 transport,
                 client,
                 network: Mutex::new(()),
+                pushing: Mutex::new(()),
             })
         };
         tokio::time::timeout(CONNECT_TIME_MAX, ask).await.unwrap_or_else(|_| {

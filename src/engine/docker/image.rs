@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use super::super::{EngineError, Healthcheck, Image};
 use super::DockerEngine;
 use super::error::{explain, is_disk_full};
-use super::progress::PullProgress;
+use super::progress::LayerProgress;
 use crate::name::AppName;
 
 /// Between two runs of a HEALTHCHECK that does not say, and for one of them.
@@ -44,7 +44,7 @@ impl DockerEngine {
         check_reference(&action, reference)?;
         let options = CreateImageOptionsBuilder::default().from_image(&with_tag(reference)).build();
         let mut steps = self.client.create_image(Some(options), None, None);
-        let mut progress = PullProgress::default();
+        let mut progress = LayerProgress::default();
         loop {
             match steps.try_next().await {
                 Ok(None) => return Ok(()),
@@ -109,7 +109,7 @@ impl DockerEngine {
 }
 
 /// References become part of a request's path, so what would leave its place there never gets that far.
-fn check_reference(action: &str, reference: &str) -> Result<(), EngineError> {
+pub(super) fn check_reference(action: &str, reference: &str) -> Result<(), EngineError> {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '[' | ']');
     let problem = if let Some(c) = reference.chars().find(|c| !is_plain(*c)) {

@@ -24,6 +24,7 @@ mod names;
 mod network;
 mod ports;
 mod progress;
+mod push;
 mod session;
 mod transport;
 mod usage;
@@ -47,6 +48,7 @@ use super::{
     Engine, EngineError, EngineInfo, ExecSpec, Executed, Image, LogLine, LogQuery, Usage,
 };
 use crate::name::{AppName, BoxId};
+use crate::registry::Credentials;
 use crate::route::Bridge;
 
 /// How long an engine may take to be connected to and to say what it is: a local one needs milliseconds.
@@ -65,6 +67,8 @@ pub struct DockerEngine {
     has_buildkit: bool,
     /// Held while our network is looked for and made: engines let two networks have one name.
     network: Mutex<()>,
+    /// Held while an image is pushed.
+    pushing: Mutex<()>,
 }
 
 /// What outlives a call: a way to the same engine, for whoever is connected with a process.
@@ -130,6 +134,16 @@ impl Engine for DockerEngine {
 
     async fn pull(&self, reference: &str, log: &(dyn Fn(String) + Send + Sync)) -> Result<(), EngineError> {
         self.pull_image(reference, log).await
+    }
+
+    async fn push(
+        &self,
+        image: &str,
+        reference: &str,
+        credentials: Option<&Credentials>,
+        log: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<String, EngineError> {
+        self.push_image(image, reference, credentials, log).await
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
@@ -229,6 +243,10 @@ impl Engine for DockerEngine {
 
     async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
         self.find_bridge().await
+    }
+
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        self.remove_our_network().await
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

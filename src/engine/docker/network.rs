@@ -6,7 +6,7 @@
 //! through the proxy.
 //!
 //! The network is looked for before every container that is made, because it is not only ours to remove: `docker network
-//! prune` takes it whenever nothing runs on it. It is never removed here.
+//! prune` takes it whenever nothing runs on it. The daemon removes it when it ends and there are no apps.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -48,6 +48,24 @@ impl DockerEngine {
     /// Where the box is on the network, if that is there and the box can be reached on it.
     pub(super) async fn find_bridge(&self) -> Result<Option<Bridge>, EngineError> {
         Ok(self.inspect_network().await?.and_then(|found| self.bridge_of(found)))
+    }
+
+    /// Removes the network, if it is there; the engine refuses that as long as a container is on it.
+    pub(super) async fn remove_our_network(&self) -> Result<(), EngineError> {
+        let name = self.network_name();
+        let what = format!("network `{name}`");
+        let _only_one_at_a_time = self.network.lock().await;
+        // One of this name that is not ours is not there for us.
+        let is_ours = |found: &NetworkInspect| {
+            found.labels.as_ref().and_then(|labels| labels.get(label::BOX)) == Some(&self.owner.to_string())
+        };
+        if !self.inspect_network().await?.is_some_and(|found| is_ours(&found)) {
+            return Ok(());
+        }
+        match self.call(&format!("remove {what}"), &what, self.client.remove_network(&name)).await {
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            removed => removed,
+        }
     }
 
     async fn inspect_network(&self) -> Result<Option<NetworkInspect>, EngineError> {

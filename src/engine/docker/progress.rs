@@ -2,7 +2,8 @@
 //!
 //! BuildKit sends a graph: vertices that start, end, are cached or fail, and the output of each. It becomes
 //! `#5 [2/3] RUN make`, `#5 cc -o app`, `#5 DONE 1.2s`: steps are numbered in the order in which they start, because several
-//! run at a time. The older builder and Podman's send text. A download is one line for each state of each layer.
+//! run at a time. The older builder and Podman's send text. A download or upload is one line for each
+//! state of each layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,9 +32,9 @@ pub(super) struct BuildProgress {
     failed: Option<FailedStep>,
 }
 
-/// A download's log so far: the state that each layer was last said to be in.
+/// A download's or upload's log so far: the state that each layer was last said to be in.
 #[derive(Debug, Default)]
-pub(super) struct PullProgress(BTreeMap<String, String>);
+pub(super) struct LayerProgress(BTreeMap<String, String>);
 
 #[derive(Debug)]
 struct Step {
@@ -157,7 +158,7 @@ impl BuildProgress {
     }
 }
 
-impl PullProgress {
+impl LayerProgress {
     /// The line that this adds to the log: none when only a number of bytes changed.
     pub(super) fn line(&mut self, layer: Option<&str>, status: Option<&str>) -> Option<String> {
         let status = status?.trim_end();
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_download_says_each_state_once() {
-        let mut progress = PullProgress::default();
+        let mut progress = LayerProgress::default();
         let mut said = Vec::new();
         for (layer, status) in [
             ("", "Pulling from library/a"),

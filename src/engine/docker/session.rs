@@ -107,7 +107,7 @@ impl DockerEngine {
         self.session().exit_code(container).await.map(drop)
     }
 
-    fn session(&self) -> Session {
+    pub(super) fn session(&self) -> Session {
         Session { endpoint: self.endpoint.clone(), client: self.client.clone() }
     }
 }

@@ -32,7 +32,7 @@ use super::CONNECT_TIME_MAX;
 
 /// What stands where a URL has a host: a unix socket has none, and engines do not look.
 const HOST_NAME: &str = "engine";
-/// The longest answer of an engine that would not upgrade.
+/// The longest answer of an engine that would not do it.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an engine listens.
@@ -96,17 +96,14 @@ impl Transport {
         let response = self.send(request).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             let status_code = response.status().as_u16();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-            let message =
-                said.as_ref().and_then(|said| said["message"].as_str()).unwrap_or_default().to_owned();
+            let message = message_of(response).await;
             return Err(Error::DockerResponseServerError { status_code, message });
         }
         Ok(hyper::upgrade::on(response).await?)
     }
 
-    async fn send(self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+    /// Asks, on a connection of its own, which ends with the answer.
+    pub(super) async fn send(self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
         *request.uri_mut() = self.origin_form(&request)?;
         request.headers_mut().insert(HOST, HeaderValue::from_static(HOST_NAME));
         let stream = within(CONNECT_TIME_MAX, self.connect()).await?;
@@ -162,6 +159,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// What an engine says with an answer that is not the wanted one.
+pub(super) async fn message_of(response: Response<Incoming>) -> String {
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let said: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+    said.as_ref().and_then(|said| said["message"].as_str()).unwrap_or_default().to_owned()
 }
 
 async fn within<T>(limit: Duration, call: impl Future<Output = io::Result<T>>) -> io::Result<T> {

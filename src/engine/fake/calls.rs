@@ -15,6 +15,7 @@ use super::super::{
 use super::state::KILLED;
 use super::{ENDPOINT, FakeEngine, Operation, unreachable};
 use crate::name::AppName;
+use crate::registry::Credentials;
 use crate::route::Bridge;
 
 impl FakeEngine {
@@ -90,6 +91,19 @@ impl Engine for FakeEngine {
         log(format!("Pulling {reference}"));
         self.change(|state| state.pull(reference));
         Ok(())
+    }
+
+    /// Takes any credentials.
+    async fn push(
+        &self,
+        image: &str,
+        reference: &str,
+        _credentials: Option<&Credentials>,
+        log: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<String, EngineError> {
+        self.enter(Operation::Push, &format!("push image `{reference}`")).await?;
+        log(format!("The push refers to {reference}"));
+        self.change(|state| state.push(image, reference))
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
@@ -308,6 +322,10 @@ impl Engine for FakeEngine {
 
     async fn bridge(&self) -> Result<Option<Bridge>, EngineError> {
         Ok(None)
+    }
+
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        Ok(())
     }
 
     async fn ensure_volume(&self, app: &AppName, volume: &str) -> Result<String, EngineError> {

@@ -65,6 +65,8 @@ pub enum Operation {
     Build,
     /// `pull`.
     Pull,
+    /// `push`.
+    Push,
     /// `image`, `remove_image` and `remove_images`.
     Image,
     /// `create`.

@@ -116,6 +116,15 @@ impl State {
         self.store_image(reference, BTreeMap::new());
     }
 
+    /// The digest that a registry would give.
+    pub(super) fn push(&mut self, image: &str, reference: &str) -> Result<String, EngineError> {
+        let what = || format!("image `{image}`");
+        let id = self.image(image).map(|image| image.id.clone());
+        let id = id.ok_or_else(|| EngineError::NotFound { what: what() })?;
+        self.note(&format!("push {reference}"));
+        Ok(image_id(&format!("pushed {id}")))
+    }
+
     fn store_image(&mut self, reference: &str, labels: BTreeMap<String, String>) -> String {
         let image = self.described.get(reference).cloned().unwrap_or_else(|| Image {
             id: image_id(reference),

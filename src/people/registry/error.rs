@@ -1,7 +1,7 @@
 //! Why people are as they were.
 
 use super::super::{Invite, SecretId, UserName, UserNameError};
-use super::TOKEN_NAME_LENGTH_MAX;
+use super::tokens::TOKEN_NAME_LENGTH_MAX;
 use crate::name::AppName;
 use crate::store::StoreError;
 

@@ -1,5 +1,8 @@
 //! The rules of who may give what to whom, on a store of their own.
 
+use std::collections::BTreeSet;
+
+use super::super::{Actor, Scope};
 use super::*;
 
 fn user(name: &str) -> UserName {

@@ -1,12 +1,16 @@
-//! What users of Heroku and Deis type: the command of ours that does it, or what to do instead.
+//! What users of Heroku and Deis type: the command of ours that does it, or what to do instead; the same of options.
 //!
 //! The words before a command's own arguments are looked up after its colons have become spaces, the longest match first; what
-//! is in no list is minipaas's own, or nobody's. Only words are exchanged: options are ours. `docs/coming-from.md` is made of the
-//! same list, so that the two cannot disagree.
+//! is in no list is minipaas's own, or nobody's. Options are ours; one that a command of ours does not know is looked up in
+//! `options`. `docs/coming-from.md` is made of the same lists, so that they cannot disagree.
+
+mod options;
 
 use std::ffi::OsString;
 
 use super::colons::command_position;
+
+pub(super) use self::options::{Meaning as OptionMeaning, exchanged, meaning};
 
 /// What something typed means here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +70,7 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("apps favorites", Instead(FAVORITES)),
     ("favorites", Instead(FAVORITES)),
     ("apps diff", Instead(DIFF)),
-    (
-        "diff",
-        Instead(
-            "`minipaas releases info` shows what is new about a release; `minipaas up --plan` what a deploy would do",
-        ),
-    ),
+    ("diff", Instead(DIFF)),
     ("stack", Instead(STACK)),
     ("auth register", Instead(NO_ACCOUNTS)),
     ("register", Instead(NO_ACCOUNTS)),
@@ -124,12 +123,7 @@ pub(crate) const FOREIGN: &[(&str, Meaning)] = &[
     ("git remote", Instead("`minipaas up -r BOX` deploys the folder; there is no git remote to push to yet")),
     ("git remove", Instead("there is no git remote to remove")),
     ("healthchecks list", Words("health")),
-    (
-        "healthchecks",
-        Instead(
-            "probes are in the manifest, `ready` and `live` of a [process.NAME] table; `minipaas health` shows how they go",
-        ),
-    ),
+    ("healthchecks", Words("health")),
     ("keys", Instead(NO_KEYS)),
     ("labels", Instead("apps have no labels; their names and `minipaas access` say whose they are")),
     ("tags", Instead(NO_PLACEMENT)),
@@ -248,6 +242,14 @@ mod tests {
         access access:add access:remove members members:add members:remove keys local local:run webhooks webhooks:add \
         webhooks:remove webhooks:deliveries status auth:token autocomplete plugins";
 
+    const OPTIONS_BEGIN: &str = "
+Options that are ours under another name, or mean nothing here. `minipaas` takes them behind the command that they are listed with,
+whatever that was called when it was typed.
+
+| command here | option there | here |
+|---|---|---|
+";
+
     fn argv(typed: &str) -> Vec<OsString> {
         std::iter::once("minipaas").chain(typed.split(' ')).map(OsString::from).collect()
     }
@@ -295,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_documentation_is_the_list() {
-        let mut text = include_str!("foreign.md").to_owned();
+        let mut text = include_str!("there.md").to_owned();
         for (words, meaning) in FOREIGN {
             let typed = words.replace(' ', ":");
             let ours = match meaning {
@@ -304,6 +306,18 @@ mod tests {
             };
             let _ = writeln!(text, "| `{typed}` | {} |", ours.replace('|', "\\|"));
         }
-        expect_file!["../../../docs/coming-from.md"].assert_eq(&text);
+        text.push_str(OPTIONS_BEGIN);
+        for (command, names, meaning) in options::OPTIONS {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            let command = if command.is_empty() { "any".to_owned() } else { format!("`{command}`") };
+            let ours = match meaning {
+                OptionMeaning::Ours(ours) => format!("`{ours}`"),
+                OptionMeaning::Bare => "its value, without the option".to_owned(),
+                OptionMeaning::Nothing | OptionMeaning::NothingWithValue => "it is so anyway".to_owned(),
+                OptionMeaning::Instead(hint) => (*hint).to_owned(),
+            };
+            let _ = writeln!(text, "| {command} | {} | {} |", names.join(", "), ours.replace('|', "\\|"));
+        }
+        expect_file!["../../../../docs/coming-from.md"].assert_eq(&text);
     }
 }

@@ -96,7 +96,10 @@ async fn what_cannot_be_exported_is_named() {
     assert!(!fs::exists(folder).expect("a look"), "nothing was written");
 
     on.run(&["export", "shop", "--kubernetes", "1.20"]).await.ends_with(2).saying(&["too old"]);
-    on.run(&["export", "shop", "--kubernetes", "new"]).await.ends_with(2).saying(&["no version of Kubernetes"]);
+    on.run(&["export", "shop", "--kubernetes", "new"])
+        .await
+        .ends_with(2)
+        .saying(&["no version of Kubernetes"]);
     on.run(&["export", "shop", "--ingress", "No Class"]).await.ends_with(2).saying(&["lower-case letters"]);
     on.run(&["export", "shop", "--format", "helm"]).await.ends_with(2).saying(&["`-o DIR` names the folder"]);
     on.run(&["export", "shop", "--secrets", "sealed"]).await.ends_with(2).saying(&["--sealed-cert"]);
@@ -110,7 +113,8 @@ async fn files_are_ours_or_stay_as_they_are() {
     let folder = on.home().join("out");
     let out = folder.to_str().expect("UTF-8");
     let names = || {
-        let entries = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let entries =
+            fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
         let mut names: Vec<_> = entries.map(|name| name.into_string().expect("UTF-8")).collect();
         names.sort();
         names

@@ -46,6 +46,9 @@
 //! *Certificates*: [`certs`] is the one task that owns every name's; [`acme`] has authorities give them; [`dns`] makes the TXT
 //! records that prove a name, at whoever serves its zone, asks name servers what they say, and is one for containers.
 //!
+//! *The ways out and in*: [`export`] makes objects of a Kubernetes cluster of apps, pure, and [`kubernetes`] applies them to one;
+//! [`registry`] is where images are pushed, and who one is there; [`import`] makes manifests of other tools' projects, pure.
+//!
 //! *Edges*: [`cli`] is what people type; [`api`] is what it and the daemon say to each other; [`config`] holds the
 //! server's settings; [`server`] composes the daemon out of all the above; [`static_server`] runs inside the containers
 //! of static sites. Small helpers: `alarm` (a deadline that moves), [`clock`], `file` (replaced whole), [`hex`], `plain` (words of
@@ -110,6 +113,17 @@
 //! 6. With a third of its life left, or when the authority says so, steps 2 to 4 come again; connections keep what they have.
 //!    A failure is noted with its reason, for `minipaas certs` and `status`, and tried again with patience.
 //!
+//! # How an app leaves
+//!
+//! 1. `cli::export` asks the box for all that it knows of an app, and makes an [`export::Subject`] of it: the manifest, with what
+//!    commands have set over it. Values of secrets are asked for only where the result has them, and the box notes who asked.
+//! 2. With `--push` the engine at the box sends the image to a registry, which says its digest.
+//! 3. [`export::export`] makes typed objects, and a note for each thing that a cluster does otherwise or not at all.
+//!    [`export::secrets`] says how secrets are handed over.
+//! 4. [`export::format`] writes yaml, a kustomization or a chart; [`export::check`] says what a version of Kubernetes would refuse;
+//!    or [`kubernetes`] plans what a cluster's API server says would change, applies it in order, waits, and deletes what an
+//!    earlier export made.
+//!
 //! # Invariants
 //!
 //! - Desired state has one owner. Others send it commands and read snapshots; there is no lock around an app.
@@ -117,9 +131,10 @@
 //! - A write is acknowledged after it was flushed. A failed release leaves the old one serving.
 //! - A request is counted on its upstream from before it is sent until its last byte is gone. No container is stopped
 //!   before that count is zero or its limit has passed.
-//! - Objects of the engine are ours only by their labels. Without the box's id on it, nothing is listed, changed or removed.
+//! - Objects of the engine are ours only by their labels. Without the box's id on it, nothing is listed, changed or removed. In a
+//!   cluster the same is true of the labels that an export gives.
 //! - Dependencies point one way. Vocabulary knows no runtime; the data plane knows neither controller, store nor engine, which
-//!   the compiler keeps so; one module each knows bollard, sled, rcgen and notify; [`cli`] reaches the daemon through [`api`]
+//!   the compiler keeps so; one module each knows bollard, kube, sled, rcgen and notify; [`cli`] reaches the daemon through [`api`]
 //!   alone. `tests/tidy.rs` keeps that so.
 //! - Domain types are not serialised: the manifest, the wire and the disk each have forms of their own.
 //!

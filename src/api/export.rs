@@ -31,6 +31,9 @@ pub struct ExportRequest {
 pub struct ExportReply {
     /// The apps, by name.
     pub apps: Vec<ExportedApp>,
+    /// Apps that are only routes, by name.
+    #[serde(default)]
+    pub external: Vec<ExportedExternal>,
     /// Apps that are not among them, when all were asked for.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -44,6 +47,26 @@ pub struct LeftOut {
     pub app: String,
     /// Why.
     pub failure: Failure,
+}
+
+/// An app that is only a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExportedExternal {
+    /// Its name.
+    pub name: String,
+    /// Where it leads: `http://10.0.0.5:8080`.
+    pub upstreams: Vec<String>,
+    /// The path prefix of its hosts.
+    pub path: String,
+    /// A manifest with `[proxy]` and `[[route]]` alone.
+    pub source: SourceTexts,
+    /// `proxy set` for the whole app.
+    pub proxy: ExportedSettings,
+    /// `proxy set` for single routes.
+    pub routes: Vec<ExportedRoute>,
+    /// Its own host, and its others.
+    pub hosts: Vec<String>,
 }
 
 /// One app, as it serves now.
@@ -62,6 +85,9 @@ pub struct ExportedApp {
     pub variables: Vec<ExportedVariable>,
     /// The limits that commands have set: process type to limits.
     pub limits: BTreeMap<String, Limits>,
+    /// The probes that `health set` has set: process type, then `ready`, `live` or `startup`, to their text.
+    #[serde(default)]
+    pub probes: BTreeMap<String, BTreeMap<String, String>>,
     /// How many instances commands want of each process type.
     pub counts: BTreeMap<String, u32>,
     /// The rule of each process type that a command has set; none is no rule, whatever the manifest says.

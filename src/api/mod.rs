@@ -119,8 +119,8 @@ pub use deploy::{
 pub use domains::{Domain, DomainCertificate, Domains, DomainsQuery, DomainsRequest};
 pub use events::{Event, Events, EventsQuery};
 pub use export::{
-    ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedHealthcheck, ExportedImage, ExportedRoute,
-    ExportedSettings, ExportedVariable, LeftOut,
+    ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedExternal, ExportedHealthcheck,
+    ExportedImage, ExportedRoute, ExportedSettings, ExportedVariable, LeftOut,
 };
 pub use external::{External, ExternalUpstream, UpstreamsRequest};
 pub use failure::Failure;

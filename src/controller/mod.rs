@@ -63,7 +63,7 @@ use crate::store::StoreError;
 pub use canary::{CanaryChange, CanaryChanged, CanaryError};
 pub use change::{Change, ChangeError, Code};
 pub use domains::{AppDomain, AppDomains, DomainsChange, DomainsError, Origin};
-pub use export::{ExportError, Exported};
+pub use export::{ExportError, Exported, Runs};
 pub use external::UpstreamsError;
 pub use health::{InstanceHealth, ProcessHealth};
 pub use ledger::{ConfigError, ConfigView, Ledger};

@@ -36,7 +36,7 @@ pub use object::{Comment, Export, Note, NoteKind, Object, Sheet};
 pub use options::{Entrance, Options, SecretMode, TlsSource, Version};
 pub use subject::{External, Healthcheck, Image, Subject, Upstream};
 
-/// Exports these apps, in the order of their names.
+/// Exports these apps, in the order of their names; those that are only routes after the others.
 ///
 /// Each app's objects come in the order in which a cluster is to have them: what pods need, the release's own command, what runs,
 /// and what leads to it.
@@ -44,8 +44,12 @@ pub use subject::{External, Healthcheck, Image, Subject, Upstream};
 /// # Errors
 ///
 /// [`ExportError`]. What a cluster does otherwise is in the notes, and no error.
-pub fn export(subjects: &[Subject], options: &Options) -> Result<Export, ExportError> {
-    if subjects.is_empty() {
+pub fn export(
+    subjects: &[Subject],
+    externals: &[External],
+    options: &Options,
+) -> Result<Export, ExportError> {
+    if subjects.is_empty() && externals.is_empty() {
         return Err(ExportError::NoSubject);
     }
     if options.version < Version::OLDEST {
@@ -65,6 +69,15 @@ pub fn export(subjects: &[Subject], options: &Options) -> Result<Export, ExportE
         routing::add(subject, options, &mut sheet);
         routing::add_policies(subjects, subject, options, &mut sheet);
         leftover::note(subject, subjects, &mut sheet);
+        let part = sheet.finish();
+        export.objects.extend(part.objects);
+        export.notes.extend(part.notes);
+    }
+    let mut sorted: Vec<_> = externals.iter().collect();
+    sorted.sort_by_key(|external| &external.app);
+    for external in sorted {
+        let mut sheet = Sheet::new(&external.app);
+        routing::add_external(external, options, &mut sheet);
         let part = sheet.finish();
         export.objects.extend(part.objects);
         export.notes.extend(part.notes);

@@ -57,7 +57,7 @@ pub fn variants() -> Vec<Variant> {
 impl Variant {
     /// The export, as it is written.
     pub fn export(&self, case: &Case) -> Export {
-        let export = export(&case.subjects, &self.options);
+        let export = export(&case.subjects, &[], &self.options);
         let export = export.unwrap_or_else(|error| panic!("{} for {}: {error}", case.name, self.name));
         secrets::hand_over(export, &self.options).unwrap()
     }

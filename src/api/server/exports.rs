@@ -5,6 +5,7 @@
 //! cannot be exported are listed with the reason; one that is named is a reason to refuse.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode};
@@ -18,19 +19,31 @@ use super::audit::OfApps;
 use super::endpoint::{Endpoint, Needs};
 use super::failure::Refusal;
 use super::gate::Gate;
+use super::releases::wire_probes;
 use super::{Api, app_name, seen};
 use crate::api::{
-    AutoscaleRequest, ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedHealthcheck,
-    ExportedImage, ExportedRoute, ExportedSettings, ExportedVariable, Failure, LeftOut, Limits, SourceTexts,
+    AutoscaleRequest, ExportQuery, ExportReply, ExportRequest, ExportedApp, ExportedExternal,
+    ExportedHealthcheck, ExportedImage, ExportedRoute, ExportedSettings, ExportedVariable, Failure, LeftOut,
+    Limits, SourceTexts,
 };
 use crate::autoscale::Autoscale;
-use crate::controller::{Command, ExportError, Exported, Stopping};
+use crate::controller::{Command, ExportError, Exported, Runs, Stopping};
 use crate::engine::Image;
 use crate::environment::{Environment, Kind};
-use crate::manifest::Settings;
-use crate::name::AppName;
+use crate::external::External;
+use crate::formation::Formation;
+use crate::manifest::{Overrides, Settings, Source};
+use crate::name::{AppName, Host};
 use crate::people::{Caller, Role};
-use crate::release::Build;
+use crate::release::{Build, Release};
+
+/// An app with a release that serves.
+struct Serving {
+    release: Box<Release>,
+    formation: Formation,
+    proxy: Arc<Overrides>,
+    hosts: Vec<Host>,
+}
 
 /// How many apps one request may name.
 const APPS_MAX: usize = 500;
@@ -79,7 +92,8 @@ async fn export_secrets(
 ) -> Result<Response, Refusal> {
     let names = request.apps.map(|names| named(&names)).transpose()?;
     let reply = gather(&api, &gate, &caller, names, Role::Owner).await?;
-    let apps = reply.apps.iter().filter_map(|app| app.name.parse().ok()).collect();
+    let names = reply.apps.iter().map(|app| &app.name).chain(reply.external.iter().map(|app| &app.name));
+    let apps = names.filter_map(|name| name.parse().ok()).collect();
     Ok((Extension(OfApps(apps)), Json(reply)).into_response())
 }
 
@@ -121,21 +135,26 @@ async fn gather(
     let mut found = Vec::new();
     for (name, exported) in allowed.into_iter().zip(told.await.map_err(|_| Stopping)?) {
         match exported {
-            Ok(exported) => found.push((name, exported)),
+            Ok(Exported { runs: Runs::External(external), proxy, hosts }) => {
+                reply.external.push(wire_external(&name, &external, &proxy, &hosts));
+            }
+            Ok(Exported { runs: Runs::Release { release, formation }, proxy, hosts }) => {
+                found.push((name, Serving { release, formation, proxy, hosts }));
+            }
             Err(error) => leave_out(&name, refusal(&error))?,
         }
     }
-    let looks = found.into_iter().map(|(name, exported)| async move {
-        let image = api.engine.image(&exported.release.build.image).await;
-        (name, exported, image)
+    let looks = found.into_iter().map(|(name, serving)| async move {
+        let image = api.engine.image(&serving.release.build.image).await;
+        (name, serving, image)
     });
     let mut looks = stream::iter(looks).buffered(LOOKS_MAX);
-    while let Some((name, exported, image)) = looks.next().await {
+    while let Some((name, serving, image)) = looks.next().await {
         let found = image.map_err(|error| Refusal::new(StatusCode::BAD_GATEWAY, error))?;
         match found {
-            Some(image) => reply.apps.push(app(api, &name, &exported, &image, role == Role::Owner)),
+            Some(image) => reply.apps.push(app(api, &name, &serving, &image, role == Role::Owner)),
             None => {
-                let refusal = no_image(&name, &exported.release.build);
+                let refusal = no_image(&name, &serving.release.build);
                 if !is_all {
                     return Err(refusal);
                 }
@@ -146,8 +165,8 @@ async fn gather(
     Ok(reply)
 }
 
-fn app(api: &Api, name: &AppName, exported: &Exported, image: &Image, with_secrets: bool) -> ExportedApp {
-    let Exported { release, formation, proxy, hosts } = exported;
+fn app(api: &Api, name: &AppName, serving: &Serving, image: &Image, with_secrets: bool) -> ExportedApp {
+    let Serving { release, formation, proxy, hosts } = serving;
     let limits = release.limits.iter().map(|(process, limits)| {
         let (memory, cpu) =
             (limits.memory.map(|bytes| bytes.to_string()), limits.cpu.map(|cpu| cpu.to_string()));
@@ -160,13 +179,10 @@ fn app(api: &Api, name: &AppName, exported: &Exported, image: &Image, with_secre
         name: name.to_string(),
         release: release.id.to_string(),
         summary: release.summary.clone(),
-        source: SourceTexts {
-            toml: release.source.toml.clone(),
-            procfile: release.source.procfile.clone(),
-            files: release.source.files.clone(),
-        },
+        source: texts(&release.source),
         variables: variables(&release.environment, with_secrets),
         limits: limits.collect(),
+        probes: release.probes.iter().map(|(name, set)| (name.to_string(), wire_probes(set))).collect(),
         counts: formation.counts.iter().map(|(process, count)| (process.to_string(), *count)).collect(),
         autoscale: formation
             .autoscale
@@ -174,19 +190,38 @@ fn app(api: &Api, name: &AppName, exported: &Exported, image: &Image, with_secre
             .map(|(process, set)| (process.to_string(), set.as_ref().map(rule)))
             .collect::<BTreeMap<_, _>>(),
         proxy: settings(&proxy.app),
-        routes: proxy
-            .routes
-            .iter()
-            .map(|((host, path), set)| ExportedRoute {
-                host: host.to_string(),
-                path: path.to_string(),
-                settings: settings(set),
-            })
-            .collect(),
+        routes: routes(proxy),
         hosts: hosts.iter().map(ToString::to_string).collect(),
         suspended: jobs.filter(|job| job.is_suspended).map(|job| job.name).collect(),
         image: wire_image(&release.build, image),
     }
+}
+
+fn wire_external(name: &AppName, external: &External, proxy: &Overrides, hosts: &[Host]) -> ExportedExternal {
+    let all = hosts.iter().chain(&external.hosts).map(ToString::to_string);
+    ExportedExternal {
+        name: name.to_string(),
+        upstreams: external.upstreams.values().map(ToString::to_string).collect(),
+        path: external.path.to_string(),
+        source: texts(&external.source),
+        proxy: settings(&proxy.app),
+        routes: routes(proxy),
+        hosts: all.collect(),
+    }
+}
+
+fn texts(source: &Source) -> SourceTexts {
+    let Source { toml, procfile, files } = source.clone();
+    SourceTexts { toml, procfile, files }
+}
+
+fn routes(proxy: &Overrides) -> Vec<ExportedRoute> {
+    let each = proxy.routes.iter().map(|((host, path), set)| ExportedRoute {
+        host: host.to_string(),
+        path: path.to_string(),
+        settings: settings(set),
+    });
+    each.collect()
 }
 
 fn variables(environment: &Environment, with_secrets: bool) -> Vec<ExportedVariable> {
@@ -247,7 +282,6 @@ fn refusal(error: &ExportError) -> Refusal {
     let (status, code) = match error {
         ExportError::Unknown(_) => (StatusCode::NOT_FOUND, "not-found"),
         ExportError::NoRelease(_) => (StatusCode::CONFLICT, "never-deployed"),
-        ExportError::External(_) => (StatusCode::CONFLICT, "external"),
     };
     let failure = Failure::new(code, error.to_string());
     Refusal::new(status, error.hints().into_iter().fold(failure, Failure::hinted))

@@ -288,7 +288,7 @@ fn wire_limits(limits: &ProcessLimits) -> Limits {
     }
 }
 
-fn wire_probes(probes: &ProbeSettings) -> BTreeMap<String, String> {
+pub(super) fn wire_probes(probes: &ProbeSettings) -> BTreeMap<String, String> {
     probes.iter().map(|(kind, setting)| (kind.to_string(), setting.text().to_owned())).collect()
 }
 

@@ -1,10 +1,11 @@
 //! What is typed to export apps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
 use super::AppArgs;
+use crate::cli::apply::ApplyArgs;
 use crate::export::Version;
 
 /// The longest name of an object, a DNS subdomain.
@@ -44,9 +45,12 @@ pub(crate) struct ExportArgs {
     /// No certificates: plain http, or what lets requests in has its own
     #[arg(long)]
     pub(crate) no_tls: bool,
-    /// How secrets are handed over
-    #[arg(long, value_enum, default_value_t = SecretsArg::Template)]
-    pub(crate) secrets: SecretsArg,
+    /// Push the images that only this box has to `--registry`, and name them by their digests
+    #[arg(long, requires = "registry")]
+    pub(crate) push: bool,
+    /// How secrets are handed over [default: template; inline where they go to a cluster]
+    #[arg(long, value_enum)]
+    pub(crate) secrets: Option<SecretsArg>,
     /// The certificate that secrets are sealed with: what `kubeseal --fetch-cert` prints
     #[arg(long, value_name = "FILE", required_if_eq("secrets", "sealed"))]
     pub(crate) sealed_cert: Option<PathBuf>,
@@ -59,6 +63,17 @@ pub(crate) struct ExportArgs {
     /// Fail, and write nothing, when something cannot be carried over
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Print what a cluster of this version would refuse, and write nothing [default: that of `--kubernetes`]
+    #[arg(
+        long,
+        value_name = "VERSION",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with_all = ["output", "apply", "diff", "dry_run"]
+    )]
+    pub(crate) check: Option<Option<Version>>,
+    #[command(flatten)]
+    pub(crate) cluster: ApplyArgs,
 }
 
 /// `--format`.
@@ -83,6 +98,21 @@ pub(crate) enum SecretsArg {
     Sealed,
     /// ExternalSecrets, filled from a store
     External,
+}
+
+// === impl ExportArgs ===
+
+impl ExportArgs {
+    /// The folder to write files into; `None`: standard output.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|folder| folder.as_os_str() != "-")
+    }
+
+    /// How secrets are handed over. A cluster gets them: Secrets without values would take away those that it has.
+    pub(crate) fn secrets(&self) -> SecretsArg {
+        let default = if self.cluster.is_wanted() { SecretsArg::Inline } else { SecretsArg::Template };
+        self.secrets.unwrap_or(default)
+    }
 }
 
 /// The name of an object: a DNS subdomain (RFC 1123).

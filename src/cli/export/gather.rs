@@ -1,7 +1,6 @@
 //! From what was typed to an export: the box is asked, and the pure functions do the rest.
 //!
-//! [`gather`] is all of it. Whoever has something to do between the two halves (images that are pushed have other names
-//! afterwards) calls [`ask`], changes the subjects, and goes on with [`Asked::export`].
+//! [`ask`] is the first half and [`Asked::export`] the second. Between them images may be pushed, which have other names afterwards.
 
 use super::subject;
 use crate::api::LeftOut;
@@ -11,7 +10,8 @@ use crate::cli::failure::{Failure, Kind};
 use crate::cli::project::app_of;
 use crate::export::secrets::{self, SecretsError};
 use crate::export::{
-    Entrance, Export, ExportError, Note, NoteKind, Options, SecretMode, Subject, TlsSource, Version, export,
+    Entrance, Export, ExportError, External, Note, NoteKind, Options, SecretMode, Subject, TlsSource,
+    Version, export,
 };
 use crate::name::AppName;
 
@@ -20,26 +20,12 @@ use crate::name::AppName;
 pub(crate) struct Asked {
     /// The apps, by name.
     pub(crate) subjects: Vec<Subject>,
+    /// Those that are only routes, by name.
+    externals: Vec<External>,
     /// What is wanted of them.
     pub(crate) options: Options,
     /// Apps that are not among them.
     left_out: Vec<Note>,
-}
-
-/// An export, with what it was made of.
-#[derive(Debug)]
-pub(crate) struct Gathered {
-    /// The apps, by name.
-    pub(crate) subjects: Vec<Subject>,
-    /// What was wanted of them.
-    pub(crate) options: Options,
-    /// What came of it, with secrets as they are to be handed over.
-    pub(crate) export: Export,
-}
-
-/// The export that was asked for.
-pub(crate) async fn gather(session: &Session, args: &ExportArgs) -> Result<Gathered, Failure> {
-    ask(session, args).await?.export()
 }
 
 /// Asks the box for the apps; for values of secrets only where the export will have them.
@@ -54,19 +40,19 @@ pub(crate) async fn ask(session: &Session, args: &ExportArgs) -> Result<Asked, F
     };
     let registry = args.registry.as_deref();
     let subjects = reply.apps.iter().map(|app| subject::of(app, registry)).collect::<Result<Vec<_>, _>>()?;
+    let externals = reply.external.iter().map(subject::external).collect::<Result<Vec<_>, _>>()?;
     let left_out = reply.left_out.into_iter().filter_map(left_out).collect();
-    Ok(Asked { subjects, options, left_out })
+    Ok(Asked { subjects, externals, options, left_out })
 }
 
 impl Asked {
-    /// Makes the export.
-    pub(crate) fn export(self) -> Result<Gathered, Failure> {
-        let Self { subjects, options, left_out } = self;
-        let mut made = export(&subjects, &options)?;
+    /// Makes the export, with secrets as they are to be handed over.
+    pub(crate) fn export(self) -> Result<Export, Failure> {
+        let Self { subjects, externals, options, left_out } = self;
+        let mut made = export(&subjects, &externals, &options)?;
         made.notes.extend(left_out);
         made.notes.sort_by(|a, b| a.app.cmp(&b.app));
-        let export = secrets::hand_over(made, &options)?;
-        Ok(Gathered { subjects, options, export })
+        Ok(secrets::hand_over(made, &options)?)
     }
 }
 
@@ -83,7 +69,7 @@ fn options(args: &ExportArgs) -> Result<Options, Failure> {
         (Some(issuer), None) => TlsSource::CertManager(issuer.clone()),
         (None, None) => default.tls,
     };
-    let secrets = match args.secrets {
+    let secrets = match args.secrets() {
         SecretsArg::Inline => SecretMode::Inline,
         SecretsArg::Template => SecretMode::Template,
         SecretsArg::Sealed => SecretMode::Sealed(certificate(args)?),

@@ -4,26 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{ExportedApp, ExportedImage, ExportedSettings, ExportedVariable};
+use crate::api::{
+    ExportedApp, ExportedExternal, ExportedImage, ExportedRoute, ExportedSettings, ExportedVariable,
+    SourceTexts,
+};
 use crate::autoscale::Autoscale;
 use crate::cli::failure::Failure;
 use crate::environment::{Environment, Kind, Variable, VariableName};
-use crate::export::{Healthcheck, Image, Subject};
-use crate::manifest::{self, Manifest, Overrides, RouteRule, Settings, Source};
+use crate::export::{External, Healthcheck, Image, Subject, Upstream};
+use crate::external::Address;
+use crate::manifest::{self, Manifest, Overrides, ProbeKind, ProbeSetting, RouteRule, Settings, Source};
 use crate::name::{AppName, Host, PathPrefix, ProcessType};
 
 /// The app. Images that no registry has are looked for in this one.
 pub(super) fn of(app: &ExportedApp, registry: Option<&str>) -> Result<Subject, Failure> {
     let name: AppName = read(&app.name)?;
-    let texts = app.source.clone();
-    let source = Source { toml: texts.toml, procfile: texts.procfile, files: texts.files };
-    let (mut manifest, _) = Manifest::parse(&source)?;
+    let (mut manifest, _) = Manifest::parse(&source(&app.source))?;
     let environment = environment(&app.variables)?;
     manifest.env.extend(environment.variables());
     manifest.secrets = environment.files().collect();
     set_processes(&mut manifest, app)?;
-    let hosts = app.hosts.iter().map(|host| read(host)).collect::<Result<Vec<Host>, _>>()?;
-    set_proxy(&mut manifest, &overrides(app)?, &hosts);
+    let hosts = hosts(&app.hosts)?;
+    set_proxy(&mut manifest, &overrides(&app.proxy, &app.routes)?, &hosts);
     let confidential = environment.iter().filter(|(_, variable)| variable.kind == Kind::ExportedSecret);
     Ok(Subject {
         release: read(&app.release)?,
@@ -35,6 +37,36 @@ pub(super) fn of(app: &ExportedApp, registry: Option<&str>) -> Result<Subject, F
         manifest,
         app: name,
     })
+}
+
+/// The app that is only a route.
+pub(super) fn external(app: &ExportedExternal) -> Result<External, Failure> {
+    let mut manifest = Manifest::of_routes(&source(&app.source))?;
+    let hosts = hosts(&app.hosts)?;
+    set_proxy(&mut manifest, &overrides(&app.proxy, &app.routes)?, &hosts);
+    let upstream = |text: &String| {
+        let address: Address = read(text)?;
+        Ok::<_, Failure>(match (address.literal(), address.name()) {
+            (Some(address), _) => Upstream::Address(address),
+            (None, name) => Upstream::Name(name.unwrap_or_default().to_owned(), address.port()),
+        })
+    };
+    Ok(External {
+        app: read(&app.name)?,
+        upstreams: app.upstreams.iter().map(upstream).collect::<Result<_, _>>()?,
+        path: read(&app.path)?,
+        hosts,
+        manifest,
+    })
+}
+
+fn source(texts: &SourceTexts) -> Source {
+    let SourceTexts { toml, procfile, files } = texts.clone();
+    Source { toml, procfile, files }
+}
+
+fn hosts(hosts: &[String]) -> Result<Vec<Host>, Failure> {
+    hosts.iter().map(|host| read(host)).collect()
 }
 
 /// A word of the box, which is a valid one unless it is of another version.
@@ -73,6 +105,13 @@ fn set_processes(manifest: &mut Manifest, app: &ExportedApp) -> Result<(), Failu
         process.memory = memory.or(process.memory);
         process.cpu = cpu.or(process.cpu);
     }
+    for (name, settings) in &app.probes {
+        let Some(process) = manifest.processes.get_mut(&read::<ProcessType>(name)?) else { continue };
+        for (kind, text) in settings {
+            let kind: ProbeKind = read(kind)?;
+            ProbeSetting::parse(kind, text).map_err(Failure::failed)?.apply(kind, process);
+        }
+    }
     for (name, count) in &app.counts {
         if let Some(process) = manifest.processes.get_mut(&read::<ProcessType>(name)?) {
             process.replicas = *count;
@@ -88,17 +127,17 @@ fn set_processes(manifest: &mut Manifest, app: &ExportedApp) -> Result<(), Failu
     Ok(())
 }
 
-fn overrides(app: &ExportedApp) -> Result<Overrides, Failure> {
+fn overrides(proxy: &ExportedSettings, routes: &[ExportedRoute]) -> Result<Overrides, Failure> {
     let settings = |settings: &ExportedSettings| Settings {
         values: settings.values.clone(),
         files: settings.files.clone(),
     };
-    let routes = app.routes.iter().map(|route| {
+    let routes = routes.iter().map(|route| {
         let name = (read::<Host>(&route.host)?, read::<PathPrefix>(&route.path)?);
         Ok((name, settings(&route.settings)))
     });
     let routes = routes.collect::<Result<BTreeMap<_, _>, Failure>>()?;
-    Ok(Overrides { app: settings(&app.proxy), routes })
+    Ok(Overrides { app: settings(proxy), routes })
 }
 
 /// Puts `proxy set` over what the manifest says. What does not fit it is ignored, as on the box.
@@ -154,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::autoscale::Target;
+    use crate::manifest::Check;
 
     const TOML: &str = "
         [process.web]
@@ -189,11 +229,12 @@ mod tests {
     #[test]
     fn commands_go_before_the_manifest() {
         let subject = subject(json!({
-            "limits": {"web": {"cpu": "0.5"}}, "counts": {"web": 4, "gone": 2},
+            "limits": {"web": {"cpu": "0.5"}}, "probes": {"web": {"live": "{ tcp = true }"}}, "counts": {"web": 4, "gone": 2},
             "autoscale": {"web": {"min": 2, "max": 8, "target": "cpu=80%"}, "worker": null},
         }));
         let (web, worker) = (&subject.manifest.processes[&ProcessType::web()], "worker".parse().unwrap());
         assert_eq!((web.replicas, web.cpu.unwrap().0), (4, 500));
+        assert_eq!(web.live.as_ref().unwrap().check, Check::Tcp { port: None });
         assert_eq!(web.memory.unwrap().0, 256 << 20);
         assert_eq!(web.autoscale.as_ref().unwrap().target, Target::Cpu(80));
         assert_eq!(subject.manifest.processes[&worker].autoscale, None);

@@ -44,7 +44,7 @@ fn named(app: &str, toml: &str) -> Subject {
 
 #[track_caller]
 fn exported(subject: Subject) -> Export {
-    export(&[subject], &Options::default()).unwrap()
+    export(&[subject], &[], &Options::default()).unwrap()
 }
 
 /// The object of this kind and name.
@@ -99,7 +99,7 @@ fn check_notes(toml: &str, expected: &Expect) {
 
 #[track_caller]
 fn check_error(subjects: &[Subject], options: &Options, expected: &Expect) {
-    expected.assert_eq(&export(subjects, options).unwrap_err().to_string());
+    expected.assert_eq(&export(subjects, &[], options).unwrap_err().to_string());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_app_is_exported_in_the_order_in_which_it_is_applied() {
         DATABASE_URL = "postgres://shop:hunter2@db/shop"
     "#;
     let options = Options { namespace: Some("shops".to_owned()), ..Options::default() };
-    let export = export(&[named("zoo", ""), subject(toml)], &options).unwrap();
+    let export = export(&[named("zoo", ""), subject(toml)], &[], &options).unwrap();
     // What leads to it is not of this module.
     let is_routing = |object: &&Object| ["Service", "Ingress", "NetworkPolicy"].contains(&object.kind());
     let line = |object: &Object| {
@@ -161,7 +161,10 @@ fn what_cannot_be_exported_says_why() {
         ],
     );
     for bad in ["", "-a", "a-", "a.b", &"a".repeat(64)] {
-        assert!(matches!(export(&[subject("")], &namespaced(bad)), Err(ExportError::Namespace(_))), "{bad}");
+        assert!(
+            matches!(export(&[subject("")], &[], &namespaced(bad)), Err(ExportError::Namespace(_))),
+            "{bad}"
+        );
     }
     let version: Version = "1.29".parse().unwrap();
     check_error(
@@ -229,7 +232,7 @@ fn a_namespace_enforces_as_much_as_the_images_allow() {
         let mut subject = subject("");
         subject.image.user = user.to_owned();
         let options = Options { namespace: Some(name.to_owned()), ..Options::default() };
-        let export = export(&[subject], &options).unwrap();
+        let export = export(&[subject], &[], &options).unwrap();
         let first = &export.objects[0];
         (first.kind() == "Namespace").then(|| {
             first.value["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
@@ -247,6 +250,6 @@ fn a_namespace_enforces_as_much_as_the_images_allow() {
 #[test]
 fn the_same_subjects_in_any_order_give_the_same_bytes() {
     let (one, other) = (named("a", "[env]\nB = \"1\"\nA = \"2\"\n"), named("b", ""));
-    let first = export(&[one.clone(), other.clone()], &Options::default()).unwrap();
-    assert_eq!(export(&[other, one], &Options::default()).unwrap(), first);
+    let first = export(&[one.clone(), other.clone()], &[], &Options::default()).unwrap();
+    assert_eq!(export(&[other, one], &[], &Options::default()).unwrap(), first);
 }

@@ -198,9 +198,9 @@ proptest! {
         namespace in option::of(Just("shops".to_owned())),
     ) {
         let options = Options { namespace, ..Options::default() };
-        match export(&subjects, &options) {
+        match export(&subjects, &[], &options) {
             Ok(exported) => {
-                prop_assert_eq!(&export(&subjects, &options).unwrap(), &exported);
+                prop_assert_eq!(&export(&subjects, &[], &options).unwrap(), &exported);
                 check(&exported)?;
             }
             Err(ExportError::Collision { .. } | ExportError::Label { .. }) => {}

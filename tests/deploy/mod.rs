@@ -19,6 +19,7 @@ mod config;
 mod domains;
 mod events;
 mod examples;
+mod export;
 mod external;
 mod health;
 mod install;

@@ -12,7 +12,7 @@ use crate::support::client::{Client, Reply, get, tls};
 const NO_ENGINE: [(&str, &str); 1] = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
 
 /// A machine of somebody's, which has no box that runs.
-struct Laptop {
+pub(super) struct Laptop {
     machine: TestBox,
     config: TempDir,
 }
@@ -25,7 +25,7 @@ impl Laptop {
     }
 
     /// Follows a link that the box's administrator makes with these arguments.
-    async fn joins(on: &TestBox, invite: &[&str]) -> Self {
+    pub(super) async fn joins(on: &TestBox, invite: &[&str]) -> Self {
         let laptop = Self::new();
         let link = on.run(&[&["invite"], invite].concat()).await.success().stdout;
         laptop
@@ -43,7 +43,7 @@ impl Laptop {
         laptop
     }
 
-    async fn run(&self, args: &[&str]) -> super::command::Run {
+    pub(super) async fn run(&self, args: &[&str]) -> super::command::Run {
         self.machine.run(&[&["-r", "box"], args].concat()).await
     }
 

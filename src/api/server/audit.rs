@@ -12,6 +12,7 @@ use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::join_all;
 
 use super::failure::Refusal;
 use super::gate::ClientAddr;
@@ -40,6 +41,10 @@ pub(super) struct FailureCode(pub(super) String);
 #[derive(Debug, Clone)]
 pub(super) struct Detail(pub(super) String);
 
+/// Which apps it was done to, said by a handler of a route that has none in its path, beside its answer. Each gets an event.
+#[derive(Debug, Clone)]
+pub(super) struct OfApps(pub(super) Vec<AppName>);
+
 /// Serves the request, and records it.
 pub(super) async fn record(
     State(audited): State<Audited>,
@@ -65,18 +70,24 @@ pub(super) async fn record(
         [] => audited.summary.into(),
         rest => format!("{}: {}", audited.summary, rest.join(" ")).into(),
     });
-    let news = News {
-        actor,
+    let apps = match res.extensions_mut().remove::<OfApps>() {
+        Some(OfApps(apps)) if !apps.is_empty() => apps.into_iter().map(Some).collect(),
+        _ => vec![app],
+    };
+    let outcome = outcome(&res);
+    let news = apps.into_iter().map(|app| News {
+        actor: actor.clone(),
         app,
         action: audited.action.as_ref().to_owned(),
         detail: plain(&detail, DETAIL_CHARS_MAX),
-        outcome: outcome(&res),
-        from: client.map(|Extension(ClientAddr(addr))| addr.to_string()),
+        outcome: outcome.clone(),
+        from: client.as_ref().map(|Extension(ClientAddr(addr))| addr.to_string()),
         release: None,
-    };
-    match audited.journal.record(news).await {
-        Ok(_) => res,
-        Err(error) => {
+    });
+    let recorded = join_all(news.map(|news| audited.journal.record(news))).await;
+    match recorded.into_iter().find_map(Result::err) {
+        None => res,
+        Some(error) => {
             let is_done = res.status().is_success();
             let message = if is_done { "it was done, and could not be recorded" } else { "it was not done" };
             let failure = Failure::new("not-recorded", message)

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 use futures_util::stream;
 use tokio::sync::oneshot;
 
+use super::audit::OfApps;
 use super::endpoint::{Endpoint, Needs};
-use super::failure::{Refusal, internal};
-use super::gate::{ClientAddr, Gate};
+use super::failure::Refusal;
+use super::gate::Gate;
 use super::releases::wire_probes;
 use super::{Api, app_name, seen};
 use crate::api::{
@@ -29,12 +30,11 @@ use crate::autoscale::Autoscale;
 use crate::controller::{Command, ExportError, Exported, Runs, Stopping};
 use crate::engine::Image;
 use crate::environment::{Environment, Kind};
-use crate::events::{News, Outcome};
 use crate::external::External;
 use crate::formation::Formation;
 use crate::manifest::{Overrides, Settings, Source};
 use crate::name::{AppName, Host};
-use crate::people::{Actor, Caller, Role};
+use crate::people::{Caller, Role};
 use crate::release::{Build, Release};
 
 /// An app with a release that serves.
@@ -67,8 +67,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Give what an export of apps needs, with the values of secrets",
             export_secrets,
         )
-        // Recorded here, for each of the apps.
-        .reading(),
+        .action("secrets-exported")
+        .answering::<ExportReply>()
+        .telling_secrets(),
     ]
 }
 
@@ -87,26 +88,13 @@ async fn export_secrets(
     State(api): State<Api>,
     Extension(gate): Extension<Gate>,
     Extension(caller): Extension<Caller>,
-    Extension(by): Extension<Actor>,
-    client: Option<Extension<ClientAddr>>,
     Json(request): Json<ExportRequest>,
-) -> Result<Json<ExportReply>, Refusal> {
+) -> Result<Response, Refusal> {
     let names = request.apps.map(|names| named(&names)).transpose()?;
     let reply = gather(&api, &gate, &caller, names, Role::Owner).await?;
-    // Each app's own log says so, before a value is told.
-    let news = reply.apps.iter().map(|app| News {
-        actor: by.clone(),
-        app: app.name.parse().ok(),
-        action: "secrets-exported".to_owned(),
-        detail: "Give the values of its secrets for an export".to_owned(),
-        outcome: Outcome::Ok,
-        from: client.as_ref().map(|Extension(client)| client.0.to_string()),
-        release: None,
-    });
-    for recorded in join_all(news.map(|news| api.journal.record(news))).await {
-        recorded.map_err(|error| internal("the export could not be recorded, and was not made", &error))?;
-    }
-    Ok(Json(reply))
+    let names = reply.apps.iter().map(|app| &app.name).chain(reply.external.iter().map(|app| &app.name));
+    let apps = names.filter_map(|name| name.parse().ok()).collect();
+    Ok((Extension(OfApps(apps)), Json(reply)).into_response())
 }
 
 fn named(names: &[impl AsRef<str>]) -> Result<Vec<AppName>, Refusal> {

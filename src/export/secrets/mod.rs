@@ -7,7 +7,8 @@
 //! | `Sealed` | a SealedSecret ([`sealed`]) | the cluster whose certificate it is |
 //! | `External` | an ExternalSecret, which names a store | nobody: they are to be put into the store |
 //!
-//! Only what is in a Secret is changed; that there is no such value anywhere else is for those to see to who make the objects.
+//! Only what is in a Secret is changed, and not one that holds nothing but certificates of CAs. That there is no such value
+//! anywhere else is for those to see to who make the objects.
 //! Names, labels and keys stay, so that whatever refers to a Secret finds it.
 
 mod sealed;
@@ -28,6 +29,8 @@ pub use sealed::{Certificate, CertificateError};
 pub const PLACEHOLDER: &str = "REPLACE_ME";
 /// How often an ExternalSecret is filled anew.
 const REFRESH_INTERVAL: &str = "1h0m0s";
+/// The key of certificates of CAs, which an entrance may want in a Secret though anybody may read them. No variable is called so.
+const PUBLIC_KEY: &str = "ca.crt";
 /// Where the values of a Secret are.
 const PARTS: [&str; 2] = ["data", "stringData"];
 
@@ -71,6 +74,9 @@ pub fn hand_over(mut export: Export, options: &Options) -> Result<Export, Secret
     let mut notes = Vec::new();
     for object in export.objects.iter_mut().filter(|object| object.kind() == "Secret") {
         let values = values(&object.value);
+        if values.keys().all(|key| key == PUBLIC_KEY) {
+            continue;
+        }
         let (text, at) = match (&options.secrets, &certificate) {
             (SecretMode::Sealed(_), Some(certificate)) => {
                 let namespace = options.namespace.as_deref().ok_or(SecretsError::NoNamespace)?;

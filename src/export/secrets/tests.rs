@@ -124,6 +124,14 @@ fn a_template_has_every_key_and_says_how_to_fill_it() {
 }
 
 #[test]
+fn certificates_of_cas_are_no_secret() {
+    let mut export = export();
+    export.objects[0].value["data"] = json!({"ca.crt": STANDARD.encode("-----BEGIN CERTIFICATE-----")});
+    let before = export.clone();
+    assert_eq!(hand_over(export, &Options::default()), Ok(before));
+}
+
+#[test]
 fn an_external_secret_names_its_store() {
     let export = handed_over(SecretMode::External("vault".to_owned()));
     let spec = &export.objects[0].value["spec"];

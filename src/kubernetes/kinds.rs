@@ -27,6 +27,8 @@ const EXPORTED: &[(&str, &str)] = &[
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("policy/v1", "PodDisruptionBudget"),
     ("traefik.io/v1alpha1", "Middleware"),
+    ("traefik.io/v1alpha1", "ServersTransport"),
+    ("traefik.io/v1alpha1", "TLSOption"),
 ];
 
 /// A kind that the cluster has.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::kinds::{Kind, Turn};
 use super::{
@@ -15,6 +17,9 @@ use crate::export::Object;
 
 /// How the cluster calls an object that breaks a rule.
 const UNPROCESSABLE: u16 = 422;
+
+/// What stands in the place of a value in a Secret that is to be filled in.
+const PLACEHOLDER: &str = "REPLACE_ME";
 
 /// How an object is brought about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +123,7 @@ impl Cluster {
             app: object.app.clone(),
             kind: kind.clone(),
             name,
-            wanted: object.value.clone(),
+            wanted: with_data(object.value.clone()),
             live: None,
             result: None,
             deed: Deed::Apply,
@@ -226,15 +231,31 @@ fn summary<'a>(planned: impl Iterator<Item = &'a Planned>) -> String {
     format!("{count} object{}: {}", if count == 1 { "" } else { "s" }, kinds.join(", "))
 }
 
+/// The object; a Secret with all its values as data. Nobody owns what is written as text (kubernetes.io, "Secret": `stringData` does not
+/// work well with server-side apply), so a key that is taken out would stay.
+fn with_data(mut object: Value) -> Value {
+    if object["kind"] != "Secret" {
+        return object;
+    }
+    let Some(fields) = object.as_object_mut() else { return object };
+    if let Some(Value::Object(texts)) = fields.remove("stringData") {
+        let data = fields.entry("data").or_insert_with(|| Value::Object(Map::new()));
+        for (key, text) in texts {
+            data[key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
+        }
+    }
+    object
+}
+
 /// The keys of a Secret that has keys and no value, as `--secrets template` makes it; `None`: it is another object.
 fn empty_keys(wanted: &Value) -> Option<Vec<&str>> {
-    if wanted["kind"] != "Secret" {
-        return None;
-    }
-    let maps = ["data", "stringData"].map(|field| wanted[field].as_object());
-    let entries: Vec<_> = maps.into_iter().flatten().flatten().collect();
-    let is_template = !entries.is_empty() && entries.iter().all(|(_, value)| value.as_str() == Some(""));
-    is_template.then(|| entries.into_iter().map(|(key, _)| key.as_str()).collect())
+    let entries = wanted["data"].as_object().filter(|data| wanted["kind"] == "Secret" && !data.is_empty())?;
+    let is_empty = |value: &Value| {
+        let decoded = value.as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+        decoded.is_empty() || decoded == PLACEHOLDER.as_bytes()
+    };
+    let is_template = entries.values().all(is_empty);
+    is_template.then(|| entries.keys().map(String::as_str).collect())
 }
 
 fn missing_keys(keys: Vec<&str>, live: Option<&Value>) -> Vec<String> {
@@ -250,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_secret_without_values_is_somebody_elses_to_fill() {
-        let template = json!({ "kind": "Secret", "stringData": { "A": "", "B": "" } });
+        let template = json!({ "kind": "Secret", "stringData": { "A": "", "B": PLACEHOLDER } });
+        let template = with_data(template);
         let keys = empty_keys(&template).unwrap();
         assert_eq!(keys, ["A", "B"]);
         let live = json!({ "data": { "A": "eA==", "B": "" } });

@@ -11,6 +11,7 @@ mod deploy;
 mod dns;
 mod docker;
 mod fuzz;
+mod kubernetes;
 mod proxy;
 mod simulation;
 mod support;

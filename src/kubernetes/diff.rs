@@ -119,7 +119,10 @@ mod tests {
         let result = json!({ "kind": "Service", "spec": { "a": 1 }, "metadata": { "name": "shop" } });
         assert!(is_same(&live, &result));
         assert_eq!(difference(&name("Service"), Some(&live), Some(&result)), "");
-        assert!(!is_same(&live, &json!({ "kind": "Service", "spec": { "a": 2 }, "metadata": { "name": "shop" } })));
+        assert!(!is_same(
+            &live,
+            &json!({ "kind": "Service", "spec": { "a": 2 }, "metadata": { "name": "shop" } })
+        ));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod docker;
 mod export;
 mod fuzz;
 mod import;
+mod kubernetes;
 mod proxy;
 mod simulation;
 mod support;

@@ -171,9 +171,7 @@ async fn a_right_that_is_missing_is_named() {
          \"deployments\" in API group \"apps\" in the namespace \"prod\""
     );
     // What may not be listed was not made by this user either; and whoever may not look at namespaces may use one.
-    let mut state = world.server.state();
-    state.forbidden = [("list", "networkpolicies"), ("get", "namespaces")].into();
-    drop(state);
+    world.server.state().forbidden = [("list", "networkpolicies"), ("get", "namespaces")].into();
     world.apply(&Shop::release(1)).await.unwrap();
 }
 

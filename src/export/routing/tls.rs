@@ -35,7 +35,7 @@ pub(super) fn of_ingress(
         match same.and_then(|section| section.hosts.as_mut()) {
             Some(hosts) => hosts.push(host.to_string()),
             None => {
-                sections.push(IngressTLS { hosts: Some(vec![host.to_string()]), secret_name: Some(secret) })
+                sections.push(IngressTLS { hosts: Some(vec![host.to_string()]), secret_name: Some(secret) });
             }
         }
         note_private(host, source, draft);

@@ -157,7 +157,12 @@ pub(crate) async fn apply(
     }
 }
 
-fn print_applied(out: Output, cluster: &Cluster, changes: &[Change], objects: &[Object]) -> Result<(), Failure> {
+fn print_applied(
+    out: Output,
+    cluster: &Cluster,
+    changes: &[Change],
+    objects: &[Object],
+) -> Result<(), Failure> {
     let urls = urls(objects);
     if out.is_json() {
         out.json(&result(cluster, changes, urls, None))?;
@@ -245,7 +250,11 @@ fn urls(objects: &[Object]) -> Vec<String> {
     for object in objects {
         let spec = &object.value["spec"];
         let texts = |list: &serde_json::Value| -> Vec<String> {
-            list.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|text| text.as_str().map(str::to_owned))
+                .collect()
         };
         match object.kind() {
             "Ingress" => {

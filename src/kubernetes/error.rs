@@ -164,20 +164,25 @@ impl ApplyError {
     pub fn hints(&self) -> Vec<String> {
         let known = |known: &[String]| match known {
             [] => "it has none; `kubectl config set-context` makes one".to_owned(),
-            known => format!("it has {}; `--context` chooses", list(known.iter().map(|name| format!("`{name}`")))),
+            known => {
+                format!("it has {}; `--context` chooses", list(known.iter().map(|name| format!("`{name}`"))))
+            }
         };
         match self {
             Self::NoKubeconfig { .. } => vec![
                 "whoever runs the cluster gives you one; `KUBECONFIG` says where it is".to_owned(),
                 "without `--apply` the files are written, for `kubectl apply --server-side -f`".to_owned(),
             ],
-            Self::UnknownContext { known: names, .. } | Self::NoContext { known: names } => vec![known(names)],
+            Self::UnknownContext { known: names, .. } | Self::NoContext { known: names } => {
+                vec![known(names)]
+            }
             Self::Unreachable { .. } => vec!["`kubectl cluster-info` asks the same cluster".to_owned()],
             Self::Unauthorized { context, .. } => {
                 vec![format!("log in to it anew; `kubectl --context {context} auth whoami` says who you are")]
             }
             Self::Forbidden { .. } => vec![
-                "whoever runs the cluster can give it, by a Role and a RoleBinding in the namespace".to_owned(),
+                "whoever runs the cluster can give it, by a Role and a RoleBinding in the namespace"
+                    .to_owned(),
             ],
             Self::MissingKinds { kinds } => kinds.iter().map(MissingKind::hint).collect(),
             Self::NoNamespace(name) => vec![format!("`kubectl create namespace {name}` makes it")],
@@ -194,11 +199,14 @@ impl ApplyError {
                 ]
             }
             Self::Conflicts { .. } => {
-                vec!["`--force-conflicts` takes these fields over; others keep all else that they own".to_owned()]
+                vec![
+                    "`--force-conflicts` takes these fields over; others keep all else that they own"
+                        .to_owned(),
+                ]
             }
-            Self::JobFailed { .. } => vec![
-                "nothing after it was applied: the release before this one goes on serving".to_owned(),
-            ],
+            Self::JobFailed { .. } => {
+                vec!["nothing after it was applied: the release before this one goes on serving".to_owned()]
+            }
             Self::RolloutFailed { workload, .. } => vec![
                 "what ran before goes on serving".to_owned(),
                 format!(
@@ -208,7 +216,9 @@ impl ApplyError {
                     workload.name
                 ),
             ],
-            Self::Kubeconfig(_) | Self::Client { .. } | Self::Rejected { .. } | Self::Failed { .. } => Vec::new(),
+            Self::Kubeconfig(_) | Self::Client { .. } | Self::Rejected { .. } | Self::Failed { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -229,18 +239,24 @@ impl MissingKind {
     fn hint(&self) -> String {
         let group = self.api_version.split('/').next().unwrap_or_default();
         let (what, how) = match group {
-            "gateway.networking.k8s.io" => {
-                ("the Gateway API", "https://gateway-api.sigs.k8s.io/guides/, or export with `--ingress CLASS`")
-            }
-            "bitnami.com" => {
-                ("Sealed Secrets", "https://github.com/bitnami-labs/sealed-secrets, or export with other `--secrets`")
-            }
+            "gateway.networking.k8s.io" => (
+                "the Gateway API",
+                "https://gateway-api.sigs.k8s.io/guides/, or export with `--ingress CLASS`",
+            ),
+            "bitnami.com" => (
+                "Sealed Secrets",
+                "https://github.com/bitnami-labs/sealed-secrets, or export with other `--secrets`",
+            ),
             "external-secrets.io" => {
                 ("External Secrets", "https://external-secrets.io, or export with other `--secrets`")
             }
             "traefik.io" => ("Traefik", "https://doc.traefik.io/traefik/getting-started/kubernetes/"),
             "cert-manager.io" => ("cert-manager", "https://cert-manager.io/docs/installation/"),
-            _ => return format!("`kubectl api-resources` lists what it has; {self} needs a newer cluster or an add-on"),
+            _ => {
+                return format!(
+                    "`kubectl api-resources` lists what it has; {self} needs a newer cluster or an add-on"
+                );
+            }
         };
         format!("{self} comes with {what}: {how}")
     }

@@ -59,7 +59,11 @@ impl Cluster {
             Err(error) => return Err(self.failed(&format!("delete {name}"), error)),
         }
         let deadline = Instant::now() + DELETE_TIME_MAX;
-        while self.live(&planned.kind, name).await?.is_some_and(|live| live["metadata"]["uid"].as_str() == uid.as_deref()) {
+        while self
+            .live(&planned.kind, name)
+            .await?
+            .is_some_and(|live| live["metadata"]["uid"].as_str() == uid.as_deref())
+        {
             if Instant::now() >= deadline {
                 return Err(ApplyError::Failed {
                     action: format!("delete {name}"),
@@ -154,7 +158,10 @@ impl Cluster {
 /// Whether a job has failed for good.
 pub(super) fn has_failed(live: &Value) -> bool {
     let conditions = live["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Failed" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Failed" && condition["status"] == "True")
 }
 
 fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {

@@ -58,8 +58,16 @@ impl Turn {
     pub(super) fn of(kind: &str) -> Self {
         match kind {
             "Namespace" => Self::Namespace,
-            "ConfigMap" | "ExternalSecret" | "NetworkPolicy" | "PersistentVolumeClaim" | "Role" | "RoleBinding"
-            | "SealedSecret" | "Secret" | "Service" | "ServiceAccount" => Self::Config,
+            "ConfigMap"
+            | "ExternalSecret"
+            | "NetworkPolicy"
+            | "PersistentVolumeClaim"
+            | "Role"
+            | "RoleBinding"
+            | "SealedSecret"
+            | "Secret"
+            | "Service"
+            | "ServiceAccount" => Self::Config,
             "Job" => Self::Job,
             _ => Self::Workload,
         }
@@ -88,7 +96,8 @@ impl Cluster {
     /// Asks for the kinds that are wanted, all of which it must have, and for those that exports may have made.
     pub(super) async fn kinds(&self, wanted: &BTreeSet<(String, String)>) -> Result<Kinds, ApplyError> {
         let exported = EXPORTED.iter().map(|(api_version, _)| (*api_version).to_owned());
-        let versions: BTreeSet<_> = exported.chain(wanted.iter().map(|(version, _)| version.clone())).collect();
+        let versions: BTreeSet<_> =
+            exported.chain(wanted.iter().map(|(version, _)| version.clone())).collect();
         let mut kinds = Kinds::default();
         for api_version in versions {
             let Some(list) = self.resources(&api_version).await? else { continue };

@@ -68,7 +68,13 @@ impl Cluster {
     }
 
     /// The last lines of a container. Who may not read them gets none: the reason is told anyway.
-    pub(super) async fn tail(&self, namespace: &str, pod: &str, container: &str, is_before: bool) -> Vec<String> {
+    pub(super) async fn tail(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        is_before: bool,
+    ) -> Vec<String> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let params = LogParams {
             container: (!container.is_empty()).then(|| container.to_owned()),
@@ -107,7 +113,8 @@ pub(super) fn trouble_of(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let name = pod.metadata.name.clone().unwrap_or_default();
     let statuses = |list: &Option<Vec<ContainerStatus>>| list.clone().unwrap_or_default();
-    let containers = statuses(&status.init_container_statuses).into_iter().chain(statuses(&status.container_statuses));
+    let containers =
+        statuses(&status.init_container_statuses).into_iter().chain(statuses(&status.container_statuses));
     let found = containers.into_iter().find_map(|container| {
         let (reason, message) = trouble_of_container(&container)?;
         let was_restarted = container.restart_count > 0

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use serde_json::Value;
 
-use super::kinds::Kind;
+use super::kinds::{Kind, Turn};
 use super::{ApplyError, Change, Cluster, ObjectName, Options, Outcome, Planned, Progress};
 use crate::export::Labels;
 
@@ -53,7 +53,8 @@ impl Cluster {
         for kind in kinds {
             for (app, namespace) in &apps {
                 let labels = Labels::of(app).app();
-                let labels = labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+                let labels =
+                    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
                 let api = self.api(kind, Some(namespace));
                 let found = match api.list(&ListParams::default().labels(&labels)).await {
                     Ok(found) => found,
@@ -65,7 +66,8 @@ impl Cluster {
                     }
                 };
                 for object in found.items {
-                    let is_owned = object.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+                    let is_owned =
+                        object.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
                     let name = ObjectName {
                         kind: kind.resource.kind.clone(),
                         namespace: Some((*namespace).to_owned()),
@@ -79,6 +81,8 @@ impl Cluster {
                 }
             }
         }
+        // What refers to others goes before them.
+        obsolete.sort_by_key(|one| std::cmp::Reverse(Turn::of(&one.name.kind)));
         Ok(obsolete)
     }
 
@@ -117,9 +121,11 @@ fn is_of_stateful_set(name: &ObjectName, planned: &[Planned]) -> bool {
     let sets = planned.iter().filter(|planned| planned.name.kind == "StatefulSet");
     sets.filter(|set| set.name.namespace == name.namespace).any(|set| {
         let templates = set.wanted["spec"]["volumeClaimTemplates"].as_array();
-        templates.into_iter().flatten().filter_map(|template| template["metadata"]["name"].as_str()).any(|template| {
-            let prefix = format!("{template}-{}-", set.name.name);
-            name.name.strip_prefix(&prefix).is_some_and(|number| number.parse::<u32>().is_ok())
-        })
+        templates.into_iter().flatten().filter_map(|template| template["metadata"]["name"].as_str()).any(
+            |template| {
+                let prefix = format!("{template}-{}-", set.name.name);
+                name.name.strip_prefix(&prefix).is_some_and(|number| number.parse::<u32>().is_ok())
+            },
+        )
     })
 }

@@ -72,13 +72,15 @@ impl Cluster {
         planned: impl Iterator<Item = &Planned>,
         progress: &dyn Progress,
     ) -> Result<(), ApplyError> {
-        let is_workload = |planned: &&Planned| matches!(planned.name.kind.as_str(), "Deployment" | "StatefulSet");
+        let is_workload =
+            |planned: &&Planned| matches!(planned.name.kind.as_str(), "Deployment" | "StatefulSet");
         let mut waiting: BTreeMap<&ObjectName, String> =
             planned.filter(is_workload).map(|planned| (&planned.name, String::new())).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        progress.step("rollout", &waiting.keys().map(|name| name.name.as_str()).collect::<Vec<_>>().join(", "));
+        progress
+            .step("rollout", &waiting.keys().map(|name| name.name.as_str()).collect::<Vec<_>>().join(", "));
         let began = Instant::now();
         let mut patience = Patience::default();
         let mut told = BTreeSet::new();
@@ -129,7 +131,9 @@ impl Cluster {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         let found = api.get(&name.name).await.map_err(failed)?;
         let spec = found.spec.as_ref();
-        let own = spec.and_then(|spec| spec.progress_deadline_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+        let own = spec
+            .and_then(|spec| spec.progress_deadline_seconds)
+            .and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Look {
             verdict: of_deployment(&found),
             selector: spec.map(|spec| selector(spec.selector.match_labels.as_ref())).unwrap_or_default(),
@@ -160,7 +164,8 @@ impl Cluster {
         reason: String,
         selector: &str,
     ) -> ApplyError {
-        let found = self.troubles(namespace, selector, |pod| trouble_of(pod).or_else(|| unready_of(pod))).await;
+        let found =
+            self.troubles(namespace, selector, |pod| trouble_of(pod).or_else(|| unready_of(pod))).await;
         let mut troubles = Vec::new();
         for trouble in found.into_iter().take(TROUBLES_MAX) {
             troubles.push(self.with_log(namespace, trouble).await);
@@ -176,7 +181,9 @@ fn of_deployment(found: &Deployment) -> Verdict {
     }
     let conditions = status.conditions.iter().flatten();
     let progressing = conditions.into_iter().find(|condition| condition.type_ == "Progressing");
-    if let Some(late) = progressing.filter(|found| found.reason.as_deref() == Some("ProgressDeadlineExceeded")) {
+    if let Some(late) =
+        progressing.filter(|found| found.reason.as_deref() == Some("ProgressDeadlineExceeded"))
+    {
         let seconds = found.spec.as_ref().and_then(|spec| spec.progress_deadline_seconds).unwrap_or(600);
         tracing::debug!(message = late.message, "the deadline has passed");
         return Verdict::Failed(format!("made no progress within {seconds}s"));
@@ -233,11 +240,20 @@ mod tests {
     #[test]
     fn a_rollout_is_done_when_nothing_old_is_left_and_all_is_available() {
         let waits = |status| assert!(matches!(deployment(status), Verdict::Waiting(_)));
-        waits(json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }));
-        waits(json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 }));
-        waits(json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3 }));
-        waits(json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1 }));
-        let done = json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
+        waits(
+            json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
+        );
+        waits(
+            json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 }),
+        );
+        waits(
+            json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3 }),
+        );
+        waits(
+            json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1 }),
+        );
+        let done =
+            json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
         assert_eq!(deployment(done), Verdict::Done);
     }
 
@@ -248,7 +264,10 @@ mod tests {
         assert_eq!(deployment(status), Verdict::Failed("made no progress within 30s".to_owned()));
         // Of the text before this one.
         let late = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
-        assert!(matches!(deployment(json!({ "observedGeneration": 1, "conditions": [late] })), Verdict::Waiting(_)));
+        assert!(matches!(
+            deployment(json!({ "observedGeneration": 1, "conditions": [late] })),
+            Verdict::Waiting(_)
+        ));
     }
 
     #[tokio::test(start_paused = true)]

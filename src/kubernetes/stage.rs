@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::kinds::{Kind, Turn};
 use super::{
-    Applied, ApplyError, Change, Cluster, FIELD_MANAGER, ObjectName, Options, Outcome, Plan, Planned, Progress,
+    Applied, ApplyError, Change, Cluster, FIELD_MANAGER, ObjectName, Options, Outcome, Plan, Planned,
+    Progress,
 };
 use super::{diff, job};
 use crate::export::Object;
@@ -52,7 +53,8 @@ impl Cluster {
         let new_namespaces = self.new_namespaces(&named).await?;
         let (mut planned, mut conflicts) = (Vec::new(), Vec::new());
         for (name, kind, object) in named {
-            let is_in_new = name.namespace.as_ref().is_some_and(|namespace| new_namespaces.contains(namespace));
+            let is_in_new =
+                name.namespace.as_ref().is_some_and(|namespace| new_namespaces.contains(namespace));
             match self.rehearse(name, kind, object, options, is_in_new).await {
                 Ok(one) => planned.push(one),
                 // All of them are told at once.
@@ -259,7 +261,9 @@ fn empty_keys(wanted: &Value) -> Option<Vec<&str>> {
 }
 
 fn missing_keys(keys: Vec<&str>, live: Option<&Value>) -> Vec<String> {
-    let has = |key: &&str| live.is_some_and(|live| live["data"][*key].as_str().is_some_and(|value| !value.is_empty()));
+    let has = |key: &&str| {
+        live.is_some_and(|live| live["data"][*key].as_str().is_some_and(|value| !value.is_empty()))
+    };
     keys.into_iter().filter(|key| !has(key)).map(str::to_owned).collect()
 }
 

@@ -49,16 +49,15 @@ impl Cluster {
             None => return Err(ApplyError::NoContext { known: known() }),
         };
         let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(kubeconfig_error)?;
+        let mut config =
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(kubeconfig_error)?;
         config.connect_timeout = Some(CONNECT_TIME_MAX);
         config.read_timeout = Some(ANSWER_TIME_MAX);
         config.reset_reader_on_write = true;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let namespace = target.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|source| ApplyError::Client {
-            context: context.clone(),
-            source: Box::new(source),
-        })?;
+        let client = Client::try_from(config)
+            .map_err(|source| ApplyError::Client { context: context.clone(), source: Box::new(source) })?;
         Ok(Self { client, server, context, namespace })
     }
 }
@@ -68,7 +67,8 @@ fn read(paths: &[PathBuf]) -> Result<Kubeconfig, ApplyError> {
     if there.peek().is_none() {
         return Err(ApplyError::NoKubeconfig { paths: paths.to_vec() });
     }
-    let merged = there.try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?));
+    let merged =
+        there.try_fold(Kubeconfig::default(), |merged, path| merged.merge(Kubeconfig::read_from(path)?));
     merged.map_err(kubeconfig_error)
 }
 

@@ -217,8 +217,8 @@ impl DockerConfig {
             let said = said.trim();
             return if said == HELPER_HAS_NONE { Ok(None) } else { Err(failed(said)) };
         }
-        let HelperAnswer { username, secret: Hidden(secret) } =
-            serde_json::from_slice(&stdout).map_err(|_| failed("its answer is not the JSON that it must be"))?;
+        let HelperAnswer { username, secret: Hidden(secret) } = serde_json::from_slice(&stdout)
+            .map_err(|_| failed("its answer is not the JSON that it must be"))?;
         Ok(if secret.reveal().is_empty() {
             None
         } else if username == TOKEN_USER {
@@ -268,8 +268,6 @@ fn host_of(account: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     async fn found(config: &str, registry: &str) -> Result<Option<Credentials>, CredentialsError> {
@@ -283,12 +281,14 @@ mod tests {
         Credentials::Password { user: user.to_owned(), password: Value::new(password.to_owned()) }
     }
 
-    /// A program that keeps passwords, as a script; its config names it by its path from [`HELPER_PREFIX`] on.
+    /// A program that keeps passwords. Another process writes it: while this one has it open, a test beside may fork, and then it
+    /// cannot be run (ETXTBSY).
     fn helper(dir: &Path, script: &str) -> String {
-        let path = dir.join("docker-credential-test");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        path.display().to_string()
+        let path = dir.join("docker-credential-test").display().to_string();
+        let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
+        let status = std::process::Command::new("sh").args(["-c", write, "sh", script, &path]).status();
+        assert!(status.unwrap().success());
+        path
     }
 
     #[tokio::test]
@@ -322,9 +322,8 @@ mod tests {
     #[tokio::test]
     async fn a_program_is_asked_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        let ask = async |script: &str| {
-            DockerConfig::default().ask(&helper(dir.path(), script), "ghcr.io").await
-        };
+        let ask =
+            async |script: &str| DockerConfig::default().ask(&helper(dir.path(), script), "ghcr.io").await;
         let answer = r#"read account; [ "$1 $account" = "get ghcr.io" ] && echo '{"ServerURL":"ghcr.io","Username":"ada","Secret":"horse"}'"#;
         assert_eq!(ask(answer).await.unwrap(), Some(password("ada", "horse")));
         let token = r#"echo '{"ServerURL":"ghcr.io","Username":"<token>","Secret":"t"}'"#;

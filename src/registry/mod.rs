@@ -55,10 +55,14 @@ pub enum RegistryError {
     #[error("registry `{0}` is a URL; write its host and folder alone, such as `ghcr.io/acme`")]
     Url(String),
     /// With a tag or a digest behind it.
-    #[error("registry `{0}` has a tag; the tag is the release's: write its host and folder alone, such as `ghcr.io/acme`")]
+    #[error(
+        "registry `{0}` has a tag; the tag is the release's: write its host and folder alone, such as `ghcr.io/acme`"
+    )]
     Tag(String),
     /// Something else.
-    #[error("`{0}` is no registry; write a host and a folder in lower case, such as `ghcr.io/acme` or `127.0.0.1:5000`")]
+    #[error(
+        "`{0}` is no registry; write a host and a folder in lower case, such as `ghcr.io/acme` or `127.0.0.1:5000`"
+    )]
     Form(String),
     /// Docker Hub without a folder is Docker's own images.
     #[error("at Docker Hub images are below a user's name: `docker.io/NAME`")]
@@ -101,6 +105,9 @@ impl FromStr for Registry {
             return Err(RegistryError::Url(of));
         }
         let text = text.strip_suffix('/').unwrap_or(text);
+        if text.is_empty() {
+            return Err(RegistryError::Form(of));
+        }
         let (first, rest) = text.split_once('/').unwrap_or((text, ""));
         // As Docker tells a host from a folder at Docker Hub.
         let is_host = first.contains(['.', ':']) || first == "localhost";
@@ -146,9 +153,8 @@ fn is_host_and_port(host: &str) -> bool {
 /// Lower-case letters and digits, with single separators between them (distribution's reference grammar).
 fn is_component(part: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_separator = |part: &str| {
-        matches!(part, "." | "_" | "__") || !part.is_empty() && part.chars().all(|c| c == '-')
-    };
+    let is_separator =
+        |part: &str| matches!(part, "." | "_" | "__") || !part.is_empty() && part.chars().all(|c| c == '-');
     part.starts_with(is_plain)
         && part.ends_with(is_plain)
         && part.split(is_plain).all(|between| between.is_empty() || is_separator(between))

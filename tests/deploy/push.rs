@@ -65,7 +65,8 @@ async fn a_release_goes_to_a_registry_and_its_credentials_stay_nowhere() {
     match push(&on, "v1", &request(&registry, None)).await {
         Ok(Progress::Failed { failure }) => {
             assert_eq!(failure.code, "not-pushed");
-            let hint = format!("`docker login {}` on this machine, as somebody who may push there", registry.addr);
+            let hint =
+                format!("`docker login {}` on this machine, as somebody who may push there", registry.addr);
             assert_eq!(failure.hints, [hint]);
         }
         other => panic!("{other:?}"),

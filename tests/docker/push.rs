@@ -87,8 +87,7 @@ async fn a_registry_that_wants_a_login_takes_the_right_one() {
 async fn a_registry_without_https_is_told_from_one_that_does_not_answer() {
     let world = DockerWorld::new().await;
     // Engines take plain http from loopback addresses alone.
-    let gateway =
-        docker(["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
+    let gateway = docker(["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
     let addr = SocketAddr::new(gateway.parse().unwrap(), free_port().port());
     let _registry = Registry::start_at(addr, None).await;
     let (reference, _) = world.name_at(addr);

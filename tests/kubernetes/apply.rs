@@ -12,7 +12,15 @@ async fn what_pods_need_comes_first_then_the_job_then_the_rest() {
     let world = World::new().await;
     let told = Told::default();
     let applied = world.apply_with(&Shop::release(1), Options::default(), &told).await.unwrap();
-    let kinds = ["ServiceAccount shop", "ConfigMap shop", "Secret shop", "Service shop", "Job shop-release-v1", "Ingress shop", "Deployment shop"];
+    let kinds = [
+        "ServiceAccount shop",
+        "ConfigMap shop",
+        "Secret shop",
+        "Service shop",
+        "Job shop-release-v1",
+        "Ingress shop",
+        "Deployment shop",
+    ];
     assert_eq!(world.writes(), kinds.map(|kind| format!("PATCH {kind}")));
     assert_eq!(outcomes(&applied.changes), kinds.map(|kind| format!("{kind} created")));
     let lines = told.lines();
@@ -54,7 +62,12 @@ async fn a_new_release_changes_what_differs() {
     let applied = world.apply(&next).await.unwrap();
     assert_eq!(
         changed(&applied.changes),
-        ["Secret shop changed", "Job shop-release-v2 created", "Deployment shop changed", "Job shop-release-v1 pruned"]
+        [
+            "Secret shop changed",
+            "Job shop-release-v2 created",
+            "Deployment shop changed",
+            "Job shop-release-v1 pruned"
+        ]
     );
     // Base64 of `correct-horse`, and not the key that was taken out.
     let secret = world.server.object("Secret", "shop").unwrap();
@@ -91,7 +104,8 @@ async fn a_job_that_fails_ends_it_before_anything_new_serves() {
 async fn a_job_that_has_run_is_left_and_one_of_another_text_is_made_anew() {
     let world = World::new().await;
     world.apply(&Shop::release(1)).await.unwrap();
-    let uid = |world: &World| world.server.object("Job", "shop-release-v1").unwrap()["metadata"]["uid"].clone();
+    let uid =
+        |world: &World| world.server.object("Job", "shop-release-v1").unwrap()["metadata"]["uid"].clone();
     let first = uid(&world);
     world.apply(&Shop::release(1)).await.unwrap();
     assert_eq!(uid(&world), first);
@@ -111,7 +125,8 @@ async fn a_rollout_that_fails_says_what_its_pods_say() {
         world.server.state().behaviours.insert("shop".to_owned(), behaviour);
         let told = Told::default();
         // Another text for each, as what has failed stays.
-        let shop = Shop::release(1).set("Deployment", "/spec/template/spec/containers/0/command", json!([reason]));
+        let shop =
+            Shop::release(1).set("Deployment", "/spec/template/spec/containers/0/command", json!([reason]));
         let error = world.apply_with(&shop, Options::default(), &told).await.unwrap_err();
         let ApplyError::RolloutFailed { reason: late, troubles, .. } = &error else { panic!("{error:?}") };
         assert_eq!(late, "made no progress within 600s");
@@ -154,7 +169,8 @@ async fn what_was_applied_stays_when_it_is_given_up() {
 #[tokio::test]
 async fn a_namespace_of_the_export_is_made_first() {
     let world = World::new().await;
-    let mut shop = Shop::release(1).with(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "new" } }));
+    let mut shop = Shop::release(1)
+        .with(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "new" } }));
     for object in shop.objects.iter_mut().filter(|object| object["kind"] != "Namespace") {
         object["metadata"]["namespace"] = "new".into();
     }

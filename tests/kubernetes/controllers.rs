@@ -52,7 +52,8 @@ fn workload(state: &mut State, key: &Key, value: &Value, behaviour: &Behaviour) 
     if number(&status, "observedGeneration") < generation {
         status["observedGeneration"] = generation.into();
         status["updatedReplicas"] = 0.into();
-        status["conditions"] = json!([{ "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated" }]);
+        status["conditions"] =
+            json!([{ "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated" }]);
         return status;
     }
     let updated = number(&status, "updatedReplicas");
@@ -71,7 +72,9 @@ fn workload(state: &mut State, key: &Key, value: &Value, behaviour: &Behaviour) 
             pod.0 == POD && pod.1 == key.1 && !pod.2.starts_with(&format!("{}-{generation}-", key.2))
         };
         let of = value["metadata"]["uid"].clone();
-        state.objects.retain(|pod, stored| !old(pod) || stored.value["metadata"]["ownerReferences"][0]["uid"] != of);
+        state
+            .objects
+            .retain(|pod, stored| !old(pod) || stored.value["metadata"]["ownerReferences"][0]["uid"] != of);
     } else if *behaviour != Behaviour::Hangs {
         let late = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
         status["conditions"] = json!([late]);
@@ -128,11 +131,13 @@ fn add_pod(state: &mut State, of: &Key, value: &Value, name: &str, behaviour: &B
     state.logs.insert(name.to_owned(), log.to_owned());
     let key = (POD, of.1.clone(), name.to_owned());
     let version = state.next_version();
+    state.pods += 1;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": name, "namespace": of.1, "labels": labels, "uid": format!("uid-{name}"), "resourceVersion": version,
-            "creationTimestamp": "2026-01-01T00:00:00Z",
+            // Of two pods the later one is the newer.
+            "creationTimestamp": format!("2026-01-01T{:02}:{:02}:00Z", state.pods / 60, state.pods % 60),
             "ownerReferences": [{
                 "apiVersion": of.0.api_version, "kind": of.0.kind, "name": of.2, "uid": value["metadata"]["uid"],
             }],

@@ -62,8 +62,12 @@ pub fn resources<'a>(installed: &'a BTreeSet<&'static str>) -> impl Iterator<Ite
 pub fn document(path: &str, installed: &BTreeSet<&'static str>) -> Option<Value> {
     let versions: BTreeSet<_> = resources(installed).map(|found| found.api_version).collect();
     match path {
-        "/version" => Some(json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0", "platform": "linux/amd64" })),
-        "/api" => Some(json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] })),
+        "/version" => {
+            Some(json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0", "platform": "linux/amd64" }))
+        }
+        "/api" => {
+            Some(json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }))
+        }
         "/apis" => {
             let groups = versions.iter().filter(|version| version.contains('/')).map(|version| {
                 let (group, short) = version.split_once('/').unwrap();

@@ -39,7 +39,51 @@ async fn a_diff_shows_what_changes_and_no_secret() {
     for text in ["horse", "Y29ycmVjdC1ob3JzZQ", "d3JvbmctaG9yc2U", "battery", "YmF0dGVyeQ"] {
         assert!(!diff.contains(text), "{text}: {diff}");
     }
-    expect![[r#""#]].assert_eq(&diff);
+    expect![[r#"
+        --- ConfigMap prod/shop (cluster)
+        +++ ConfigMap prod/shop (export)
+        @@ -1,6 +1,6 @@
+         apiVersion: v1
+         data:
+        -  LOG_LEVEL: info
+        +  LOG_LEVEL: debug
+         kind: ConfigMap
+         metadata:
+           labels:
+        --- Secret prod/shop (cluster)
+        +++ Secret prod/shop (export)
+        @@ -1,6 +1,6 @@
+         apiVersion: v1
+         data:
+        -  API_KEY: "*** (before)"
+        +  API_KEY: "*** (after)"
+           TOKEN: "***"
+         kind: Secret
+         metadata:
+        --- Service prod/shop (cluster)
+        +++ /dev/null
+        @@ -1,19 +0,0 @@
+        -apiVersion: v1
+        -kind: Service
+        -metadata:
+        -  labels:
+        -    app.kubernetes.io/managed-by: minipaas
+        -    app.kubernetes.io/name: shop
+        -  name: shop
+        -  namespace: prod
+        -spec:
+        -  clusterIP: "10.96.0.10"
+        -  ports:
+        -  - name: http
+        -    port: 80
+        -    protocol: TCP
+        -    targetPort: http
+        -  selector:
+        -    app.kubernetes.io/component: web
+        -    app.kubernetes.io/name: shop
+        -  type: ClusterIP
+    "#]]
+    .assert_eq(&diff);
 }
 
 #[tokio::test]
@@ -61,7 +105,8 @@ async fn a_kind_that_is_not_installed_is_named_with_what_to_install() {
 async fn fields_that_others_have_set_are_named_and_taken_only_by_force() {
     let world = World::new().await;
     world.apply(&Shop::release(1)).await.unwrap();
-    let mut scaled = Shop::release(1).objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let mut scaled =
+        Shop::release(1).objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap();
     scaled["spec"] = json!({ "replicas": 7 });
     world.server.applied_by("kubectl-scale", scaled);
     world.server.applied_by("ops", json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "shop" }, "data": { "LOG_LEVEL": "warn", "THEIRS": "1" } }));
@@ -102,7 +147,11 @@ async fn what_the_cluster_does_not_take_is_told_in_its_words() {
         assert!(matches!(error, ApplyError::Rejected { .. }), "{error:?}");
         assert!(error.to_string().contains(part), "{error}");
     };
-    check(Shop::release(1).set("Deployment", "/spec/replica", 2), ".spec.replica: field not declared in schema").await;
+    check(
+        Shop::release(1).set("Deployment", "/spec/replica", 2),
+        ".spec.replica: field not declared in schema",
+    )
+    .await;
     check(Shop::release(1).set("Service", "/spec/ports", "80"), "failed to create typed patch object").await;
     check(Shop::release(1).set("ConfigMap", "/metadata/name", "Shop_1"), "RFC 1123").await;
     let selector = json!({ "matchLabels": { "app": "other" } });
@@ -174,5 +223,8 @@ async fn a_namespace_that_is_not_there_is_told() {
     assert_eq!(error.hints(), ["`kubectl create namespace staging` makes it"]);
     let value: Value = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "staging" } });
     world.server.applied_by("kubectl", value);
-    assert_eq!(cluster.plan(&Shop::release(1).exported(), Options::default()).await.unwrap().changes().len(), 7);
+    assert_eq!(
+        cluster.plan(&Shop::release(1).exported(), Options::default()).await.unwrap().changes().len(),
+        7
+    );
 }

@@ -10,7 +10,7 @@ async fn what_the_export_does_not_have_any_more_is_deleted() {
     let world = World::new().await;
     world.apply(&Shop::release(1)).await.unwrap();
     let applied = world.apply(&Shop::release(1).without("Ingress").without("ServiceAccount")).await.unwrap();
-    assert_eq!(changed(&applied.changes), ["ServiceAccount shop pruned", "Ingress shop pruned"]);
+    assert_eq!(changed(&applied.changes), ["Ingress shop pruned", "ServiceAccount shop pruned"]);
     assert!(world.server.object("Ingress", "shop").is_none());
     assert!(world.server.object("Deployment", "shop").is_some());
 }
@@ -18,9 +18,7 @@ async fn what_the_export_does_not_have_any_more_is_deleted() {
 #[tokio::test]
 async fn what_is_not_of_this_app_or_not_ours_stays() {
     let world = World::new().await;
-    let config = |name: &str, labels: serde_json::Value| {
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels }, "data": {} })
-    };
+    let config = |name: &str, labels: serde_json::Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels }, "data": {} });
     let mut other_app = labels();
     other_app["app.kubernetes.io/name"] = "blog".into();
     let mut by_helm = labels();
@@ -28,7 +26,9 @@ async fn what_is_not_of_this_app_or_not_ours_stays() {
     let mut owned = config("owned", labels());
     owned["metadata"]["ownerReferences"] =
         json!([{ "apiVersion": "batch/v1", "kind": "CronJob", "name": "report", "uid": "uid-report" }]);
-    for object in [config("other-app", other_app), config("by-helm", by_helm), config("no-label", json!({})), owned] {
+    for object in
+        [config("other-app", other_app), config("by-helm", by_helm), config("no-label", json!({})), owned]
+    {
         world.server.applied_by("somebody", object);
     }
     world.server.applied_by("somebody", config("left-over", labels()));

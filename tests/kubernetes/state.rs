@@ -29,6 +29,10 @@ pub struct State {
     pub logs: BTreeMap<String, String>,
     /// Every request that changed something: `PATCH Deployment shop`.
     pub writes: Vec<String>,
+    /// Whether it asks nobody who they are.
+    pub is_open: bool,
+    /// How many pods there ever were.
+    pub pods: u32,
     version: u64,
 }
 

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use minipaas::export::Object;
-use minipaas::kubernetes::{
-    Applied, ApplyError, Change, Cluster, Options, Outcome, Plan, Progress, Target,
-};
+use minipaas::kubernetes::{Applied, ApplyError, Change, Cluster, Options, Outcome, Plan, Progress, Target};
 use minipaas::name::AppName;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -66,7 +64,12 @@ impl World {
         self.cluster().await.plan(&shop.exported(), options).await
     }
 
-    pub async fn apply_with(&self, shop: &Shop, options: Options, told: &Told) -> Result<Applied, ApplyError> {
+    pub async fn apply_with(
+        &self,
+        shop: &Shop,
+        options: Options,
+        told: &Told,
+    ) -> Result<Applied, ApplyError> {
         let cluster = self.cluster().await;
         let plan = cluster.plan(&shop.exported(), options).await?;
         cluster.apply(&plan, told).await
@@ -137,23 +140,48 @@ impl Shop {
         let path = json!({ "path": "/", "pathType": "Prefix", "backend": backend });
         // As an export has them, but for the first and the last, which have to be put in order.
         let objects = vec![
-            object("networking.k8s.io/v1", "Ingress", "shop", json!({ "spec": {
+            object(
+                "networking.k8s.io/v1",
+                "Ingress",
+                "shop",
+                json!({ "spec": {
                 "ingressClassName": "nginx",
                 "rules": [{ "host": "shop.example.com", "http": { "paths": [path] } }],
-            } })),
+            } }),
+            ),
             object("v1", "ServiceAccount", "shop", json!({ "automountServiceAccountToken": false })),
             object("v1", "ConfigMap", "shop", json!({ "data": { "LOG_LEVEL": "info" } })),
-            object("v1", "Secret", "shop", json!({ "stringData": { "API_KEY": "correct-horse", "TOKEN": "battery" } })),
-            object("v1", "Service", "shop", json!({ "spec": {
+            object(
+                "v1",
+                "Secret",
+                "shop",
+                json!({ "stringData": { "API_KEY": "correct-horse", "TOKEN": "battery" } }),
+            ),
+            object(
+                "v1",
+                "Service",
+                "shop",
+                json!({ "spec": {
                 "selector": selector, "ports": [{ "name": "http", "port": 80, "targetPort": "http" }],
-            } })),
-            object("apps/v1", "Deployment", "shop", json!({ "spec": {
+            } }),
+            ),
+            object(
+                "apps/v1",
+                "Deployment",
+                "shop",
+                json!({ "spec": {
                 "replicas": 2, "selector": { "matchLabels": selector },
                 "template": { "metadata": { "labels": selector }, "spec": pod(&["serve"], "web") },
-            } })),
-            object("batch/v1", "Job", &format!("shop-release-v{number}"), json!({ "spec": {
+            } }),
+            ),
+            object(
+                "batch/v1",
+                "Job",
+                &format!("shop-release-v{number}"),
+                json!({ "spec": {
                 "backoffLimit": 0, "template": { "metadata": { "labels": { "app.kubernetes.io/name": "shop" } }, "spec": run_once },
-            } })),
+            } }),
+            ),
         ];
         Self { objects }
     }
@@ -196,11 +224,15 @@ pub fn claim(name: &str) -> Value {
 
 /// `Deployment shop created`, for each.
 pub fn outcomes(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(|change| format!("{} {} {}", change.object.kind, change.object.name, change.outcome)).collect()
+    changes
+        .iter()
+        .map(|change| format!("{} {} {}", change.object.kind, change.object.name, change.outcome))
+        .collect()
 }
 
 /// Those that are not unchanged.
 pub fn changed(changes: &[Change]) -> Vec<String> {
-    let changes: Vec<_> = changes.iter().filter(|change| change.outcome != Outcome::Unchanged).cloned().collect();
+    let changes: Vec<_> =
+        changes.iter().filter(|change| change.outcome != Outcome::Unchanged).cloned().collect();
     outcomes(&changes)
 }

@@ -142,10 +142,16 @@ impl Session {
     }
 
     /// Gives the name to what had it before, or takes it away; but not the last name that an image has, as the image would go with it.
-    async fn restore_name(&self, reference: &str, before: Option<&str>) -> Result<(), bollard::errors::Error> {
+    async fn restore_name(
+        &self,
+        reference: &str,
+        before: Option<&str>,
+    ) -> Result<(), bollard::errors::Error> {
         match before {
             Some(image) => self.name_image(image, reference).await,
-            None if self.client.inspect_image(reference).await?.repo_tags.unwrap_or_default().len() <= 1 => Ok(()),
+            None if self.client.inspect_image(reference).await?.repo_tags.unwrap_or_default().len() <= 1 => {
+                Ok(())
+            }
             None => self.client.remove_image(reference, None::<RemoveImageOptions>, None).await.map(drop),
         }
     }
@@ -247,7 +253,8 @@ fn refused(action: &str, reference: &str, message: &str) -> EngineError {
         PushRefusal::PlainHttp
     } else if says(&["x509:", "tls: failed to verify"]) {
         PushRefusal::Untrusted
-    } else if says(&["connection refused", "no such host", "i/o timeout", "no route to host", "unreachable"]) {
+    } else if says(&["connection refused", "no such host", "i/o timeout", "no route to host", "unreachable"])
+    {
         PushRefusal::Unreachable
     } else {
         PushRefusal::Other
@@ -289,7 +296,10 @@ mod tests {
             PushRefusal::PlainHttp,
         );
         check("Get \"https://h/v2/\": x509: certificate signed by unknown authority", PushRefusal::Untrusted);
-        check("Get \"https://h/v2/\": dial tcp 10.0.0.1:443: connect: connection refused", PushRefusal::Unreachable);
+        check(
+            "Get \"https://h/v2/\": dial tcp 10.0.0.1:443: connect: connection refused",
+            PushRefusal::Unreachable,
+        );
         check("manifest invalid", PushRefusal::Other);
     }
 }

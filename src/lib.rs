@@ -36,7 +36,8 @@
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and
-//! what the box says, for readers and drains.
+//! what the box says, for readers and drains; [`registry`] is where images go for other machines, [`kubernetes`] a cluster that an
+//! [`export`] is applied to.
 //!
 //! *Data plane*, in a crate of its own (`src/dataplane/`, whose modules are this crate's, too): [`traffic`] is what both planes
 //! share, the published table and a live count for each upstream; [`metrics`] is what is counted of requests; [`proxy`] serves

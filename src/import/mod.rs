@@ -204,6 +204,9 @@ pub fn import(
     };
     let Findings { mut problems, notes, .. } = findings;
     if !problems.is_empty() {
+        for problem in &mut problems {
+            problem.message = secret::unmasked(&problem.message).0;
+        }
         problems.sort_by(|a, b| a.at.cmp(&b.at));
         problems.dedup();
         return Err(ImportError::Problems(problems));
@@ -219,6 +222,7 @@ fn finish(
     files: &dyn Files,
 ) -> Result<Import, ImportError> {
     for note in &mut notes {
+        note.text = secret::unmasked(&note.text).0;
         let owner = drafts.iter().find(|draft| note.of.as_ref().is_some_and(|of| draft.parts.contains(of)));
         note.folder = owner.map(|draft| draft.folder.clone());
     }
@@ -228,6 +232,7 @@ fn finish(
     notes.retain(|note| {
         known.insert((note.kind, note.folder.clone(), note.text.clone(), note.instead.clone()))
     });
+    notes.extend(drafts.iter().flat_map(|draft| hidden(draft, from)));
     let configured = drafts.iter().filter(|draft| has_config(draft, &notes));
     let begin: Vec<Note> = configured.filter_map(|draft| make_app(draft, from)).collect();
     notes.splice(0..0, begin);
@@ -240,7 +245,7 @@ fn finish(
             None => at == 0,
         };
         let own: Vec<&Note> = notes.iter().filter(is_about).collect();
-        let text = write::manifest(draft, from, &own);
+        let (text, _) = secret::unmasked(&write::manifest(draft, from, &own));
         let is_own = folders.len() == 1 && draft.folder.is_empty();
         let procfile = if is_own { files.read(PROCFILE).ok().flatten() } else { None };
         let source = Source { toml: Some(text.clone()), procfile, ..Source::default() };
@@ -253,12 +258,33 @@ fn finish(
         }
         import.files.insert(path::join(&draft.folder, MANIFEST_FILE), text);
         for (name, text) in &draft.files {
-            import.files.insert(path::join(&draft.folder, name), text.clone());
+            import.files.insert(path::join(&draft.folder, name), secret::unmasked(text).0);
         }
         import.apps.push(ImportedApp { app: draft.app.clone(), folder: draft.folder.clone() });
     }
     import.notes = notes;
     Ok(import)
+}
+
+/// What stands where a secret would.
+fn hidden(draft: &Draft, from: &str) -> Vec<Note> {
+    let manifest = (MANIFEST_FILE.to_owned(), write::manifest(draft, from, &[]));
+    let files = draft.files.iter().map(|(name, text)| (name.clone(), text.clone()));
+    let texts = [manifest].into_iter().chain(files);
+    let note = |file: &str, name: &str| Note {
+        kind: NoteKind::Lost,
+        at: Place::file(from),
+        folder: Some(draft.folder.clone()),
+        text: format!("`${{{name}}}` stands in `{file}` for a value that looks like a secret"),
+        instead: Some(format!("have the command read the variable, with a shell, and set `{name}`")),
+        of: None,
+    };
+    texts
+        .flat_map(|(file, text)| {
+            let (_, names) = secret::unmasked(&text);
+            names.iter().map(|name| note(&file, name)).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Whether something is to be set before its first deploy.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::findings::{Findings, Place};
+use super::super::secret;
 use super::interpolate::interpolate;
 
 /// A line of such a file.
@@ -54,7 +55,8 @@ pub(super) fn read(
             return lines;
         };
         rest = after;
-        let lookup = |name: &str| outer.get(name).or_else(|| known.get(name)).cloned();
+        let lookup =
+            |name: &str| outer.get(name).or_else(|| known.get(name)).map(|value| secret::masked(name, value));
         let value = if is_literal {
             raw
         } else {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::super::findings::{Findings, Place};
 use super::super::node::{Key, Node, Section, Tag, Value, read_yaml};
-use super::super::{Files, path};
+use super::super::{Files, path, secret};
 use super::interpolate::interpolate;
 use super::{dotenv, merge, volume};
 
@@ -113,7 +113,7 @@ impl Loader<'_> {
             self.findings.problem(&document.at, message);
             return None;
         }
-        let lookup = |name: &str| variables.get(name).cloned();
+        let lookup = |name: &str| variables.get(name).map(|value| secret::masked(name, value));
         let findings = &mut *self.findings;
         document.visit(&mut |node| {
             let Value::Text(text) = &node.value else { return };

@@ -94,7 +94,7 @@ fn a_deployment_reads_as_a_person_writes_it() {
                     image: ghcr.io/x/y@sha256:00
                     command:
                     - sh
-                    - "-c"
+                    - -c
                     - |
                       set -e
                       exec npm start
@@ -194,12 +194,6 @@ fn a_chart_takes_what_changes_from_its_values() {
         version: "1.0.0"
         === templates/20-config-map.yaml
         # Written by `minipaas export`, which writes it anew each time.
-        #
-        # shop: not carried over
-        #   - [proxy] buffer: it is not there
-        #
-        # shop: to do
-        #   - [proxy] buffer: do { { this }}
         ---
         apiVersion: v1
         kind: ConfigMap
@@ -212,12 +206,6 @@ fn a_chart_takes_what_changes_from_its_values() {
         data: {{- toYaml (index .Values "shop" "env") | nindent 2 }}
         === templates/70-job.yaml
         # Written by `minipaas export`, which writes it anew each time.
-        #
-        # shop: not carried over
-        #   - [proxy] buffer: it is not there
-        #
-        # shop: to do
-        #   - [proxy] buffer: do { { this }}
         ---
         apiVersion: batch/v1
         kind: Job
@@ -238,12 +226,6 @@ fn a_chart_takes_what_changes_from_its_values() {
                     name: shop
         === templates/80-deployment.yaml
         # Written by `minipaas export`, which writes it anew each time.
-        #
-        # shop: not carried over
-        #   - [proxy] buffer: it is not there
-        #
-        # shop: to do
-        #   - [proxy] buffer: do { { this }}
         ---
         apiVersion: apps/v1
         kind: Deployment
@@ -264,7 +246,7 @@ fn a_chart_takes_what_changes_from_its_values() {
                 image: {{ index .Values "shop" "image" | quote }}
                 command:
                 - sh
-                - "-c"
+                - -c
                 - |
                   set -e
                   exec npm start
@@ -283,12 +265,6 @@ fn a_chart_takes_what_changes_from_its_values() {
               volumes: []
         === templates/90-ingress.yaml
         # Written by `minipaas export`, which writes it anew each time.
-        #
-        # shop: not carried over
-        #   - [proxy] buffer: it is not there
-        #
-        # shop: to do
-        #   - [proxy] buffer: do { { this }}
         ---
         apiVersion: networking.k8s.io/v1
         kind: Ingress
@@ -303,12 +279,6 @@ fn a_chart_takes_what_changes_from_its_values() {
           - host: {{ index .Values "shop" "hosts" 0 | quote }}
         === values.yaml
         # Written by `minipaas export`, which writes it anew each time.
-        #
-        # shop: not carried over
-        #   - [proxy] buffer: it is not there
-        #
-        # shop: to do
-        #   - [proxy] buffer: do {{ this }}
         shop:
           image: ghcr.io/x/y@sha256:00
           env:

@@ -55,6 +55,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
             "dataplane/tls/chain/",
             "dataplane/tls/constraints.rs",
             "dataplane/tls/server/clients.rs",
+            "export/secrets/sealed.rs",
         ],
     ),
 ];

@@ -142,6 +142,8 @@ async fn secrets_go_to_closed_files_alone_and_are_noted() {
     shop(&on).await;
     let inline = ["export", "shop", "--secrets", "inline"];
     on.run(&[&inline[..], &["--json"]].concat()).await.ends_with(2).saying(&["`--json` shows no values"]);
+    // What a command prints here goes to a file that others can read.
+    on.run(&inline).await.ends_with(2).saying(&["others can read the file that standard output goes to"]);
     let open = on.home().join("open");
     fs::create_dir(&open).expect("a folder");
     fs::set_permissions(&open, Permissions::from_mode(0o755)).expect("it is ours");
@@ -180,8 +182,10 @@ async fn config_is_for_collaborators_and_secrets_for_owners() {
     on.run(&["access", "add", "bob", "-a", "shop"]).await.success();
     bob.run(&["export", "-a", "shop"]).await.success().printing(&["kind: Deployment"]);
     let needed = "`bob` is collaborator of `shop`, and this needs owner";
-    bob.run(&["export", "-a", "shop", "--secrets", "inline"]).await.ends_with(1).saying(&[needed]);
+    let folder = on.home().join("bobs");
+    let inline = ["export", "shop", "--secrets", "inline", "-o", folder.to_str().expect("UTF-8")];
+    bob.run(&inline).await.ends_with(1).saying(&[needed]);
     on.run(&["access", "add", "bob", "--role", "owner", "-a", "shop"]).await.success();
-    let run = bob.run(&["export", "-a", "shop", "--secrets", "inline"]).await.success();
-    assert!(run.stdout.contains("kind: Secret"), "{}", run.stdout);
+    bob.run(&inline).await.success();
+    assert!(folder.join("30-secret.yaml").exists());
 }

@@ -21,7 +21,8 @@
 //! *Vocabulary*, pure values with rules and no I/O: [`name`] (every name, valid by construction), [`manifest`]
 //! (`minipaas.toml` and `Procfile`), [`environment`] (what `config` sets), [`formation`] (how many instances commands want),
 //! [`release`], [`plan`] (what a deploy would do, as data), [`route`], [`policy`] (how the proxy treats a route's requests),
-//! [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up).
+//! [`external`] (apps whose upstreams run elsewhere; one file of it looks their names up), [`import`] (other tools' projects, as
+//! manifests).
 //!
 //! *State and decisions*: [`controller`] is the one task that owns every app; [`people`] owns who may use the box, and says what
 //! each may do; [`rollout`] lets one release take over from another; [`instance`] is one container's life, watched; [`oneoff`] is
@@ -35,7 +36,8 @@
 //!
 //! *The world outside*: [`engine`] is the seam to whatever runs containers, with Docker and a scripted fake behind it;
 //! [`probe`] asks an instance whether it is ready; [`builder`] makes images of folders; [`logs`] keeps what instances write and
-//! what the box says, for readers and drains.
+//! what the box says, for readers and drains; [`registry`] is where images go for other machines, [`kubernetes`] a cluster that an
+//! [`export`] is applied to.
 //!
 //! *Data plane*, in a crate of its own (`src/dataplane/`, whose modules are this crate's, too): [`traffic`] is what both planes
 //! share, the published table and a live count for each upstream; [`metrics`] is what is counted of requests; [`proxy`] serves
@@ -181,6 +183,7 @@ pub mod export;
 pub mod external;
 pub mod formation;
 pub mod hooks;
+pub mod import;
 pub mod instance;
 pub mod kubernetes;
 pub mod logs;

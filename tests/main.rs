@@ -12,6 +12,8 @@ mod dns;
 mod docker;
 mod export;
 mod fuzz;
+mod import;
+mod kubernetes;
 mod proxy;
 mod simulation;
 mod support;

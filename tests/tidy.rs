@@ -21,6 +21,7 @@ const VOCABULARY: &[&str] = &[
     "external/address.rs",
     "formation.rs",
     "dataplane/name/",
+    "import/",
     "manifest/",
     "dataplane/policy/",
     "environment.rs",

@@ -41,6 +41,7 @@ mod graph;
 mod health;
 mod hooks;
 mod image;
+mod import;
 mod install;
 mod interrupt;
 mod limits;
@@ -223,6 +224,7 @@ async fn command_run(
         Command::Untrust(args) => trust::run_untrust(session, args).boxed(),
         Command::Completions { shell } => return completions::run(session, *shell),
         Command::Openapi => return completions::openapi(session),
+        Command::Import(args) => return import::run(session, args),
         Command::Version => return completions::version(session),
         Command::StaticServer(args) => return static_server::run(args).await,
     };

@@ -10,8 +10,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use croner::Cron;
 use croner::parser::CronParser;
+use croner::{Cron, CronComponent};
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -120,7 +120,7 @@ impl Schedule {
         if !pattern.years.from_wildcard || parts.iter().any(|part| part.has_modifiers()) {
             return None;
         }
-        let [seconds, minutes, hours, mut days, months, mut weekdays] = parts.map(|part| part.values());
+        let [seconds, minutes, hours, mut days, months, mut weekdays] = parts.map(CronComponent::values);
         // Sunday's other number stays in a field of all days.
         weekdays.retain(|day| *day < 7);
         let (every_day, every_weekday) = (days.len() == 31, weekdays.len() == 7);

@@ -3,14 +3,20 @@
 use super::draft::Draft;
 use super::findings::{Findings, Place};
 use super::node::{Node, Section, read_yaml};
-use super::{Files, Options, label, path};
+use super::{Files, Options, path};
+use crate::name::AppName;
 
 /// The file that the lines of a definition are written to.
 const DOCKERFILE: &str = "Dockerfile.minipaas";
 /// The port at which `CapRover` asks an app unless somebody said otherwise in its dashboard.
 const PORT: u16 = 80;
 
-pub(super) fn read(file: &str, files: &dyn Files, options: &Options<'_>, findings: &mut Findings) -> Vec<Draft> {
+pub(super) fn read(
+    file: &str,
+    files: &dyn Files,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) -> Vec<Draft> {
     let Some(document) = document(file, files, findings) else { return Vec::new() };
     let mut draft = Draft::new("", Some(app(options)));
     let mut section = Section::new("the file", &document, findings);
@@ -22,7 +28,8 @@ pub(super) fn read(file: &str, files: &dyn Files, options: &Options<'_>, finding
         None => findings.problem(&section.at, "the file has no `schemaVersion`; 2 is read"),
     }
     let image = section.take("imageName").and_then(|node| node.string("`imageName`", findings));
-    let dockerfile = section.take("dockerfilePath").and_then(|node| node.string("`dockerfilePath`", findings));
+    let dockerfile =
+        section.take("dockerfilePath").and_then(|node| node.string("`dockerfilePath`", findings));
     let lines = section.take("dockerfileLines").map(|node| node.strings("`dockerfileLines`", findings));
     let template = section.take("templateId");
     section.finish(findings);
@@ -71,11 +78,5 @@ pub(super) fn text(file: &str, files: &dyn Files, findings: &mut Findings) -> Op
 
 /// The app's name when the project gives it none.
 pub(super) fn app(options: &Options<'_>) -> String {
-    options.app.map_or_else(
-        || {
-            let name = label::of(options.folder);
-            if name.parse::<crate::name::AppName>().is_ok() { name } else { "app".to_owned() }
-        },
-        ToString::to_string,
-    )
+    options.app.map_or_else(|| AppName::from_folder(options.folder).to_string(), ToString::to_string)
 }

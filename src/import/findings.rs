@@ -117,7 +117,7 @@ impl Findings {
         self.note(NoteKind::Lost, at, text.into(), instead);
     }
 
-    pub(super) fn to_do(&mut self, at: &Place, text: impl Into<String>, instead: &str) {
+    pub(super) fn task(&mut self, at: &Place, text: impl Into<String>, instead: &str) {
         self.note(NoteKind::ToDo, at, text.into(), instead);
     }
 

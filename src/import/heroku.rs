@@ -4,15 +4,20 @@ use super::caprover::{app, document, text};
 use super::draft::Draft;
 use super::findings::Findings;
 use super::node::{Node, Section, Value};
-use super::{Files, Options, label, process_names, secret, words_of};
+use super::{Files, Options, label, secret};
 use crate::formation::REPLICAS_MAX;
-use crate::manifest::{Command, PROCFILE};
+use crate::manifest::PROCFILE;
 use crate::name::ProcessType;
 
 /// Where Heroku's images of one app would come from; here it is the Dockerfile.
 const BUILT: &str = "a Dockerfile says how the image is made: `web` is run by its `CMD`, or by the Procfile";
 
-pub(super) fn read(file: &str, files: &dyn Files, options: &Options<'_>, findings: &mut Findings) -> Vec<Draft> {
+pub(super) fn read(
+    file: &str,
+    files: &dyn Files,
+    options: &Options<'_>,
+    findings: &mut Findings,
+) -> Vec<Draft> {
     let Some(document) = document(file, files, findings) else { return Vec::new() };
     let mut section = Section::new("the file", &document, findings);
     let name = section.take("name").and_then(Node::scalar).map(|name| label::of(&name));
@@ -31,12 +36,13 @@ pub(super) fn read(file: &str, files: &dyn Files, options: &Options<'_>, finding
         formation(node, &known, &mut draft, findings);
     }
     if let Some(node) = section.take("scripts") {
-        scripts(node, &known, &mut draft, findings);
+        scripts(node, findings);
     }
     if let Some((key, node)) = section.take_key("addons") {
         for item in node.list().unwrap_or_default() {
             let plan = item.scalar().or_else(|| item.get("plan").and_then(Node::scalar)).unwrap_or_default();
-            let instead = format!("run it beside, and `minipaas config set -a {name}` the variables that it gave");
+            let instead =
+                format!("run it beside, and `minipaas config set -a {name}` the variables that it gave");
             findings.lost(&item.at, format!("add-on `{plan}`"), &instead);
         }
         if node.list().is_none() && !node.is_null() {
@@ -95,22 +101,29 @@ fn env(node: &Node, app: &str, draft: &mut Draft, findings: &mut Findings) {
             section.take("description");
             value = section.take("value").and_then(Node::scalar);
             generator = section.take("generator").and_then(Node::scalar);
-            is_required = section.take("required").and_then(|node| node.boolean("`required`", findings)) != Some(false);
+            is_required =
+                section.take("required").and_then(|node| node.boolean("`required`", findings)) != Some(false);
             section.finish(findings);
         }
         match (value, generator) {
             (_, Some(generator)) => {
-                let instead = format!("`openssl rand -hex 32 | minipaas config set -a {app} --secret --export {name}=-`");
-                findings.to_do(&key.at, format!("`{name}` is generated ({generator})"), &instead);
+                let instead = format!(
+                    "`openssl rand -hex 32 | minipaas config set -a {app} --secret --export {name}=-`"
+                );
+                findings.task(&key.at, format!("`{name}` is generated ({generator})"), &instead);
             }
             (Some(value), None) if secret::is_secret(name, &value) => {
-                findings.to_do(&key.at, format!("`{name}` looks like a secret and is not written here"), &set(true));
+                findings.task(
+                    &key.at,
+                    format!("`{name}` looks like a secret and is not written here"),
+                    &set(true),
+                );
             }
             (Some(value), None) => {
                 draft.env.insert(name.clone(), value);
             }
             (None, None) if is_required => {
-                findings.to_do(&key.at, format!("`{name}` has to be set"), &set(secret::is_secret_name(name)));
+                findings.task(&key.at, format!("`{name}` has to be set"), &set(secret::is_secret_name(name)));
             }
             (None, None) => {}
         }
@@ -125,7 +138,8 @@ fn formation(node: &Node, known: &[String], draft: &mut Draft, findings: &mut Fi
             continue;
         }
         let mut section = Section::new(format!("formation of `{name}`"), node, findings);
-        let quantity = section.take("quantity").and_then(|node| node.count("`quantity`", (0, REPLICAS_MAX), findings));
+        let quantity =
+            section.take("quantity").and_then(|node| node.count("`quantity`", (0, REPLICAS_MAX), findings));
         section.lose("size", "there are no dyno types: `memory` and `cpu` limit an instance", findings);
         section.finish(findings);
         if name != "web" && !known.contains(name) {
@@ -136,25 +150,26 @@ fn formation(node: &Node, known: &[String], draft: &mut Draft, findings: &mut Fi
     }
 }
 
-fn scripts(node: &Node, known: &[String], draft: &mut Draft, findings: &mut Findings) {
+fn scripts(node: &Node, findings: &mut Findings) {
     let mut section = Section::new("`scripts`", node, findings);
-    let post = section.take("postdeploy").and_then(|node| Some((command(node, findings)?, node.at.clone())));
+    if let Some(node) = section.take("postdeploy") {
+        let line = match &node.value {
+            Value::Map(_) => node.get("command").and_then(Node::scalar),
+            _ => node.string("`postdeploy`", findings),
+        };
+        // Heroku runs it for a new app alone, so it is nothing for [release], which runs for each release.
+        let line = line.unwrap_or_default();
+        let instead = format!("type it once, after the first `minipaas up`: `minipaas run {line}`");
+        findings.task(&node.at, "`postdeploy` ran once for each new app", &instead);
+    }
     section.lose("pr-predestroy", "there are no review apps", findings);
     section.lose("test", "run tests before `minipaas up`", findings);
     section.lose("test-setup", "run tests before `minipaas up`", findings);
     section.finish(findings);
-    if let Some((line, at)) = post {
-        // Heroku runs it once for each new app, not for each release; so it is nothing for [release].
-        let _ = (known, draft);
-        let instead = format!("type it once, after the first `minipaas up`: `minipaas run {line}`");
-        findings.to_do(&at, "`postdeploy` ran once for each new app", &instead);
-    }
 }
 
-fn command(node: &Node, findings: &mut Findings) -> Option<Command> {
-    let line = match &node.value {
-        Value::Map(_) => node.get("command").and_then(Node::scalar),
-        _ => node.string("a script", findings),
-    };
-    line.map(|line| Command::Line(words_of(&line)))
+/// The process types of a Procfile.
+fn process_names(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
 }

@@ -204,6 +204,9 @@ pub fn import(
     };
     let Findings { mut problems, notes, .. } = findings;
     if !problems.is_empty() {
+        for problem in &mut problems {
+            problem.message = secret::unmasked(&problem.message).0;
+        }
         problems.sort_by(|a, b| a.at.cmp(&b.at));
         problems.dedup();
         return Err(ImportError::Problems(problems));
@@ -212,27 +215,27 @@ pub fn import(
 }
 
 /// Gives every draft its text, and every note its app.
-fn finish(drafts: &[Draft], from: &str, mut notes: Vec<Note>, files: &dyn Files) -> Result<Import, ImportError> {
+fn finish(
+    drafts: &[Draft],
+    from: &str,
+    mut notes: Vec<Note>,
+    files: &dyn Files,
+) -> Result<Import, ImportError> {
     for note in &mut notes {
+        note.text = secret::unmasked(&note.text).0;
         let owner = drafts.iter().find(|draft| note.of.as_ref().is_some_and(|of| draft.parts.contains(of)));
         note.folder = owner.map(|draft| draft.folder.clone());
     }
-    // The order of the project's files; what is to be done comes in the order of the lines, too.
     notes.sort_by(|a, b| a.at.cmp(&b.at));
-    for draft in drafts.iter().filter(|draft| has_config(draft, &notes)) {
-        let Some(app) = &draft.app else { continue };
-        notes.insert(
-            0,
-            Note {
-                kind: NoteKind::ToDo,
-                at: Place::file(from),
-                folder: Some(draft.folder.clone()),
-                text: format!("`minipaas apps create {app}` makes the app that `config set` is about"),
-                instead: None,
-                of: None,
-            },
-        );
-    }
+    // An app is told once what several of its services say.
+    let mut known = BTreeSet::new();
+    notes.retain(|note| {
+        known.insert((note.kind, note.folder.clone(), note.text.clone(), note.instead.clone()))
+    });
+    notes.extend(drafts.iter().flat_map(|draft| hidden(draft, from)));
+    let configured = drafts.iter().filter(|draft| has_config(draft, &notes));
+    let begin: Vec<Note> = configured.filter_map(|draft| make_app(draft, from)).collect();
+    notes.splice(0..0, begin);
     let mut import = Import { files: BTreeMap::new(), apps: Vec::new(), notes: Vec::new() };
     let folders: BTreeSet<&str> = drafts.iter().map(|draft| draft.folder.as_str()).collect();
     for (at, draft) in drafts.iter().enumerate() {
@@ -242,17 +245,20 @@ fn finish(drafts: &[Draft], from: &str, mut notes: Vec<Note>, files: &dyn Files)
             None => at == 0,
         };
         let own: Vec<&Note> = notes.iter().filter(is_about).collect();
-        let text = write::manifest(draft, from, &own);
+        let (text, _) = secret::unmasked(&write::manifest(draft, from, &own));
         let is_own = folders.len() == 1 && draft.folder.is_empty();
         let procfile = if is_own { files.read(PROCFILE).ok().flatten() } else { None };
         let source = Source { toml: Some(text.clone()), procfile, ..Source::default() };
         if let Err(error) = Manifest::parse(&source) {
-            let app = draft.app.as_ref().map_or_else(|| format!("folder `{}`", draft.folder), |app| format!("`{app}`"));
+            let app = draft
+                .app
+                .as_ref()
+                .map_or_else(|| format!("folder `{}`", draft.folder), |app| format!("`{app}`"));
             return Err(ImportError::Refused { app, error });
         }
         import.files.insert(path::join(&draft.folder, MANIFEST_FILE), text);
         for (name, text) in &draft.files {
-            import.files.insert(path::join(&draft.folder, name), text.clone());
+            import.files.insert(path::join(&draft.folder, name), secret::unmasked(text).0);
         }
         import.apps.push(ImportedApp { app: draft.app.clone(), folder: draft.folder.clone() });
     }
@@ -260,8 +266,43 @@ fn finish(drafts: &[Draft], from: &str, mut notes: Vec<Note>, files: &dyn Files)
     Ok(import)
 }
 
+/// What stands where a secret would.
+fn hidden(draft: &Draft, from: &str) -> Vec<Note> {
+    let manifest = (MANIFEST_FILE.to_owned(), write::manifest(draft, from, &[]));
+    let files = draft.files.iter().map(|(name, text)| (name.clone(), text.clone()));
+    let texts = [manifest].into_iter().chain(files);
+    let note = |file: &str, name: &str| Note {
+        kind: NoteKind::Lost,
+        at: Place::file(from),
+        folder: Some(draft.folder.clone()),
+        text: format!("`${{{name}}}` stands in `{file}` for a value that looks like a secret"),
+        instead: Some(format!("have the command read the variable, with a shell, and set `{name}`")),
+        of: None,
+    };
+    texts
+        .flat_map(|(file, text)| {
+            let (_, names) = secret::unmasked(&text);
+            names.iter().map(|name| note(&file, name)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// Whether something is to be set before its first deploy.
 fn has_config(draft: &Draft, notes: &[Note]) -> bool {
-    let is_config = |note: &&Note| note.instead.as_ref().is_some_and(|text| text.contains("minipaas config set -a"));
+    let is_config =
+        |note: &&Note| note.instead.as_ref().is_some_and(|text| text.contains("minipaas config set -a"));
     notes.iter().filter(is_config).any(|note| note.folder.as_ref() == Some(&draft.folder))
+}
+
+/// What has to be done before that.
+fn make_app(draft: &Draft, from: &str) -> Option<Note> {
+    let app = draft.app.as_ref()?;
+    Some(Note {
+        kind: NoteKind::ToDo,
+        at: Place::file(from),
+        folder: Some(draft.folder.clone()),
+        text: format!("`minipaas apps create {app}` makes the app that `config set` is about"),
+        instead: None,
+        of: None,
+    })
 }

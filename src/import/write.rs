@@ -47,7 +47,10 @@ pub(super) fn manifest(draft: &Draft, from: &str, notes: &[&Note]) -> String {
         page.optional("process", (port.process != "web").then(|| string(&port.process)));
         page.optional("target", (port.target != port.port).then(|| port.target.to_string()));
     }
-    page.table("link", draft.links.iter().map(|(stem, (app, variable))| (stem.as_str(), link(stem, app, variable))));
+    page.table(
+        "link",
+        draft.links.iter().map(|(stem, (app, variable))| (stem.as_str(), link(stem, app, variable))),
+    );
     page.table("proxy", draft.proxy.iter().map(|(key, value)| (*key, value.clone())));
     for (name, path) in &draft.volumes {
         page.table(&format!("volume.{name}"), [("path", string(path))]);
@@ -122,7 +125,8 @@ fn link(stem: &str, app: &str, variable: &str) -> String {
 
 fn head(out: &mut String, from: &str, notes: &[&Note]) {
     comment(out, "", &format!("Made by `minipaas import` of {from}."));
-    let parts = [(NoteKind::Lost, "Not carried:"), (NoteKind::ToDo, "To do:"), (NoteKind::Choice, "Choices:")];
+    let parts =
+        [(NoteKind::Lost, "Not carried:"), (NoteKind::ToDo, "To do:"), (NoteKind::Choice, "Choices:")];
     for (kind, title) in parts {
         let notes: Vec<_> = notes.iter().filter(|note| note.kind == kind).collect();
         if !notes.is_empty() {
@@ -135,11 +139,19 @@ fn head(out: &mut String, from: &str, notes: &[&Note]) {
     }
 }
 
-/// Wrapped at spaces; lines after the first are indented as far as what `mark` is before it.
+/// Wrapped at spaces, but not within backticks: a command stays one. Lines after the first are indented by `mark`.
 fn comment(out: &mut String, mark: &str, text: &str) {
     let mut line = format!("# {mark}");
     let mut is_first = true;
-    for word in text.split_whitespace() {
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let mut word = word.to_owned();
+        while word.matches('`').count() % 2 == 1
+            && let Some(next) = words.next()
+        {
+            word.push(' ');
+            word.push_str(next);
+        }
         if !is_first && line.chars().count() + 1 + word.chars().count() > WIDTH {
             let _ = writeln!(out, "{}", line.trim_end());
             line = format!("# {:1$}", "", mark.len());
@@ -148,7 +160,7 @@ fn comment(out: &mut String, mark: &str, text: &str) {
         if !is_first {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word);
         is_first = false;
     }
     let _ = writeln!(out, "{}", line.trim_end());

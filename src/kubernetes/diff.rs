@@ -129,7 +129,21 @@ mod tests {
     fn values_of_secrets_are_not_shown() {
         let live = json!({ "kind": "Secret", "metadata": { "name": "shop" }, "data": { "A": "b25l", "B": "c2FtZQ==", "C": "b2xk" } });
         let result = json!({ "kind": "Secret", "metadata": { "name": "shop" }, "data": { "A": "dHdv", "B": "c2FtZQ==", "D": "bmV3" } });
-        expect![[r#""#]].assert_eq(&difference(&name("Secret"), Some(&live), Some(&result)));
+        expect![[r#"
+            --- Secret prod/shop (cluster)
+            +++ Secret prod/shop (export)
+            @@ -1,7 +1,7 @@
+             data:
+            -  A: "*** (before)"
+            +  A: "*** (after)"
+               B: "***"
+            -  C: "***"
+            +  D: "***"
+             kind: Secret
+             metadata:
+               name: shop
+        "#]]
+        .assert_eq(&difference(&name("Secret"), Some(&live), Some(&result)));
         let new = difference(&name("Secret"), None, Some(&result));
         let gone = difference(&name("Secret"), Some(&live), None);
         for value in ["b25l", "c2FtZQ==", "b2xk", "dHdv", "bmV3"] {

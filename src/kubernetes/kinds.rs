@@ -85,8 +85,7 @@ impl Kinds {
         &'a self,
         wanted: &'a BTreeSet<(String, String)>,
     ) -> impl Iterator<Item = &'a Kind> {
-        let is_exported =
-            |key: &(String, String)| EXPORTED.iter().any(|known| *known == (key.0.as_str(), key.1.as_str()));
+        let is_exported = |key: &(String, String)| EXPORTED.contains(&(key.0.as_str(), key.1.as_str()));
         let kinds = self.0.iter().filter(move |(key, _)| is_exported(key) || wanted.contains(*key));
         kinds.map(|(_, kind)| kind).filter(|kind| kind.is_namespaced)
     }

@@ -178,32 +178,32 @@ mod tests {
 
     use super::*;
 
-    fn check(status: serde_json::Value, expected: Option<&str>) {
+    fn check(status: &serde_json::Value, expected: Option<&str>) {
         let pod: Pod =
             serde_json::from_value(json!({ "metadata": { "name": "shop-1" }, "status": status })).unwrap();
         let found = trouble_of(&pod).map(|trouble| trouble.to_string());
         assert_eq!(found.as_deref(), expected);
     }
 
-    fn container(state: serde_json::Value) -> serde_json::Value {
+    fn container(state: &serde_json::Value) -> serde_json::Value {
         let status = json!({ "name": "web", "ready": false, "restartCount": 2, "image": "x", "imageID": "", "state": state });
         json!({ "containerStatuses": [status] })
     }
 
     #[test]
     fn what_is_wrong_is_told_from_what_takes_time() {
-        check(container(json!({ "waiting": { "reason": "ContainerCreating" } })), None);
-        check(container(json!({ "running": {} })), None);
-        check(container(json!({ "terminated": { "exitCode": 0 } })), None);
+        check(&container(&json!({ "waiting": { "reason": "ContainerCreating" } })), None);
+        check(&container(&json!({ "running": {} })), None);
+        check(&container(&json!({ "terminated": { "exitCode": 0 } })), None);
         check(
-            container(json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })),
+            &container(&json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })),
             Some("pod `shop-1`: ImagePullBackOff: no such image"),
         );
         check(
-            container(json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } })),
+            &container(&json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } })),
             Some("pod `shop-1`: exit code 137: OOMKilled"),
         );
         let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node" });
-        check(json!({ "conditions": [condition] }), Some("pod `shop-1`: Unschedulable: no node"));
+        check(&json!({ "conditions": [condition] }), Some("pod `shop-1`: Unschedulable: no node"));
     }
 }

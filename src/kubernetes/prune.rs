@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use serde_json::Value;
 
-use super::kinds::Kind;
+use super::kinds::{Kind, Turn};
 use super::{ApplyError, Change, Cluster, ObjectName, Options, Outcome, Planned, Progress};
 use crate::export::Labels;
 
@@ -81,6 +81,8 @@ impl Cluster {
                 }
             }
         }
+        // What refers to others goes before them.
+        obsolete.sort_by_key(|one| std::cmp::Reverse(Turn::of(&one.name.kind)));
         Ok(obsolete)
     }
 

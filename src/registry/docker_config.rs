@@ -268,8 +268,6 @@ fn host_of(account: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     async fn found(config: &str, registry: &str) -> Result<Option<Credentials>, CredentialsError> {
@@ -283,12 +281,14 @@ mod tests {
         Credentials::Password { user: user.to_owned(), password: Value::new(password.to_owned()) }
     }
 
-    /// A program that keeps passwords, as a script; its config names it by its path from [`HELPER_PREFIX`] on.
+    /// A program that keeps passwords. Another process writes it: while this one has it open, a test beside may fork, and then it
+    /// cannot be run (ETXTBSY).
     fn helper(dir: &Path, script: &str) -> String {
-        let path = dir.join("docker-credential-test");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        path.display().to_string()
+        let path = dir.join("docker-credential-test").display().to_string();
+        let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
+        let status = std::process::Command::new("sh").args(["-c", write, "sh", script, &path]).status();
+        assert!(status.unwrap().success());
+        path
     }
 
     #[tokio::test]

@@ -105,6 +105,9 @@ impl FromStr for Registry {
             return Err(RegistryError::Url(of));
         }
         let text = text.strip_suffix('/').unwrap_or(text);
+        if text.is_empty() {
+            return Err(RegistryError::Form(of));
+        }
         let (first, rest) = text.split_once('/').unwrap_or((text, ""));
         // As Docker tells a host from a folder at Docker Hub.
         let is_host = first.contains(['.', ':']) || first == "localhost";

@@ -6,6 +6,7 @@ mod apps;
 mod certs;
 pub(crate) mod command;
 mod daemon;
+mod import;
 mod install;
 mod proxy;
 mod traffic;

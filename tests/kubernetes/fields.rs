@@ -18,12 +18,9 @@ pub type Managers = BTreeMap<String, BTreeSet<Path>>;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Field(String),
-    /// The item of a list with these values at its merge keys.
-    Item(Vec<(String, Value2)>),
+    /// The item of a list with these values at its merge keys, as JSON.
+    Item(Vec<(String, String)>),
 }
-
-/// A key's value, which can be ordered.
-pub type Value2 = String;
 
 /// A field that somebody else owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +167,7 @@ fn item_step(item: &Value, keys: &[&str]) -> Step {
     Step::Item(values.collect())
 }
 
-fn is_item(item: &Value, wanted: &[(String, Value2)]) -> bool {
+fn is_item(item: &Value, wanted: &[(String, String)]) -> bool {
     wanted.iter().all(|(key, value)| item.get(key).map_or("\"TCP\"".to_owned(), Value::to_string) == *value)
 }
 

@@ -55,14 +55,30 @@ impl Refused {
             json!({ "reason": "FieldManagerConflict", "message": message, "field": conflict.field })
         });
         let causes: Vec<_> = causes.collect();
-        let message = format!("Apply failed with {} conflict: {}", causes.len(), conflicts[0].field);
+        // The words that kubectl shows, of one field and of more.
+        let message = match conflicts {
+            [one] => format!(
+                "Apply failed with 1 conflict: conflict with \"{}\" using {api_version}: {}",
+                one.manager, one.field
+            ),
+            more => {
+                let lines = more.iter().map(|one| format!("\n- {}", one.field)).collect::<String>();
+                format!(
+                    "Apply failed with {} conflicts: conflicts with \"{}\" using {api_version}:{lines}",
+                    more.len(),
+                    more[0].manager
+                )
+            }
+        };
         let details = json!({ "name": name, "kind": resource, "causes": causes });
         Self { details, ..Self::new(409, "Conflict", message) }
     }
 
     /// Something changed since it was looked at, or another object has the name.
     pub fn precondition(resource: &str, name: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": Precondition failed: UID in precondition does not match");
+        let message = format!(
+            "Operation cannot be fulfilled on {resource} \"{name}\": Precondition failed: UID in precondition does not match"
+        );
         Self::new(409, "Conflict", message)
     }
 

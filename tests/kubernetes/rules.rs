@@ -65,7 +65,9 @@ pub fn check_values(object: &Value, live: Option<&Value>) -> Result<(), Refused>
         _ => 253,
     };
     if name.len() > length_max || !name.split('.').all(is_label) {
-        let problem = format!("metadata.name: Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters");
+        let problem = format!(
+            "metadata.name: Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters"
+        );
         return Err(Refused::invalid(object, &problem));
     }
     if let "Deployment" | "StatefulSet" = kind {
@@ -75,7 +77,8 @@ pub fn check_values(object: &Value, live: Option<&Value>) -> Result<(), Refused>
             !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
         });
         if !is_matched {
-            let problem = "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`";
+            let problem =
+                "spec.template.metadata.labels: Invalid value: `selector` does not match template `labels`";
             return Err(Refused::invalid(object, problem));
         }
     }

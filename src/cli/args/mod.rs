@@ -11,6 +11,7 @@ mod events;
 mod export;
 mod foreign;
 mod health;
+mod import;
 mod install;
 mod logs;
 mod people;
@@ -35,6 +36,7 @@ pub(crate) use self::domains::{DomainsAction, DomainsArgs};
 pub(crate) use self::events::{EventsArgs, HooksAction, HooksAddArgs, HooksArgs};
 pub(crate) use self::export::{ExportArgs, FormatArg, SecretsArg};
 pub(crate) use self::health::{CheckArg, HealthAction, HealthArgs, HealthSetArgs, StatusArgs};
+pub(crate) use self::import::ImportArgs;
 pub(crate) use self::install::{InstallArgs, UninstallArgs};
 pub(crate) use self::logs::{DrainsAction, DrainsArgs, LogsArgs};
 pub(crate) use self::people::{
@@ -187,6 +189,8 @@ pub(crate) enum Command {
     Trust(TrustArgs),
     /// Have this machine trust the box's certificates no more
     Untrust(UntrustArgs),
+    /// Write a minipaas.toml out of another tool's project, and list what it cannot say
+    Import(ImportArgs),
     /// Print a completion script
     Completions {
         /// The shell that it is for
@@ -217,7 +221,9 @@ impl Command {
     pub(crate) fn reach(&self) -> Reach {
         match self {
             Self::Login(_) | Self::Logout(_) | Self::Remotes(_) => Reach::Remotes,
-            Self::Server(_) | Self::Doctor | Self::Trust(_) | Self::Untrust(_) => Reach::Machine,
+            Self::Server(_) | Self::Doctor | Self::Trust(_) | Self::Untrust(_) | Self::Import(_) => {
+                Reach::Machine
+            }
             Self::Completions { .. } | Self::Version | Self::StaticServer(_) => Reach::Machine,
             _ => Reach::Box,
         }

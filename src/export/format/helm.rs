@@ -292,7 +292,7 @@ fn quoted(text: &str) -> String {
 
 /// The expression of a digest of config that follows the values: as exported as long as they are.
 fn following(digest: &str, app: &str, env: &Value) -> String {
-    let known = hex::encode(&Sha256::digest(go_json(env)));
+    let known = hex::encode(Sha256::digest(go_json(env)));
     let now = format!("({} | toJson | sha256sum)", expression(&[app, "env"]));
     format!("ternary {} {now} (eq {now} {}) | quote", quoted(digest), quoted(&known))
 }

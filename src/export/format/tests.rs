@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::export::Comment;
 
-fn check(value: Value, comments: &[(&str, &str)], expected: Expect) {
+fn check(value: &Value, comments: &[(&str, &str)], expected: &Expect) {
     let comments: Vec<_> = comments
         .iter()
         .map(|(at, text)| Comment { at: (*at).to_owned(), text: (*text).to_owned() })
         .collect();
-    expected.assert_eq(&document(&value, &comments));
+    expected.assert_eq(&document(value, &comments));
 }
 
 fn read(text: &str) -> Value {
@@ -66,14 +66,14 @@ fn export() -> Export {
 #[test]
 fn a_deployment_reads_as_a_person_writes_it() {
     check(
-        deployment(),
+        &deployment(),
         &[
             ("", "the whole"),
             ("/spec/replicas", "as `scale` has set it"),
             ("/spec/template/spec/containers/0/name", "of the process"),
             ("/spec/template/spec/containers/0/gone/0", "nowhere"),
         ],
-        expect![[r##"
+        &expect![[r##"
             # the whole
             apiVersion: apps/v1
             kind: Deployment

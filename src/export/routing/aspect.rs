@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use crate::name::Host;
 use crate::policy::{
-    Access, Ask, Balance, Buffering, ClientCa, Cors, Credential, Encoding, HeaderEdits, Hsts, Issuer,
-    Logging, Policy, Protocol, RateLimit, Redirect, Timeouts,
+    Access, Balance, Buffering, ClientCa, Cors, Credential, Encoding, HeaderEdits, Hsts, Issuer, Logging,
+    Policy, Protocol, RateLimit, Redirect, Timeouts,
 };
 
 /// One thing that a policy asks for.
@@ -26,7 +26,7 @@ pub(super) enum Aspect<'a> {
     Deny(&'a [IpNet]),
     BasicAuth(&'a [Credential]),
     Issuer(Issuer),
-    Ask(&'a Ask),
+    Ask,
     ClientCa(&'a ClientCa),
     RateLimit(RateLimit),
     Cors(&'a Cors),
@@ -34,7 +34,7 @@ pub(super) enum Aspect<'a> {
     BodyMax(u64),
     BufferRequests,
     BufferResponses,
-    RequestHeaders(&'a HeaderEdits),
+    RequestHeaders,
     ResponseHeaders(&'a HeaderEdits),
     Compress(&'a [Encoding]),
     ScopeCookies,
@@ -42,7 +42,7 @@ pub(super) enum Aspect<'a> {
     ConnectTimeout(Duration),
     FirstByteTimeout(Duration),
     IdleTimeout(Duration),
-    Timeout(Duration),
+    Timeout,
     Retries(u32),
     Balance(Balance),
     Ejection,
@@ -96,14 +96,14 @@ pub(super) fn aspects(policy: &Policy) -> Vec<Aspect<'_>> {
         when(!deny.is_empty(), Aspect::Deny(deny)),
         when(!basic_auth.is_empty(), Aspect::BasicAuth(basic_auth)),
         issuer.map(Aspect::Issuer),
-        ask.as_ref().map(Aspect::Ask),
+        ask.as_ref().map(|_| Aspect::Ask),
         client_ca.as_deref().map(Aspect::ClientCa),
         rate_limit.map(Aspect::RateLimit),
         cors.as_ref().map(Aspect::Cors),
         body_max.map(Aspect::BodyMax),
         when(*buffer_requests, Aspect::BufferRequests),
         when(*buffer_responses, Aspect::BufferResponses),
-        when(!request_headers.is_empty(), Aspect::RequestHeaders(request_headers)),
+        when(!request_headers.is_empty(), Aspect::RequestHeaders),
         when(!response_headers.is_empty(), Aspect::ResponseHeaders(response_headers)),
         when(!compress.is_empty(), Aspect::Compress(compress)),
         when(*scope_cookies, Aspect::ScopeCookies),
@@ -111,7 +111,7 @@ pub(super) fn aspects(policy: &Policy) -> Vec<Aspect<'_>> {
         when(*connect != default.timeouts.connect, Aspect::ConnectTimeout(*connect)),
         when(*first_byte != default.timeouts.first_byte, Aspect::FirstByteTimeout(*first_byte)),
         idle.map(Aspect::IdleTimeout),
-        whole.map(Aspect::Timeout),
+        whole.map(|_| Aspect::Timeout),
         when(*retries != default.retries, Aspect::Retries(*retries)),
         when(*balance != default.balance, Aspect::Balance(*balance)),
         // Nothing but readiness takes an instance out of rotation on a cluster: that is `eject = false` already.
@@ -140,14 +140,14 @@ impl Aspect<'_> {
             Self::Deny(_) => "[proxy] deny",
             Self::BasicAuth(_) => "[proxy] basic_auth",
             Self::Issuer(_) => "[tls] issuer",
-            Self::Ask(_) => "[tls] on_demand",
+            Self::Ask => "[tls] on_demand",
             Self::ClientCa(_) => "[tls] client_ca",
             Self::RateLimit(_) => "[proxy] rate_limit",
             Self::Cors(_) => "[proxy] cors",
             Self::BodyMax(_) => "[proxy] body_max",
             Self::BufferRequests => "[proxy] buffer_requests",
             Self::BufferResponses => "[proxy] buffer_responses",
-            Self::RequestHeaders(_) => "[proxy] request_headers",
+            Self::RequestHeaders => "[proxy] request_headers",
             Self::ResponseHeaders(_) => "[proxy] response_headers",
             Self::Compress(_) => "[proxy] compress",
             Self::ScopeCookies => "[proxy] scope_cookies",
@@ -155,7 +155,7 @@ impl Aspect<'_> {
             Self::ConnectTimeout(_) => "[proxy] connect_timeout",
             Self::FirstByteTimeout(_) => "[proxy] first_byte_timeout",
             Self::IdleTimeout(_) => "[proxy] idle_timeout",
-            Self::Timeout(_) => "[proxy] timeout",
+            Self::Timeout => "[proxy] timeout",
             Self::Retries(_) => "[proxy] retries",
             Self::Balance(_) => "[proxy] balance",
             Self::Ejection => "[proxy] eject",
@@ -187,7 +187,7 @@ impl Aspect<'_> {
                 "NOBODY IS ASKED FOR A PASSWORD; have the app ask, or set it up at the controller, before it is reachable"
             }
             Self::Issuer(_) => "whoever gives the certificates signs this one, too",
-            Self::Ask(_) => "only hosts that are listed get certificates; list each in a `[[route]]`",
+            Self::Ask => "only hosts that are listed get certificates; list each in a `[[route]]`",
             Self::ClientCa(_) => {
                 "NO CLIENT IS ASKED FOR A CERTIFICATE; set it up at the controller before it is reachable"
             }
@@ -198,12 +198,12 @@ impl Aspect<'_> {
             Self::BufferResponses => {
                 "a slow client keeps the app busy unless the controller collects responses"
             }
-            Self::RequestHeaders(_) => "the app sees the headers as they came; set them up at the controller",
+            Self::RequestHeaders => "the app sees the headers as they came; set them up at the controller",
             Self::ResponseHeaders(_) => "have the app send them, or set them up at the controller",
             Self::Compress(_) => "have the app compress, or switch it on for the whole controller",
             Self::ScopeCookies => "cookies keep the path that the app gives them; have it set the prefix",
             Self::ErrorPages => "the controller shows its own; have the app answer with the pages",
-            Self::ConnectTimeout(_) | Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::Timeout(_) => {
+            Self::ConnectTimeout(_) | Self::FirstByteTimeout(_) | Self::IdleTimeout(_) | Self::Timeout => {
                 "the controller's own timeouts hold; set them there"
             }
             Self::Retries(_) => "how often a request is sent again is the controller's own setting",

@@ -14,13 +14,14 @@ use crate::name::AppName;
 const NAMESPACE_DEFAULT: &str = "default";
 
 /// One app's routing, while it is drawn.
-#[derive(Debug)]
 pub(super) struct Draft<'d, 's> {
     pub(super) app: &'d AppName,
     pub(super) options: &'d Options,
     sheet: &'d mut Sheet<'s>,
     /// Each is said once, for however many routes it holds.
     said: BTreeSet<(NoteKind, String, String)>,
+    /// The names of objects that may be named by several, by what they say.
+    shared: BTreeMap<String, String>,
 }
 
 /// Annotations, and what a reader is told of some.
@@ -34,7 +35,7 @@ pub(super) struct Annotations {
 
 impl<'d, 's> Draft<'d, 's> {
     pub(super) fn new(app: &'d AppName, options: &'d Options, sheet: &'d mut Sheet<'s>) -> Self {
-        Self { app, options, sheet, said: BTreeSet::new() }
+        Self { app, options, sheet, said: BTreeSet::new(), shared: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, object: Object) {
@@ -74,21 +75,40 @@ impl<'d, 's> Draft<'d, 's> {
         self.add(Object::untyped(self.app, value));
     }
 
-    /// A Secret with one file in it.
-    pub(super) fn add_secret(&mut self, name: &str, file: &str, text: String, comment: &str) {
+    /// The same, if there is none yet that says the same: routes share what they have in common. Gives its name.
+    pub(super) fn share_untyped(
+        &mut self,
+        api_version: &str,
+        kind: &str,
+        part: &str,
+        spec: &Value,
+    ) -> String {
+        let content = format!("{kind} {spec}");
+        if let Some(name) = self.shared.get(&content) {
+            return name.clone();
+        }
+        let name = self.name(part);
+        self.add_untyped(api_version, kind, &name, spec);
+        self.shared.insert(content, name.clone());
+        name
+    }
+
+    /// A Secret with one file in it, if there is none yet with the same in it. Gives its name.
+    pub(super) fn share_secret(&mut self, part: &str, file: &str, text: String, comment: &str) -> String {
+        let content = format!("Secret {file} {text}");
+        if let Some(name) = self.shared.get(&content) {
+            return name.clone();
+        }
+        let name = self.name(part);
         let secret = Secret {
-            metadata: self.metadata(name.to_owned()),
+            metadata: self.metadata(name.clone()),
             data: Some([(file.to_owned(), ByteString(text.into_bytes()))].into()),
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         };
         self.add(Object::new(self.app, &secret).comment("", comment));
-    }
-
-    fn note(&mut self, kind: NoteKind, what: &str, text: String) {
-        if self.said.insert((kind, what.to_owned(), text.clone())) {
-            self.sheet.note(kind, what, text);
-        }
+        self.shared.insert(content, name.clone());
+        name
     }
 
     /// The namespace, for references that must name one.
@@ -102,6 +122,12 @@ impl<'d, 's> Draft<'d, 's> {
             return NAMESPACE_DEFAULT.to_owned();
         };
         namespace.clone()
+    }
+
+    fn note(&mut self, kind: NoteKind, what: &str, text: String) {
+        if self.said.insert((kind, what.to_owned(), text.clone())) {
+            self.sheet.note(kind, what, text);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! The classes `nginx` (ingress-nginx) and `traefik` are known, and policies become what they read. Any other gets hosts and
 //! paths, and a note for each thing that it was not told.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend,
     IngressSpec, ServiceBackendPort,
@@ -15,7 +17,7 @@ use super::moves::{Action, At, Entry, canonical, entries, forwards};
 use super::rule::Rule;
 use super::{nginx, service, tls, traefik};
 use crate::name::Host;
-use crate::policy::Issuer;
+use crate::policy::{ClientCa, Issuer};
 
 /// Segments count, as on the box.
 const PREFIX: &str = "Prefix";
@@ -34,6 +36,8 @@ pub(super) struct Group<'a> {
     pub(super) is_regex: bool,
     /// Whether its hosts have certificates.
     pub(super) has_https: bool,
+    /// Whose certificate clients must show at its hosts, if this is for a class that asks host by host.
+    pub(super) client_ca: Option<Arc<ClientCa>>,
 }
 
 /// What a class makes of a policy.
@@ -86,15 +90,21 @@ fn groups<'a>(
     let mut groups: Vec<Group<'a>> = Vec::new();
     for entry in entries {
         let is_regex = regex.contains(&&entry.rule.host);
-        let has_https = tls::has_https(&entry.rule.host, source);
+        // The middleware that leads to https would lead a host that has none to nothing; others ask host by host.
+        let has_https = dialect != Dialect::Traefik || tls::has_https(&entry.rule.host, source);
+        let client_ca = if dialect == Dialect::Traefik { client_ca(&entry.rule.host, rules) } else { None };
         let same = groups.iter_mut().find(|group| {
             group.is_regex == is_regex
                 && group.has_https == has_https
+                && group.client_ca == client_ca
                 && dialect.is_same(group.first(), &entry, rules)
         });
         match same {
             Some(group) => group.entries.push(entry),
-            None => groups.push(Group { part: String::new(), entries: vec![entry], is_regex, has_https }),
+            None => {
+                let (part, entries) = (String::new(), vec![entry]);
+                groups.push(Group { part, entries, is_regex, has_https, client_ca });
+            }
         }
     }
     let Some(own) = groups.first().map(|group| group.first().rule.host.clone()) else { return groups };
@@ -107,6 +117,11 @@ fn groups<'a>(
     groups.swap(0, best.unwrap_or_default());
     name(&mut groups, &own);
     groups
+}
+
+/// Whose certificate clients must show at some path of the host.
+fn client_ca(host: &Host, rules: &[Rule]) -> Option<Arc<ClientCa>> {
+    rules.iter().filter(|rule| rule.host == *host).find_map(|rule| rule.policy.client_ca.clone())
 }
 
 /// Names all groups but the first by where they are, so that a name stays when others come or go.
@@ -161,6 +176,7 @@ fn add_ingress(group: &Group<'_>, class: &str, annotations: &mut Annotations, dr
 fn path(entry: &Entry<'_>, is_regex: bool) -> HTTPIngressPath {
     let (path, path_type) = match &entry.at {
         at if is_regex => (nginx::regex(at), SPECIFIC),
+        at if !at.is_plain() => (at.path().to_owned(), SPECIFIC),
         At::Prefix(path) => (path.clone(), PREFIX),
         At::Below(path) => (path.trim_end_matches('/').to_owned(), PREFIX),
         At::Exact(path) => (path.clone(), EXACT),
@@ -183,7 +199,7 @@ fn note_certificate(rule: &Rule, draft: &mut Draft<'_, '_>) {
                 draft.changed(aspect.key(), text);
             }
             (Aspect::Issuer(Issuer::Local), _) => draft.changed(aspect.key(), aspect.advice()),
-            (Aspect::Ask(_), _) => draft.dropped(aspect.key(), aspect.advice()),
+            (Aspect::Ask, _) => draft.dropped(aspect.key(), aspect.advice()),
             _ => {}
         }
     }
@@ -200,7 +216,7 @@ fn unknown(group: &Group<'_>, class: &str, draft: &mut Draft<'_, '_>) -> Annotat
         }
         for aspect in aspects(&entry.rule.policy) {
             // Told for every class alike, or carried by the Service.
-            if matches!(aspect, Aspect::Issuer(_) | Aspect::Ask(_)) {
+            if matches!(aspect, Aspect::Issuer(_) | Aspect::Ask) {
                 continue;
             }
             let text = format!("an Ingress of class `{class}` is told nothing of it: {}", aspect.advice());

@@ -89,6 +89,11 @@ pub(super) fn canonical<'a>(rule: &'a Rule, rules: &[Rule]) -> Option<&'a str> {
     (!is_it(rule) && rules.iter().any(is_it)).then_some(canonical.as_str())
 }
 
+/// Whether any request of the rule could meet the redirect.
+pub(super) fn can_meet(rule: &Rule, redirect: &Redirect) -> bool {
+    of_redirect(rule, redirect).is_some()
+}
+
 fn of_rule<'a>(rule: &'a Rule, rules: &[Rule], scheme: &str) -> Vec<Entry<'a>> {
     let path = rule.path.as_str();
     let entry = |at, action| Entry { rule, at, action };
@@ -134,6 +139,56 @@ impl At {
     pub(super) fn path(&self) -> &str {
         match self {
             Self::Prefix(path) | Self::Below(path) | Self::Exact(path) => path,
+        }
+    }
+
+    /// Whether Kubernetes takes it for anything but a regular expression.
+    pub(super) fn is_plain(&self) -> bool {
+        let path = self.path().to_ascii_lowercase();
+        let is_dots = |segment: &str| matches!(segment, "." | "..");
+        !path.contains("//") && !path.contains("%2f") && !path.split('/').any(is_dots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn a_redirect_stands_where_requests_of_its_route_can_meet_it() {
+        for (path, from, to, expected) in [
+            ("/", "/old", "/new", "=/old -> /new"),
+            ("/", "/old/*", "/new/*", "<=/old/ -> /new/*"),
+            ("/", "/old/*", "/", "<=/old/ -> /"),
+            ("/", "/*", "https://h.example/*", ">=/ -> https://h.example/*"),
+            ("/api", "/*", "https://h.example/*", ">=/api -> https://h.example/api*"),
+            ("/api", "/api/*", "/v2/*", "<=/api/ -> /v2/*"),
+            ("/api", "/old", "/new", "never"),
+            ("/api", "/apiary", "/new", "never"),
+        ] {
+            let rule = Rule {
+                host: Host::Fallback,
+                path: path.parse().unwrap(),
+                service: "shop".to_owned(),
+                port: 80,
+                strips: false,
+                policy: Arc::new(Policy::default()),
+                speaks_http2: false,
+                instances: 1,
+            };
+            let redirect = Redirect { from: from.to_owned(), to: to.to_owned(), status: 308 };
+            let found = of_redirect(&rule, &redirect).map(|(at, to)| {
+                let sign = match &at {
+                    At::Prefix(_) => ">=",
+                    At::Below(_) => "<=",
+                    At::Exact(_) => "=",
+                };
+                format!("{sign}{} -> {}{}", at.path(), to.to, if to.keeps_rest { "*" } else { "" })
+            });
+            assert_eq!(found.as_deref().unwrap_or("never"), expected, "{from} at {path}");
         }
     }
 }

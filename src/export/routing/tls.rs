@@ -27,12 +27,15 @@ pub(super) fn of_ingress(
     let source = &draft.options.tls;
     let mut sections: Vec<IngressTLS> = Vec::new();
     for host in hosts {
-        let Some(secret) = secret_name(host, source) else { continue };
+        let Some(secret) = secret_name(host, source) else {
+            note_none(host, source, draft);
+            continue;
+        };
         let same = sections.iter_mut().find(|section| section.secret_name.as_ref() == Some(&secret));
         match same.and_then(|section| section.hosts.as_mut()) {
             Some(hosts) => hosts.push(host.to_string()),
             None => {
-                sections.push(IngressTLS { hosts: Some(vec![host.to_string()]), secret_name: Some(secret) })
+                sections.push(IngressTLS { hosts: Some(vec![host.to_string()]), secret_name: Some(secret) });
             }
         }
         note_private(host, source, draft);
@@ -52,6 +55,13 @@ fn secret_name(host: &Host, source: &TlsSource) -> Option<String> {
         (TlsSource::CertManager(_), host) if is_local(host) => None,
         (TlsSource::CertManager(_), Host::Exact(name)) => Some(format!("{name}-tls")),
         (TlsSource::CertManager(_), Host::Wildcard(name)) => Some(format!("wildcard.{name}-tls")),
+    }
+}
+
+/// A host without a certificate where others have one.
+fn note_none(host: &Host, source: &TlsSource, draft: &mut Draft<'_, '_>) {
+    if *source != TlsSource::None && *host == Host::Fallback {
+        draft.todo("--tls", "what comes for a host that nobody names gets the controller's own certificate; give it one there");
     }
 }
 

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::json;
 
-use super::{Healthcheck, Subject, at_of, check_notes, exported, notes, object, printed, subject, web};
+use super::{at_of, check_notes, exported, notes, object, printed, subject, web};
 
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 

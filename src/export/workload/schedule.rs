@@ -54,7 +54,7 @@ fn field(values: &[u16], first: u16, last: u16) -> String {
     if let [start, second, ..] = *values {
         let step = second - start;
         let steps = (first..=last).step_by(usize::from(step));
-        let is_even = (last - first + 1) % step == 0;
+        let is_even = (last - first + 1).is_multiple_of(step);
         let is_plain = values.len() > 2 || is_even;
         if start == first && step > 1 && is_plain && steps.eq(values.iter().copied()) {
             return format!("*/{step}");

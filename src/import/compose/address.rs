@@ -30,7 +30,11 @@ pub(super) fn doors(member: &Member<'_>, draft: &mut Draft, findings: &mut Findi
         let name = &member.service.name;
         let said = format!("port {shown} of `{name}`");
         if port.is_udp {
-            findings.lost(&port.at, format!("{said}, which is UDP"), "run it beside minipaas with `docker run -p`");
+            findings.lost(
+                &port.at,
+                format!("{said}, which is UDP"),
+                "run it beside minipaas with `docker run -p`",
+            );
         } else if member.is_web() && member.http_port() == Some(port.target) {
             has_http = true;
             if port.is_local() {
@@ -46,23 +50,30 @@ pub(super) fn doors(member: &Member<'_>, draft: &mut Draft, findings: &mut Findi
                 draft.remark(&section, text);
             }
         } else if matches!(port.target, 443 | 8443) && member.is_web() {
-            let instead = "https is the box's own, at every host of the app; it speaks plain HTTP with the app";
+            let instead =
+                "https is the box's own, at every host of the app; it speaks plain HTTP with the app";
             findings.choice(&port.at, format!("{said} is left out"), instead);
         } else if port.address.is_some() {
             let instead = "a [[port]] is open on all addresses of the box; add one if it may be, or use `minipaas port-forward`";
             findings.lost(&port.at, format!("{said}, which is on one address alone"), instead);
         } else if let Some(published) = port.published {
             if HTTP_PORTS.contains(&published) {
-                let instead = "that is minipaas's own; a [[route]] with a host of its own leads to the process by HTTP";
+                let instead =
+                    "that is minipaas's own; a [[route]] with a host of its own leads to the process by HTTP";
                 findings.lost(&port.at, said, instead);
             } else {
-                draft.ports.push(Port { port: published, process: member.process.clone(), target: port.target });
+                draft.ports.push(Port {
+                    port: published,
+                    process: member.process.clone(),
+                    target: port.target,
+                });
             }
         } else {
             findings.lost(&port.at, format!("{said}, which has no number of the host"), "add a [[port]]");
         }
     }
-    let is_routed = member.labels.is_exposed || member.labels.port.is_some() || !member.labels.routes.is_empty();
+    let is_routed =
+        member.labels.is_exposed || member.labels.port.is_some() || !member.labels.routes.is_empty();
     if member.is_web() && !has_http && !is_routed {
         draft.remark("proxy.public", "Nothing published it: only apps with a [link] to it come in.");
         draft.proxy.push(("public", "false".to_owned()));
@@ -87,18 +98,27 @@ pub(super) fn value(
         let said = format!("`{variable}` leads to `{service}`");
         if other.app == group.app {
             if member.service.name != caller.name {
-                let instead = "it is a process of the same app, and others are not reached; make it an app of its own";
+                let instead =
+                    "it is a process of the same app, and others are not reached; make it an app of its own";
                 findings.lost(at, said, instead);
             }
             continue;
         }
         if !member.is_web() {
-            findings.lost(at, format!("{said}, which is no `web` process"), "only those are reached by other apps");
+            findings.lost(
+                at,
+                format!("{said}, which is no `web` process"),
+                "only those are reached by other apps",
+            );
             continue;
         }
         let host = format!("{}.internal", other.app);
         match mention {
-            Mention::Url { scheme, rest, is_whole } if matches!(scheme.as_str(), "http" | "https") && is_whole && matches!(rest.as_str(), "" | "/") => {
+            Mention::Url { scheme, rest, is_whole }
+                if matches!(scheme.as_str(), "http" | "https")
+                    && is_whole
+                    && matches!(rest.as_str(), "" | "/") =>
+            {
                 // The box's own port may not be 80: a link knows.
                 link(draft, service, &other.app, Some(variable));
                 return None;
@@ -109,7 +129,8 @@ pub(super) fn value(
                 continue;
             }
             Mention::Url { .. } => {
-                value = mention::replace(&value, name, &host).replace(&format!("https://{host}"), &format!("http://{host}"));
+                value = mention::replace(&value, name, &host)
+                    .replace(&format!("https://{host}"), &format!("http://{host}"));
             }
             Mention::Address => {
                 value = mention::replace(&value, name, &format!("{host}:80"));
@@ -121,7 +142,10 @@ pub(super) fn value(
             }
         }
         link(draft, service, &other.app, None);
-        draft.remark(format!("env.{variable}"), format!("Was `{service}`. Add the box's port of http if that is not 80."));
+        draft.remark(
+            format!("env.{variable}"),
+            format!("Was `{service}`. Add the box's port of http if that is not 80."),
+        );
     }
     Some(value)
 }

@@ -28,9 +28,9 @@ pub(super) struct Deploy {
 pub(super) fn read(node: &Node, title: &str, findings: &mut Findings) -> Deploy {
     let title = format!("`deploy` of {title}");
     let mut section = Section::new(title.clone(), node, findings);
-    let mut deploy = Deploy::default();
-    deploy.replicas =
+    let replicas =
         section.take("replicas").and_then(|node| node.count("`replicas`", (0, REPLICAS_MAX), findings));
+    let mut deploy = Deploy { replicas, ..Deploy::default() };
     let mode = section.take("mode").and_then(Node::scalar);
     deploy.is_job = mode.is_some_and(|mode| mode.ends_with("-job"));
     if let Some(node) = section.take("resources") {
@@ -53,7 +53,7 @@ pub(super) fn read(node: &Node, title: &str, findings: &mut Findings) -> Deploy 
 /// A limit of memory.
 pub(super) fn memory(node: &Node, findings: &mut Findings) -> Option<Bytes> {
     let text = node.string("a limit of memory", findings)?;
-    match crate::manifest::size(&text.to_ascii_lowercase()) {
+    match size(&text) {
         // No limit.
         Ok(Bytes(0)) => None,
         Ok(Bytes(bytes)) if bytes < MEMORY_MIN => {
@@ -66,6 +66,25 @@ pub(super) fn memory(node: &Node, findings: &mut Findings) -> Option<Bytes> {
             None
         }
     }
+}
+
+/// As Docker reads it, with a fraction: `1.5g`.
+fn size(text: &str) -> Result<Bytes, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let Some((whole, rest)) = text.split_once('.') else { return crate::manifest::size(&text) };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let unit = crate::manifest::size(&format!("1{}", &rest[digits..]))?.0;
+    let number: f64 = format!("{whole}.{}", &rest[..digits]).parse().map_err(|_| {
+        format!("`{text}` is not a size; write a number with `K`, `M` or `G`, such as `256M`")
+    })?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a size"
+    )]
+    let bytes = (number * unit as f64) as u64;
+    Ok(Bytes(bytes))
 }
 
 /// A limit of CPU.

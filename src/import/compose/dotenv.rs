@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::findings::{Findings, Place};
+use super::super::secret;
 use super::interpolate::interpolate;
 
 /// A line of such a file.
@@ -54,7 +55,8 @@ pub(super) fn read(
             return lines;
         };
         rest = after;
-        let lookup = |name: &str| outer.get(name).or_else(|| known.get(name)).cloned();
+        let lookup =
+            |name: &str| outer.get(name).or_else(|| known.get(name)).map(|value| secret::masked(name, value));
         let value = if is_literal {
             raw
         } else {
@@ -115,7 +117,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_compose_reads_them() {
-        let text = "# x\nA=1\nexport B=\"two ${A}\\n$$\" # c\nC='$A'\nD=a b # c\nE\nF=\nG=${X:-$A}\nH=\"\\$A\"\n";
+        let text =
+            "# x\nA=1\nexport B=\"two ${A}\\n$$\" # c\nC='$A'\nD=a b # c\nE\nF=\nG=${X:-$A}\nH=\"\\$A\"\n";
         let outer = [("X".to_owned(), String::new())].into();
         let mut findings = Findings::default();
         let lines = read(".env", text, &outer, &mut findings);
@@ -139,7 +142,8 @@ mod tests {
         let mut findings = Findings::default();
         read(".env", "A=1\na b=2\nC=\"x\n", &BTreeMap::new(), &mut findings);
         let told: Vec<_> = findings.problems.iter().map(ToString::to_string).collect();
-        let expected = [".env:2: this is no variable; write NAME=value", ".env:3: the quote of `C` is never closed"];
+        let expected =
+            [".env:2: this is no variable; write NAME=value", ".env:3: the quote of `C` is never closed"];
         assert_eq!(told, expected);
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn resolve(
             if value.is_none() && name != COMPOSE_PROJECT_NAME {
                 *value = variables.get(name).cloned();
                 if value.is_none() {
-                    let text = format!("`{name}` of `{}` comes from outside and is not set here", service.name);
+                    let text =
+                        format!("`{name}` of `{}` comes from outside and is not set here", service.name);
                     findings.choice(at, text, "it is left out");
                 }
             }

@@ -76,7 +76,11 @@ impl Member<'_> {
         let service = self.service;
         let exposed = || service.expose.iter().copied().find(|port| port::is_http(*port));
         let said = || service.env.get("PORT").and_then(|(value, _)| value.as_ref()?.parse().ok());
-        self.labels.port.or_else(|| service.http_port().map(|port| port.target)).or_else(exposed).or_else(said)
+        self.labels
+            .port
+            .or_else(|| service.http_port().map(|port| port.target))
+            .or_else(exposed)
+            .or_else(said)
     }
 }
 
@@ -105,8 +109,11 @@ pub(super) fn groups<'p>(project: &'p Project, findings: &mut Findings) -> Group
 fn has_same_image(one: &Service, other: &Service) -> bool {
     match (&one.build, &other.build) {
         (Some(a), Some(b)) => {
-            let place = |build: &Build| Build { at: None, context: path::join("", &build.context), ..build.clone() };
-            let args = |build: &Build| build.args.iter().map(|(k, (v, _))| (k.clone(), v.clone())).collect::<Vec<_>>();
+            let place =
+                |build: &Build| Build { at: None, context: path::join("", &build.context), ..build.clone() };
+            let args = |build: &Build| {
+                build.args.iter().map(|(k, (v, _))| (k.clone(), v.clone())).collect::<Vec<_>>()
+            };
             let (mut x, mut y) = (place(a), place(b));
             let same_args = args(a) == args(b);
             (x.args, y.args) = (BTreeMap::new(), BTreeMap::new());
@@ -130,7 +137,8 @@ fn group<'p>(project: &'p Project, bucket: Vec<&'p Service>, findings: &mut Find
         if release.is_none() && !running.is_empty() && service.command.is_some() {
             release = Some(service);
         } else {
-            let instead = "give its command to `minipaas run`, or to [release] or [cron] of the app that it belongs to";
+            let instead =
+                "give its command to `minipaas run`, or to [release] or [cron] of the app that it belongs to";
             findings.lost(&service.at, format!("service `{}`, which ends", service.name), instead);
         }
         findings.about(None);
@@ -169,11 +177,17 @@ fn choose_web(members: &mut [Member<'_>], project: &Project, findings: &mut Find
     for member in members.iter() {
         let (name, service) = (&member.process, member.service);
         if name == ProcessType::release().as_str() {
-            let message = format!("service `{}` would be process type `release`, which is kept; rename it", service.name);
+            let message = format!(
+                "service `{}` would be process type `release`, which is kept; rename it",
+                service.name
+            );
             findings.problem(&service.at, message);
         }
         if let Some(other) = taken.insert(name.clone(), &service.name) {
-            let message = format!("services `{other}` and `{}` would both be process type `{name}`; rename one", service.name);
+            let message = format!(
+                "services `{other}` and `{}` would both be process type `{name}`; rename one",
+                service.name
+            );
             findings.problem(&service.at, message);
         }
     }
@@ -182,42 +196,53 @@ fn choose_web(members: &mut [Member<'_>], project: &Project, findings: &mut Find
 /// Whether another service calls it over HTTP.
 fn is_called(service: &Service, project: &Project) -> bool {
     project.services.iter().filter(|other| other.name != service.name).any(|other| {
-        let names = other.links.iter().filter(|(_, name)| *name == service.name).map(|(alias, _)| alias.as_str());
+        let names =
+            other.links.iter().filter(|(_, name)| *name == service.name).map(|(alias, _)| alias.as_str());
         let mut names = names.chain([service.name.as_str()]);
-        let has_http = service.expose.iter().any(|port| port::is_http(*port)) || service.http_port().is_some();
+        let has_http =
+            service.expose.iter().any(|port| port::is_http(*port)) || service.http_port().is_some();
         let by_variable = names.any(|name| {
             other.env.iter().any(|(variable, (value, _))| {
                 match value.as_deref().and_then(|value| mention::find(variable, value, name)) {
-                    Some(Mention::Url { scheme, .. }) => matches!(scheme.as_str(), "http" | "https" | "ws" | "wss"),
+                    Some(Mention::Url { scheme, .. }) => {
+                        matches!(scheme.as_str(), "http" | "https" | "ws" | "wss")
+                    }
                     Some(_) => has_http,
                     None => false,
                 }
             })
         });
-        by_variable || has_http && other.depends.iter().any(|d| d.name == service.name) && !has_same_image(service, other)
+        by_variable
+            || has_http
+                && other.depends.iter().any(|d| d.name == service.name)
+                && !has_same_image(service, other)
     })
 }
 
 /// Gives each its name and folder.
 fn name(groups: &mut [Group<'_>], project: &Project, findings: &mut Findings) {
-    let is_published = |group: &Group<'_>| group.members.iter().any(|m| m.is_web() && m.service.http_port().is_some());
+    let is_published =
+        |group: &Group<'_>| group.members.iter().any(|m| m.is_web() && m.service.http_port().is_some());
     let main = groups.iter().position(is_published).unwrap_or(0);
     // Folders that are built come first: they cannot be chosen.
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
-    for at in [main].into_iter().chain((0..groups.len()).filter(|at| *at != main)).filter(|at| *at < groups.len()) {
+    let count = groups.len();
+    for at in (main..count.min(main + 1)).chain((0..count).filter(|at| *at != main)) {
         let group = &mut groups[at];
         let lead = group.members.iter().find(|member| member.is_web()).unwrap_or(&group.members[0]).service;
         let suffix = labels_of_dns::of(&lead.name);
-        group.app = match at == main {
-            true => project.name.clone(),
-            false => labels_of_dns::of(&format!("{}-{suffix}", project.name)),
+        group.app = if at == main {
+            project.name.clone()
+        } else {
+            labels_of_dns::of(&format!("{}-{suffix}", project.name))
         };
         if let Err(error) = group.app.parse::<AppName>() {
             findings.problem(&lead.at, format!("{error}; give another by `--app`"));
         }
         let Image::Build(build) = group.image else { continue };
         let context = path::join("", &build.context);
-        let is_elsewhere = build.context.contains("://") || build.context.starts_with("git@") || path::is_outside(&context);
+        let is_elsewhere =
+            build.context.contains("://") || build.context.starts_with("git@") || path::is_outside(&context);
         let dockerfile = build.dockerfile.as_deref().is_some_and(path::is_outside);
         let place = build.at.clone().unwrap_or_else(|| lead.at.clone());
         let reason = match taken.get(&context) {
@@ -236,14 +261,14 @@ fn name(groups: &mut [Group<'_>], project: &Project, findings: &mut Findings) {
         findings.about(None);
         group.image = Image::Ready(group.app.clone());
     }
-    for at in 0..groups.len() {
-        let group = &mut groups[at];
+    for (at, group) in groups.iter_mut().enumerate() {
         if !matches!(group.image, Image::Ready(_)) {
             continue;
         }
         let lead = group.members.iter().find(|member| member.is_web()).unwrap_or(&group.members[0]).service;
         let own = labels_of_dns::of(&lead.name);
-        let choices = [if at == main { String::new() } else { own.clone() }, own.clone(), format!("{own}-app")];
+        let choices =
+            [if at == main { String::new() } else { own.clone() }, own.clone(), format!("{own}-app")];
         let free = choices.into_iter().find(|folder| !taken.contains_key(folder));
         let folder = free.unwrap_or_else(|| format!("{own}-{at}"));
         taken.insert(folder.clone(), group.app.clone());

@@ -30,7 +30,8 @@ pub(super) enum Health {
 /// What the mapping says; `None` when it leaves the image's own check alone.
 pub(super) fn read(node: &Node, title: &str, findings: &mut Findings) -> Option<Health> {
     let mut section = Section::new(format!("`healthcheck` of {title}"), node, findings);
-    let is_off = section.take("disable").and_then(|node| node.boolean("`disable`", findings)).unwrap_or(false);
+    let is_off =
+        section.take("disable").and_then(|node| node.boolean("`disable`", findings)).unwrap_or(false);
     let test = section.take("test");
     let mut span = |key: &'static str, findings: &mut Findings| {
         section.take(key).and_then(|node| time(node, &format!("`{key}` of `healthcheck`"), findings))
@@ -45,7 +46,11 @@ pub(super) fn read(node: &Node, title: &str, findings: &mut Findings) -> Option<
         return Some(Health::Off);
     }
     let Some(test) = test else {
-        findings.lost(&node.at, format!("times of the image's own health check, of {title}"), "give the `test`, too");
+        findings.lost(
+            &node.at,
+            format!("times of the image's own health check, of {title}"),
+            "give the `test`, too",
+        );
         return None;
     };
     let command = match self::test(test, findings)? {
@@ -60,9 +65,8 @@ pub(super) fn read(node: &Node, title: &str, findings: &mut Findings) -> Option<
         failures: retries.filter(|retries| *retries != RETRIES),
         ..Probe::new(Ask::Command(command))
     };
-    let startup = start_interval.map(|interval| {
-        Box::new(Probe { interval: Some(interval), failures: None, ..ready.clone() })
-    });
+    let startup = start_interval
+        .map(|interval| Box::new(Probe { interval: Some(interval), failures: None, ..ready.clone() }));
     Some(Health::Probes(startup, Box::new(ready)))
 }
 
@@ -76,15 +80,25 @@ enum Test {
 fn test(node: &Node, findings: &mut Findings) -> Option<Test> {
     let Value::List(_) = &node.value else {
         let line = node.string("`test`", findings)?;
+        if line.trim().is_empty() {
+            findings.problem(&node.at, "`test` of `healthcheck` is empty");
+            return None;
+        }
         return Some(if line == "NONE" { Test::None } else { Test::Command(Command::Line(line)) });
     };
-    let words: Vec<_> = node.strings("an item of `test`", findings).into_iter().map(|(text, _)| text).collect();
+    let words: Vec<_> =
+        node.strings("an item of `test`", findings).into_iter().map(|(text, _)| text).collect();
     match words.split_first() {
         Some((kind, [])) if kind == "NONE" => Some(Test::None),
-        Some((kind, [line])) if kind == "CMD-SHELL" => Some(Test::Command(Command::Line(line.clone()))),
-        Some((kind, args)) if kind == "CMD" && !args.is_empty() => Some(Test::Command(Command::Args(args.to_vec()))),
+        Some((kind, [line])) if kind == "CMD-SHELL" && !line.trim().is_empty() => {
+            Some(Test::Command(Command::Line(line.clone())))
+        }
+        Some((kind, args)) if kind == "CMD" && args.first().is_some_and(|program| !program.is_empty()) => {
+            Some(Test::Command(Command::Args(args.to_vec())))
+        }
         _ => {
-            let rule = "`test` of `healthcheck` is a text, or a list that begins with `NONE`, `CMD` or `CMD-SHELL`";
+            let rule =
+                "`test` of `healthcheck` is a text, or a list that begins with `NONE`, `CMD` or `CMD-SHELL`";
             findings.problem(&node.at, rule);
             None
         }
@@ -95,7 +109,8 @@ fn test(node: &Node, findings: &mut Findings) -> Option<Test> {
 pub(super) fn time(node: &Node, what: &str, findings: &mut Findings) -> Option<Duration> {
     let found = node.scalar().and_then(|text| duration(&text));
     if found.is_none() {
-        findings.problem(&node.at, format!("{what} is {}; it takes a duration such as `1m30s`", node.shown()));
+        findings
+            .problem(&node.at, format!("{what} is {}; it takes a duration such as `1m30s`", node.shown()));
     }
     // Docker takes 0 for its default.
     found.filter(|duration| !duration.is_zero()).map(|duration| {
@@ -140,7 +155,8 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_go() {
-        for (text, millis) in [("1m30s", 90_000), ("1.5s", 1_500), ("500ms", 500), ("30", 30_000), ("1us", 1)] {
+        for (text, millis) in [("1m30s", 90_000), ("1.5s", 1_500), ("500ms", 500), ("30", 30_000), ("1us", 1)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for bad in ["", "s", "1x", "-1s", "1h 2m", ".s", "99999999999999999999999h99999999999999999999h"] {

@@ -116,7 +116,11 @@ fn traefik(key: &str, value: &str, at: &Place, labels: &mut Labels, findings: &m
         ["traefik", "http", "routers", _, "rule"] => {
             let routes = rule(value);
             if routes.is_none() {
-                findings.lost(at, format!("Traefik's rule `{value}`"), "write it as [[route]], with `host` and `path`");
+                findings.lost(
+                    at,
+                    format!("Traefik's rule `{value}`"),
+                    "write it as [[route]], with `host` and `path`",
+                );
             }
             labels.routes.extend(routes.unwrap_or_default());
             true
@@ -140,10 +144,13 @@ fn rule(rule: &str) -> Option<Vec<(Option<String>, Option<String>)>> {
         let (mut hosts, mut paths) = (Vec::new(), Vec::new());
         for part in alternative.trim().trim_matches(['(', ')']).split("&&") {
             let (name, values) = part.trim().split_once('(')?;
-            let values = values.trim_end_matches(')').split(',').map(|v| v.trim().trim_matches(['`', '"', '\'']));
+            let values =
+                values.trim_end_matches(')').split(',').map(|v| v.trim().trim_matches(['`', '"', '\'']));
             match name.trim() {
                 "Host" => hosts.extend(values.map(str::to_owned)),
-                "PathPrefix" | "Path" => paths.extend(values.map(|path| path.trim_end_matches('/').to_owned())),
+                "PathPrefix" | "Path" => {
+                    paths.extend(values.map(|path| path.trim_end_matches('/').to_owned()));
+                }
                 _ => return None,
             }
         }
@@ -183,7 +190,9 @@ mod tests {
     fn plain_rules_of_traefik_are_routes() {
         let check = |text: &str, expected: &str| {
             let told = rule(text).map_or("none".to_owned(), |routes| {
-                let shown = routes.into_iter().map(|(host, path)| host.unwrap_or_default() + &path.unwrap_or_default());
+                let shown = routes
+                    .into_iter()
+                    .map(|(host, path)| host.unwrap_or_default() + &path.unwrap_or_default());
                 shown.collect::<Vec<_>>().join(" ")
             });
             assert_eq!(told, expected, "{text}");

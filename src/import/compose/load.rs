@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::super::findings::{Findings, Place};
 use super::super::node::{Key, Node, Section, Tag, Value, read_yaml};
-use super::super::{Files, path};
+use super::super::{Files, path, secret};
 use super::interpolate::interpolate;
 use super::{dotenv, merge, volume};
 
@@ -113,7 +113,7 @@ impl Loader<'_> {
             self.findings.problem(&document.at, message);
             return None;
         }
-        let lookup = |name: &str| variables.get(name).cloned();
+        let lookup = |name: &str| variables.get(name).map(|value| secret::masked(name, value));
         let findings = &mut *self.findings;
         document.visit(&mut |node| {
             let Value::Text(text) = &node.value else { return };
@@ -147,7 +147,8 @@ impl Loader<'_> {
                     let mut section = Section::new("`include`", item, self.findings);
                     let paths = section.take("path").map(|node| node.strings("`path`", self.findings));
                     let project = section.take("project_directory").and_then(Node::scalar);
-                    let env_file = section.take("env_file").map(|node| node.strings("`env_file`", self.findings));
+                    let env_file =
+                        section.take("env_file").map(|node| node.strings("`env_file`", self.findings));
                     section.finish(self.findings);
                     (paths.unwrap_or_default(), project, env_file.unwrap_or_default())
                 }
@@ -164,14 +165,14 @@ impl Loader<'_> {
             for (file, at) in &paths {
                 let file = path::join(folder, file);
                 if chain.contains(&file) || chain.len() >= DEPTH_MAX {
-                    let message = format!("`include` goes in a circle: {} includes `{file}`", chain.join(" includes "));
+                    let message =
+                        format!("`include` goes in a circle: {} includes `{file}`", chain.join(" includes "));
                     self.findings.problem(at, message);
                     continue;
                 }
-                let beside = project.as_deref().map_or_else(
-                    || path::folder(&file).to_owned(),
-                    |project| path::join(folder, project),
-                );
+                let beside = project
+                    .as_deref()
+                    .map_or_else(|| path::folder(&file).to_owned(), |project| path::join(folder, project));
                 if let Some(node) = self.included(at, &file, &beside, &inner, chain) {
                     whole = Some(match whole {
                         Some(before) => merge::file(before, node),
@@ -181,7 +182,12 @@ impl Loader<'_> {
             }
             if let Some(whole) = whole {
                 self.refuse_doubles(&whole, &document);
-                document = merge::file(whole, document);
+                // What the file says itself comes first, and what it is called is its own to say.
+                let mut whole = whole;
+                if let Value::Map(map) = &mut whole.value {
+                    map.retain(|(key, _)| !matches!(key.text.as_str(), "name" | "version"));
+                }
+                document = merge::file(document, whole);
             }
         }
         document
@@ -205,7 +211,8 @@ impl Loader<'_> {
 
     /// What is included is a whole of its own: nothing in it is changed by accident.
     fn refuse_doubles(&mut self, included: &Node, document: &Node) {
-        let services = |node: &Node| node.get("services").and_then(Node::map).map(<[_]>::to_vec).unwrap_or_default();
+        let services =
+            |node: &Node| node.get("services").and_then(Node::map).map(<[_]>::to_vec).unwrap_or_default();
         let ours = services(document);
         for (key, _) in services(included) {
             if let Some((other, _)) = ours.iter().find(|(other, _)| other.text == key.text) {
@@ -311,10 +318,12 @@ fn rebase_service(service: &mut Node, folder: &str) {
         Value::Map(_) => change_at(node, "context", &mut |node| rebase(node, folder)),
         _ => rebase(node, folder),
     });
-    change_at(service, "env_file", &mut |node| each(node, &mut |item| match item.value {
-        Value::Map(_) => change_at(item, "path", &mut change),
-        _ => change(item),
-    }));
+    change_at(service, "env_file", &mut |node| {
+        each(node, &mut |item| match item.value {
+            Value::Map(_) => change_at(item, "path", &mut change),
+            _ => change(item),
+        });
+    });
     change_at(service, "volumes", &mut |node| each(node, &mut |item| volume::rebase(item, folder)));
 }
 

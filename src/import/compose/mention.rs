@@ -20,7 +20,8 @@ pub(super) enum Mention {
 
 /// Last words of variables that hold a host.
 const HOST_WORDS: [&str; 13] = [
-    "ADDR", "ADDRESS", "BROKER", "BROKERS", "DSN", "ENDPOINT", "HOST", "HOSTNAME", "HOSTS", "SERVER", "SERVERS", "URI", "URL",
+    "ADDR", "ADDRESS", "BROKER", "BROKERS", "DSN", "ENDPOINT", "HOST", "HOSTNAME", "HOSTS", "SERVER",
+    "SERVERS", "URI", "URL",
 ];
 /// What a host stands behind in a connection string.
 const HOST_KEYS: [&str; 4] = ["host=", "server=", "data source=", "hostname="];
@@ -28,7 +29,9 @@ const HOST_KEYS: [&str; 4] = ["host=", "server=", "data source=", "hostname="];
 /// How the value names the service, if it does.
 pub(super) fn find(variable: &str, value: &str, service: &str) -> Option<Mention> {
     for (at, separator) in value.match_indices("://") {
-        let scheme_start = value[..at].rfind(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c)).map_or(0, |i| i + 1);
+        let scheme_start = value[..at]
+            .rfind(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c))
+            .map_or(0, |i| i + 1);
         let after = &value[at + separator.len()..];
         let end = after.find(['/', '?', '#', ' ', '"', '\'', ';']).unwrap_or(after.len());
         let authority = &after[..end];
@@ -73,12 +76,15 @@ pub(super) fn replace(value: &str, service: &str, host: &str) -> String {
     let mut rest = value;
     while let Some(at) = rest.find(service) {
         let (before, after) = (&rest[..at], &rest[at + service.len()..]);
-        let begins = before.is_empty() || before.ends_with(['/', '@', ',', ' ', '=', '(']);
+        let begins =
+            before.is_empty() || before.ends_with("://") || before.ends_with(['@', ',', ' ', '=', '(']);
         let ends = after.is_empty() || after.starts_with([':', '/', ',', ';', '?', '#', ' ', ')']);
         out.push_str(before);
         if begins && ends {
             out.push_str(host);
-            let port = after.strip_prefix(':').map_or("", |p| &p[..p.find(|c: char| !c.is_ascii_digit()).unwrap_or(p.len())]);
+            let port = after
+                .strip_prefix(':')
+                .map_or("", |p| &p[..p.find(|c: char| !c.is_ascii_digit()).unwrap_or(p.len())]);
             rest = if port.is_empty() { after } else { &after[1 + port.len()..] };
         } else {
             out.push_str(service);

@@ -9,7 +9,8 @@ use super::volume;
 /// Replaced as a whole, although they are lists.
 const REPLACED: [&str; 3] = ["command", "entrypoint", "test"];
 /// `NAME=value` lines as well as mappings.
-const PAIRS: [&str; 7] = ["annotations", "args", "environment", "extra_hosts", "labels", "sysctls", "additional_contexts"];
+const PAIRS: [&str; 7] =
+    ["annotations", "args", "environment", "extra_hosts", "labels", "sysctls", "additional_contexts"];
 /// Lists of names as well as mappings by name.
 const NAMES: [&str; 2] = ["depends_on", "networks"];
 /// Lists of which each item is about one thing, that a later one says anew.

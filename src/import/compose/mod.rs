@@ -21,6 +21,7 @@ mod label;
 mod load;
 mod mention;
 mod merge;
+mod mount;
 mod port;
 mod process;
 mod project;

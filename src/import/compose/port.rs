@@ -6,9 +6,10 @@ use super::super::node::{Node, Section, Value};
 /// More of one range is no list of ports that somebody wants to look at.
 const RANGE_MAX: u16 = 100;
 /// Container ports where something else than HTTP is spoken, as far as a number tells.
-const NOT_HTTP: [u16; 42] = [
-    21, 22, 23, 25, 53, 110, 119, 143, 389, 465, 563, 587, 636, 873, 993, 995, 1433, 1521, 1883, 1935, 2049, 2222, 3306, 3389,
-    4222, 5060, 5222, 5269, 5432, 5671, 5672, 5900, 6379, 6667, 6697, 8883, 9092, 11211, 25565, 27017, 50051, 61616,
+const NOT_HTTP: [u16; 44] = [
+    1025, 2525, 21, 22, 23, 25, 53, 110, 119, 143, 389, 465, 563, 587, 636, 873, 993, 995, 1433, 1521, 1883,
+    1935, 2049, 2222, 3306, 3389, 4222, 5060, 5222, 5269, 5432, 5671, 5672, 5900, 6379, 6667, 6697, 8883,
+    9092, 11211, 25565, 27017, 50051, 61616,
 ];
 
 /// A published port.
@@ -78,7 +79,8 @@ fn short(text: &str, at: &Place) -> Result<Vec<Port>, String> {
     if !matches!(protocol, "tcp" | "udp") {
         return Err(format!("port `{text}` has protocol `{protocol}`; use `tcp` or `udp`"));
     }
-    let (rest, target) = numbers.rsplit_once(':').map_or((None, numbers), |(rest, target)| (Some(rest), target));
+    let (rest, target) =
+        numbers.rsplit_once(':').map_or((None, numbers), |(rest, target)| (Some(rest), target));
     let (address, published) = match rest {
         None => (None, ""),
         // An address of version 6 has colons of its own.
@@ -116,7 +118,8 @@ fn long(node: &Node, findings: &mut Findings) -> Result<Vec<Port>, String> {
     section.take("mode");
     section.finish(findings);
     let Some(target) = target else { return Err("a port has no `target`".to_owned()) };
-    let number = |text: &str| range(text).ok_or_else(|| format!("port `{text}` is no number from 1 to 65535"));
+    let number =
+        |text: &str| range(text).ok_or_else(|| format!("port `{text}` is no number from 1 to 65535"));
     let published = published.as_deref().filter(|text| !text.is_empty()).map(number).transpose()?;
     if !matches!(protocol.as_str(), "tcp" | "udp") {
         return Err(format!("port `{target}` has protocol `{protocol}`; use `tcp` or `udp`"));
@@ -179,7 +182,8 @@ mod tests {
         check("3000-3009:80", ":3000:80");
         check("3000-3002:4000-4001", "port `3000-3002:4000-4001` has two ranges of different lengths");
         check("80/sctp", "port `80/sctp` has protocol `sctp`; use `tcp` or `udp`");
-        let rule = "is not `TARGET`, `PUBLISHED:TARGET` or `ADDRESS:PUBLISHED:TARGET`, with numbers from 1 to 65535";
+        let rule =
+            "is not `TARGET`, `PUBLISHED:TARGET` or `ADDRESS:PUBLISHED:TARGET`, with numbers from 1 to 65535";
         for bad in ["x", "0", "70000:80", "80:", "5-3", "a:80:80", ""] {
             check(bad, &format!("port `{bad}` {rule}"));
         }

@@ -57,13 +57,21 @@ pub(super) fn line(words: &[String]) -> Command {
 
 /// The service's command; the image's own when it says none.
 pub(super) fn command(service: &Service, findings: &mut Findings) -> Option<Command> {
+    for (words, at) in [&service.command, &service.entrypoint].into_iter().flatten() {
+        if words.first().is_some_and(|program| program.trim().is_empty()) {
+            findings.problem(at, format!("the command of `{}` begins with an empty word", service.name));
+        }
+    }
     let own: &[String] = service.command.as_ref().map_or(&[], |(words, _)| words);
     let Some((entrypoint, at)) = &service.entrypoint else {
         return (!own.is_empty()).then(|| line(own));
     };
     let words = [entrypoint, own].concat();
     let (text, instead) = if entrypoint.is_empty() {
-        (format!("the empty `entrypoint` of `{}`", service.name), "the image's own stays: build an image without one")
+        (
+            format!("the empty `entrypoint` of `{}`", service.name),
+            "the image's own stays: build an image without one",
+        )
     } else {
         (
             format!("`entrypoint` of `{}`", service.name),
@@ -81,7 +89,8 @@ fn restart(service: &Service, findings: &mut Findings) {
     match policy.split(':').next().unwrap_or_default() {
         "always" | "unless-stopped" | "" => {}
         "no" => {
-            let instead = "what ends is started again; what is to run once is for `minipaas run`, [release] or [cron]";
+            let instead =
+                "what ends is started again; what is to run once is for `minipaas run`, [release] or [cron]";
             findings.lost(at, format!("`restart: no` of `{name}`"), instead);
         }
         "on-failure" => {

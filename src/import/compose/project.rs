@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::findings::{Findings, Place};
-use super::super::node::{Node, Section, Value};
 use super::super::label;
+use super::super::node::{Node, Section, Value};
 use super::service::{self, Service};
+use super::volume::Source;
 use crate::name::ProcessType;
 
 /// A checked project.
@@ -17,7 +18,8 @@ pub(super) struct Project {
     pub(super) services: Vec<Service>,
     pub(super) secrets: BTreeMap<String, Held>,
     pub(super) configs: BTreeMap<String, Held>,
-    pub(super) volumes: BTreeMap<String, Place>,
+    /// The volumes that have a name.
+    pub(super) volumes: BTreeSet<String>,
 }
 
 /// A secret or a config, and where its value is.
@@ -37,11 +39,10 @@ pub(super) fn read(document: &Node, name: Option<&str>, folder: &str, findings: 
     let mut services = Vec::new();
     match section.take("services") {
         Some(node) => {
-            let entries = node.map().map(<[_]>::to_vec).unwrap_or_else(|| {
+            if node.map().is_none() {
                 findings.problem(&node.at, format!("`services` is {}; it takes a mapping", node.kind()));
-                Vec::new()
-            });
-            for (key, node) in &entries {
+            }
+            for (key, node) in node.map().unwrap_or_default() {
                 findings.about(Some(&key.text));
                 services.push(service::read(&key.text, &key.at, node, findings));
             }
@@ -53,9 +54,11 @@ pub(super) fn read(document: &Node, name: Option<&str>, folder: &str, findings: 
     let configs = section.take("configs").map(|node| held(node, "config", findings)).unwrap_or_default();
     let volumes = section.take("volumes").map(|node| volumes(node, findings)).unwrap_or_default();
     for (key, node) in section.take("networks").and_then(Node::map).unwrap_or_default() {
-        let is_said = |name: &str| node.get(name).is_some_and(|node| !matches!(node.value, Value::Bool(false)));
+        let is_said =
+            |name: &str| node.get(name).is_some_and(|node| !matches!(node.value, Value::Bool(false)));
         if ["driver_opts", "ipam", "enable_ipv6", "internal", "macvlan"].iter().any(|name| is_said(name)) {
-            let instead = "containers of an app are on a bridge and reach nothing but what [link] names, and the world";
+            let instead =
+                "containers of an app are on a bridge and reach nothing but what [link] names, and the world";
             findings.lost(&key.at, format!("what network `{}` is", key.text), instead);
         }
     }
@@ -74,12 +77,18 @@ impl Project {
     pub(super) fn select(&mut self, profiles: &[String], findings: &mut Findings) {
         let is_active = |service: &Service| {
             service.profiles.is_empty()
-                || service.profiles.iter().any(|own| profiles.iter().any(|active| active == own || active == "*"))
+                || service
+                    .profiles
+                    .iter()
+                    .any(|own| profiles.iter().any(|active| active == own || active == "*"))
         };
         let all = std::mem::take(&mut self.services);
         let (selected, left): (Vec<_>, Vec<_>) = all.into_iter().partition(is_active);
         for service in &left {
-            let needs = selected.iter().flat_map(|other| &other.depends).find(|d| d.name == service.name && d.is_required);
+            let needs = selected
+                .iter()
+                .flat_map(|other| &other.depends)
+                .find(|d| d.name == service.name && d.is_required);
             if let Some(depends) = needs {
                 let message = format!(
                     "`depends_on` names `{}`, whose profile is not active; add `--profile {}`",
@@ -123,7 +132,10 @@ impl Project {
                 findings.problem(&service.at, format!("service `{}`: {error}", service.name));
             }
             if let Some(other) = labels.insert(label.clone(), service) {
-                let message = format!("services `{}` and `{}` would both be called `{label}`", other.name, service.name);
+                let message = format!(
+                    "services `{}` and `{}` would both be called `{label}`",
+                    other.name, service.name
+                );
                 findings.problem(&service.at, message);
             }
             self.check_references(service, findings);
@@ -136,9 +148,17 @@ impl Project {
         for depends in &service.depends {
             if depends.is_required && self.service(&depends.name).is_none() {
                 let known = self.services.iter().map(|service| service.name.as_str());
-                let near = crate::manifest::nearest(&depends.name, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let near = crate::manifest::nearest(&depends.name, known)
+                    .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 let message = format!("`depends_on` names `{}`, which there is none of{near}", depends.name);
                 findings.problem(&depends.at, message);
+            }
+        }
+        for mount in &service.volumes {
+            if let Source::Named(name) = &mount.source
+                && !self.volumes.contains(name)
+            {
+                findings.problem(&mount.at, format!("volume `{name}` is not in `volumes` of the file"));
             }
         }
         for (what, grants, held) in
@@ -158,7 +178,9 @@ impl Project {
                 let fights = |(_, other): &&(&Service, &super::port::Port)| {
                     other.published == port.published
                         && other.is_udp == port.is_udp
-                        && (other.address == port.address || other.address.is_none() || port.address.is_none())
+                        && (other.address == port.address
+                            || other.address.is_none()
+                            || port.address.is_none())
                 };
                 let number = port.published.unwrap_or_default();
                 match taken.iter().find(fights) {
@@ -199,7 +221,8 @@ impl Project {
         }
         for depends in &service.depends {
             if let Some(begin) = chain.iter().position(|name| *name == depends.name) {
-                let names: Vec<_> = chain[begin..].iter().chain([&depends.name.as_str()]).map(|n| format!("`{n}`")).collect();
+                let names: Vec<_> =
+                    chain[begin..].iter().chain([&depends.name.as_str()]).map(|n| format!("`{n}`")).collect();
                 return Some((depends.at.clone(), names.join(" → ")));
             }
             let Some(next) = self.service(&depends.name) else { continue };
@@ -235,17 +258,21 @@ fn held(node: &Node, what: &str, findings: &mut Findings) -> BTreeMap<String, He
     all
 }
 
-fn volumes(node: &Node, findings: &mut Findings) -> BTreeMap<String, Place> {
-    let mut all = BTreeMap::new();
+fn volumes(node: &Node, findings: &mut Findings) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
     for (key, node) in node.map().unwrap_or_default() {
         let mut section = Section::new(format!("volume `{}`", key.text), node, findings);
         section.take("name");
         section.take("labels");
         section.lose("driver", "a volume is a folder of the engine's", findings);
         section.lose("driver_opts", "a volume is a folder of the engine's", findings);
-        section.lose("external", "the app gets an empty volume of its own: `minipaas cp` copies the data", findings);
+        section.lose(
+            "external",
+            "the app gets an empty volume of its own: `minipaas cp` copies the data",
+            findings,
+        );
         section.finish(findings);
-        all.insert(key.text.clone(), key.at.clone());
+        all.insert(key.text.clone());
     }
     all
 }

@@ -71,9 +71,8 @@ pub(super) struct Depends {
 }
 
 /// Keys that mean nothing here, or what is so anyway.
-const SILENT: [&str; 7] = [
-    "annotations", "attach", "container_name", "init", "platform", "pull_policy", "version",
-];
+const SILENT: [&str; 7] =
+    ["annotations", "attach", "container_name", "init", "platform", "pull_policy", "version"];
 /// Keys that a manifest has no word for, and what to do about each.
 const LOST: [(&str, &str); 50] = [
     ("user", "the image's own user runs it: write `USER` in the Dockerfile"),
@@ -91,7 +90,7 @@ const LOST: [(&str, &str); 50] = [
     ("dns_search", "containers ask the host's name servers"),
     ("dns_opt", "containers ask the host's name servers"),
     ("domainname", ""),
-    ("hostname", "a container is called by its own id; `MINIPAAS_INSTANCE` says which it is"),
+    ("hostname", "a container is called by its own id"),
     ("extra_hosts", "give the address in a variable, or make the name known to DNS"),
     ("external_links", "give the address in a variable"),
     ("network_mode", "containers are apart; apps call each other by [link]"),
@@ -133,11 +132,15 @@ pub(super) fn read(name: &str, at: &Place, node: &Node, findings: &mut Findings)
     let title = format!("service `{name}`");
     let mut section = Section::new(title.clone(), node, findings);
     let mut service = Service::new(name, at);
-    service.image = section.take("image").and_then(|node| node.string("`image`", findings)).filter(|image| !image.is_empty());
+    service.image = section
+        .take("image")
+        .and_then(|node| node.string("`image`", findings))
+        .filter(|image| !image.is_empty());
     service.build = section.take_key("build").and_then(|(key, node)| build(node, &key.at, &title, findings));
     service.command = section.take("command").and_then(|node| command(node, "`command`", findings));
     service.entrypoint = section.take("entrypoint").and_then(|node| command(node, "`entrypoint`", findings));
-    service.env = section.take("environment").map(|node| pairs(node, "`environment`", findings)).unwrap_or_default();
+    service.env =
+        section.take("environment").map(|node| pairs(node, "`environment`", findings)).unwrap_or_default();
     service.env_files = section.take("env_file").map(|node| env_files(node, findings)).unwrap_or_default();
     let items = |node: &Node| node.list().map_or_else(|| vec![node.clone()], <[_]>::to_vec);
     if let Some(node) = section.take("ports") {
@@ -164,22 +167,28 @@ pub(super) fn read(name: &str, at: &Place, node: &Node, findings: &mut Findings)
     if let Some(cpu) = section.take("cpus").and_then(|node| deploy::cpu(node, findings)) {
         limits.cpu = Some(cpu);
     }
-    service.stop_grace =
-        section.take("stop_grace_period").and_then(|node| health::time(node, "`stop_grace_period`", findings));
+    service.stop_grace = section
+        .take("stop_grace_period")
+        .and_then(|node| health::time(node, "`stop_grace_period`", findings));
     if let Some(node) = section.take("volumes") {
         service.volumes = items(node).iter().filter_map(|item| volume::read(item, findings)).collect();
     }
     section.lose("tmpfs", "what a container writes outside of volumes is gone with it anyway", findings);
-    service.secrets = section.take("secrets").map(|node| grants(node, "`secrets`", findings)).unwrap_or_default();
-    service.configs = section.take("configs").map(|node| grants(node, "`configs`", findings)).unwrap_or_default();
-    for (name, (value, at)) in section.take("labels").map(|node| pairs(node, "`labels`", findings)).unwrap_or_default() {
+    service.secrets =
+        section.take("secrets").map(|node| grants(node, "`secrets`", findings)).unwrap_or_default();
+    service.configs =
+        section.take("configs").map(|node| grants(node, "`configs`", findings)).unwrap_or_default();
+    for (name, (value, at)) in
+        section.take("labels").map(|node| pairs(node, "`labels`", findings)).unwrap_or_default()
+    {
         service.labels.insert(name, (value.unwrap_or_default(), at));
     }
     if let Some(node) = section.take("restart") {
         service.restart = node.string("`restart`", findings).map(|policy| (policy, node.at.clone()));
     }
     if let Some(node) = section.take("profiles") {
-        service.profiles = node.strings("`profiles`", findings).into_iter().map(|(profile, _)| profile).collect();
+        service.profiles =
+            node.strings("`profiles`", findings).into_iter().map(|(profile, _)| profile).collect();
     }
     if let Some(node) = section.take("links") {
         let links = node.strings("`links`", findings).into_iter();
@@ -193,7 +202,11 @@ pub(super) fn read(name: &str, at: &Place, node: &Node, findings: &mut Findings)
         let options = node.strings("`security_opt`", findings);
         // Every container is run so.
         if options.iter().any(|(option, _)| option.trim_end_matches(":true") != "no-new-privileges") {
-            findings.lost(&key.at, format!("`security_opt` of {title}"), "containers run with Docker's own profiles");
+            findings.lost(
+                &key.at,
+                format!("`security_opt` of {title}"),
+                "containers run with Docker's own profiles",
+            );
         }
     }
     for key in SILENT {
@@ -235,7 +248,8 @@ impl Service {
 
     /// The published port at which it most likely speaks HTTP.
     pub(super) fn http_port(&self) -> Option<&Port> {
-        let said = self.ports.iter().find(|port| port.protocol.as_deref().is_some_and(|p| p.starts_with("http")));
+        let said =
+            self.ports.iter().find(|port| port.protocol.as_deref().is_some_and(|p| p.starts_with("http")));
         said.or_else(|| self.ports.iter().find(|port| port.is_http()))
     }
 
@@ -253,7 +267,8 @@ fn pairs(node: &Node, what: &str, findings: &mut Findings) -> BTreeMap<String, (
         return BTreeMap::new();
     };
     let entries = entries.iter().filter_map(|(key, value)| {
-        let text = if value.is_null() { None } else { Some(value.string(&format!("`{}`", key.text), findings)?) };
+        let text =
+            if value.is_null() { None } else { Some(value.string(&format!("`{}`", key.text), findings)?) };
         Some((key.text.clone(), (text, key.at.clone())))
     });
     entries.collect()
@@ -281,10 +296,21 @@ fn build(node: &Node, at: &Place, title: &str, findings: &mut Findings) -> Optio
         args: BTreeMap::new(),
     };
     build.args = section.take("args").map(|node| pairs(node, "`args`", findings)).unwrap_or_default();
-    for key in ["cache_from", "cache_to", "labels", "no_cache", "pull", "tags", "platforms", "provenance", "sbom"] {
+    for key in
+        ["cache_from", "cache_to", "labels", "no_cache", "pull", "tags", "platforms", "provenance", "sbom"]
+    {
         section.take_key(key);
     }
-    for key in ["additional_contexts", "extra_hosts", "isolation", "network", "privileged", "secrets", "shm_size", "ssh"] {
+    for key in [
+        "additional_contexts",
+        "extra_hosts",
+        "isolation",
+        "network",
+        "privileged",
+        "secrets",
+        "shm_size",
+        "ssh",
+    ] {
         section.lose(key, "build the image elsewhere and name it in [build] `image`", findings);
     }
     section.lose("ulimits", "", findings);
@@ -353,7 +379,8 @@ fn depends(node: &Node, findings: &mut Findings) -> Vec<Depends> {
         section.finish(findings);
         let said = condition.and_then(Node::scalar);
         if let Some(said) = &said
-            && !["service_started", "service_healthy", "service_completed_successfully"].contains(&said.as_str())
+            && !["service_started", "service_healthy", "service_completed_successfully"]
+                .contains(&said.as_str())
         {
             let rule = format!(
                 "condition `{said}` is none; use `service_started`, `service_healthy` or `service_completed_successfully`"

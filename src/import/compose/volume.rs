@@ -105,10 +105,11 @@ fn long(node: &Node, findings: &mut Findings) -> Option<Mount> {
     let source = section.take("source").and_then(Node::scalar);
     let target = section.take("target").and_then(Node::scalar);
     let read_only = section.take("read_only").and_then(|node| node.boolean("`read_only`", findings));
-    for key in ["bind", "volume", "tmpfs", "image"] {
-        section.lose(key, "minipaas mounts volumes as they are", findings);
+    section.lose("volume", "minipaas mounts volumes as they are", findings);
+    // What they are about is not carried either.
+    for key in ["bind", "tmpfs", "image", "consistency"] {
+        section.take(key);
     }
-    section.lose("consistency", "", findings);
     section.finish(findings);
     let Some(target) = target else {
         findings.problem(&node.at, "a volume has no `target`");
@@ -132,7 +133,11 @@ mod tests {
     fn short_forms_are_known() {
         let check = |text: &str, source: Source, target: &str, is_read_only: bool| {
             let at = Place::file("c");
-            assert_eq!(short(text, &at), Mount { at, source, target: target.to_owned(), is_read_only }, "{text}");
+            assert_eq!(
+                short(text, &at),
+                Mount { at, source, target: target.to_owned(), is_read_only },
+                "{text}"
+            );
         };
         check("data:/data", Source::Named("data".to_owned()), "/data", false);
         check("/data", Source::Anonymous, "/data", false);

@@ -56,10 +56,6 @@ impl Node {
         Self { at, tag: None, value }
     }
 
-    pub(super) fn text_at(at: &Place, text: impl Into<String>) -> Self {
-        Self::new(at.clone(), Value::Text(text.into()))
-    }
-
     pub(super) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -135,10 +131,9 @@ impl Node {
     pub(super) fn strings(&self, what: &str, findings: &mut Findings) -> Vec<(String, Place)> {
         match &self.value {
             Value::Null => Vec::new(),
-            Value::List(list) => list
-                .iter()
-                .filter_map(|node| Some((node.string(what, findings)?, node.at.clone())))
-                .collect(),
+            Value::List(list) => {
+                list.iter().filter_map(|node| Some((node.string(what, findings)?, node.at.clone()))).collect()
+            }
             _ => self.string(what, findings).map(|text| (text, self.at.clone())).into_iter().collect(),
         }
     }

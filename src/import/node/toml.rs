@@ -31,7 +31,8 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn place(&self, at: &Range<usize>) -> Place {
-        let line = self.text.as_bytes()[..at.start.min(self.text.len())].iter().filter(|b| **b == b'\n').count();
+        let line =
+            self.text.as_bytes()[..at.start.min(self.text.len())].iter().filter(|b| **b == b'\n').count();
         Place { file: Arc::clone(&self.file), line: line + 1 }
     }
 

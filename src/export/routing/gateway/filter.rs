@@ -25,15 +25,21 @@ pub(super) fn of_policy(policy: &Policy, draft: &mut Draft<'_, '_>) -> Vec<Filte
         filters.push(Filter::ResponseHeaderModifier { headers: response });
     }
     if let Some(cors) = &policy.cors {
-        filters.push(Filter::Cors { cors: self::cors(cors, draft) });
+        filters.extend(self::cors(cors, draft).map(|cors| Filter::Cors { cors }));
     }
     filters
 }
 
-/// Where a client is led; `None` where that cannot be said, so that the path is answered with an error.
+/// Where a client is led; `None` where that cannot be said, and the app gets the request.
 pub(super) fn redirect(location: &Move, draft: &mut Draft<'_, '_>) -> Option<Filter> {
     let Move { to, keeps_rest, status, key } = location;
-    let uri: Uri = to.parse().ok()?;
+    let Ok(uri) = to.parse::<Uri>() else {
+        draft.dropped(
+            key,
+            format!("a Gateway leads nowhere but to a URL, which `{to}` is not; have the app redirect"),
+        );
+        return None;
+    };
     let path = uri.path().to_owned();
     if uri.query().is_some() {
         draft.changed(
@@ -69,12 +75,12 @@ pub(super) fn redirect(location: &Move, draft: &mut Draft<'_, '_>) -> Option<Fil
 fn headers(what: &str, edits: &HeaderEdits, hsts: Option<Hsts>, draft: &mut Draft<'_, '_>) -> Headers {
     let mut headers = Headers::default();
     for (name, value) in &edits.set {
-        match value.to_str().ok().filter(|_| !is_secret(name, value)) {
+        match value.to_str().ok().filter(|text| !text.is_empty() && !is_secret(name, value)) {
             Some(value) => headers.set.push(Header { name: name.to_string(), value: value.to_owned() }),
             None => draft.dropped(
                 what,
                 format!(
-                    "the value of `{name}` is a secret, and a route has no place for one; set it in the app"
+                    "the value of `{name}` is a secret or empty, which a route has no place for; set it in the app"
                 ),
             ),
         }
@@ -98,7 +104,8 @@ fn strict(hsts: Hsts) -> String {
     format!("max-age={}{subdomains}{preload}", hsts.max_age.as_secs())
 }
 
-fn cors(cors: &policy::Cors, draft: &mut Draft<'_, '_>) -> Cors {
+/// `None` where no origin is left; the app answers then.
+fn cors(cors: &policy::Cors, draft: &mut Draft<'_, '_>) -> Option<Cors> {
     let what = "[proxy] cors";
     draft.todo(what, "filter `CORS` is standard from Gateway API v1.5 on; the cluster's must be as new");
     let is_known = |method: &&str| METHODS.contains(method);
@@ -107,14 +114,23 @@ fn cors(cors: &policy::Cors, draft: &mut Draft<'_, '_>) -> Cors {
         draft
             .dropped(what, format!("the Gateway API knows no method `{method}`; have the app answer for it"));
     }
+    // What the schema takes: a name, a port, and no address of IPv6.
+    let is_origin = |origin: &&String| {
+        let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
+        host == "*" || host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
+    };
+    for origin in cors.origins.iter().filter(|origin| !is_origin(origin)) {
+        draft.dropped(what, format!("the Gateway API takes no origin such as `{origin}`; name its host"));
+    }
+    let origins: Vec<_> = cors.origins.iter().filter(is_origin).cloned().collect();
     let names =
         |names: &[http::HeaderName]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-    Cors {
-        allow_origins: cors.origins.clone(),
+    (!origins.is_empty()).then(|| Cors {
+        allow_origins: origins,
         allow_credentials: cors.credentials.then_some(true),
         allow_methods: methods.into_iter().filter(is_known).map(str::to_owned).collect(),
         allow_headers: names(&cors.headers),
         expose_headers: names(&cors.expose),
         max_age: i32::try_from(cors.max_age.as_secs()).unwrap_or(i32::MAX).max(1),
-    }
+    })
 }

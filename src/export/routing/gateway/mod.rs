@@ -6,6 +6,8 @@
 mod filter;
 mod route;
 
+use std::time::Duration;
+
 use super::super::{Object, TlsSource};
 use super::aspect::{Aspect, aspects};
 use super::draft::Draft;
@@ -39,7 +41,7 @@ pub(super) fn add(rules: &[rule::Rule], gateway: &str, draft: &mut Draft<'_, '_>
     let entries = entries(rules, "https");
     for entries in entries.chunk_by(|one, other| one.rule.host == other.rule.host) {
         let host = &entries[0].rule.host;
-        let rules: Vec<_> = entries.iter().map(|entry| rule(entry, draft)).collect();
+        let rules: Vec<_> = entries.iter().filter_map(|entry| rule(entry, draft)).collect();
         let same = |(hosts, others): &&mut (Vec<&Host>, Vec<Rule>)| {
             // A route without a host has no others.
             *others == rules
@@ -82,17 +84,23 @@ fn add_route(name: &str, spec: &Spec, draft: &mut Draft<'_, '_>) {
     draft.add(object);
 }
 
-fn rule(entry: &Entry<'_>, draft: &mut Draft<'_, '_>) -> Rule {
+/// `None` for a path that no HTTPRoute may have, and for a redirect that none can make.
+fn rule(entry: &Entry<'_>, draft: &mut Draft<'_, '_>) -> Option<Rule> {
     let (kind, path) = match &entry.at {
         At::Prefix(path) => ("PathPrefix", path.as_str()),
         At::Below(path) if path == "/" => ("PathPrefix", path.as_str()),
         At::Below(path) => ("PathPrefix", path.trim_end_matches('/')),
         At::Exact(path) => ("Exact", path.as_str()),
     };
+    if !is_path(&entry.at) {
+        let text = "the Gateway API takes no such path; encode its characters as in `%20`, and no slash";
+        draft.dropped(&format!("[[route]] {path}"), text);
+        return None;
+    }
     let matches = vec![Match { path: PathMatch { kind, value: path.to_owned() } }];
     if let Action::Move(location) = &entry.action {
-        let filters = filter::redirect(location, draft).into_iter().collect();
-        return Rule { matches, filters, backend_refs: Vec::new(), timeouts: None };
+        let filters = vec![filter::redirect(location, draft)?];
+        return Some(Rule { matches, filters, backend_refs: Vec::new(), timeouts: None });
     }
     let policy = &entry.rule.policy;
     let mut filters = filter::of_policy(policy, draft);
@@ -104,14 +112,35 @@ fn rule(entry: &Entry<'_>, draft: &mut Draft<'_, '_>) -> Rule {
         note(aspect, entry, draft);
     }
     let backend = BackendRef { name: entry.rule.service.clone(), port: entry.rule.port };
-    Rule { matches, filters, backend_refs: vec![backend], timeouts: Some(timeouts(policy)) }
+    Some(Rule { matches, filters, backend_refs: vec![backend], timeouts: Some(timeouts(policy)) })
+}
+
+/// Whether the schema takes it (RFC 3986, `pchar`; and nothing that would be another path elsewhere).
+fn is_path(at: &At) -> bool {
+    let is_hex = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+    let bytes = at.path().as_bytes();
+    let is_pchar = |(index, byte): (usize, &u8)| match byte {
+        b'%' => is_hex(&bytes[index + 1..]),
+        byte => byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(byte),
+    };
+    at.is_plain() && bytes.iter().enumerate().all(is_pchar)
 }
 
 fn timeouts(policy: &Policy) -> Timeouts {
-    let request = policy.timeouts.whole.map(|whole| format!("{}ms", whole.as_millis().max(1)));
-    let whole_seconds = policy.timeouts.whole.filter(|whole| whole.subsec_nanos() == 0);
-    let seconds = whole_seconds.map(|whole| format!("{}s", whole.as_secs()));
-    Timeouts { request: seconds.or(request).unwrap_or_else(|| NO_LIMIT.to_owned()) }
+    Timeouts { request: policy.timeouts.whole.map_or_else(|| NO_LIMIT.to_owned(), duration) }
+}
+
+/// As GEP-2257 has it: numbers of five digits at most, each with its unit.
+fn duration(time: Duration) -> String {
+    let millis = time.as_millis().max(1);
+    let parts = [
+        (millis / 3_600_000, "h"),
+        (millis / 60_000 % 60, "m"),
+        (millis / 1_000 % 60, "s"),
+        (millis % 1_000, "ms"),
+    ];
+    let said = parts.into_iter().filter(|(number, _)| *number > 0);
+    said.map(|(number, unit)| format!("{}{unit}", number.min(99_999))).collect()
 }
 
 /// What no filter says.
@@ -120,10 +149,10 @@ fn note(aspect: Aspect<'_>, entry: &Entry<'_>, draft: &mut Draft<'_, '_>) {
         // In a filter, in rules of their own, in the Service or in the timeouts.
         Aspect::Hsts(_)
         | Aspect::Cors(_)
-        | Aspect::RequestHeaders(_)
+        | Aspect::RequestHeaders
         | Aspect::ResponseHeaders(_)
         | Aspect::Redirects(_)
-        | Aspect::Timeout(_)
+        | Aspect::Timeout
         | Aspect::Protocol(_)
         // It takes whatever the listeners pass on.
         | Aspect::PlainHttp
@@ -149,7 +178,7 @@ fn note(aspect: Aspect<'_>, entry: &Entry<'_>, draft: &mut Draft<'_, '_>) {
         Aspect::Allow(_)
         | Aspect::Deny(_)
         | Aspect::BasicAuth(_)
-        | Aspect::Ask(_)
+        | Aspect::Ask
         | Aspect::RateLimit(_)
         | Aspect::BodyMax(_)
         | Aspect::BufferRequests
@@ -193,5 +222,33 @@ fn note_listeners(rules: &[rule::Rule], gateway: &str, draft: &mut Draft<'_, '_>
             "[proxy] https_redirect",
             format!("`{gateway}` serves plain http as well unless its http listener has an HTTPRoute that redirects to https"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_no_number_of_more_than_five_digits() {
+        for (millis, expected) in
+            [(0, "1ms"), (90_000, "1m30s"), (120_500, "2m500ms"), (100_000_000, "27h46m40s")]
+        {
+            assert_eq!(duration(Duration::from_millis(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_that_the_schema_takes() {
+        for (path, expected) in [
+            ("/api/v1.2", true),
+            ("/a%20b", true),
+            ("/a%2fb", false),
+            ("/a%2", false),
+            ("/{a}", false),
+            ("/a//b", false),
+        ] {
+            assert_eq!(is_path(&At::Prefix(path.to_owned())), expected, "{path}");
+        }
     }
 }

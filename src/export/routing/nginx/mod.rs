@@ -35,7 +35,15 @@ const SILENCE: Duration = Duration::from_secs(3600);
 pub(super) fn annotations(group: &Group<'_>, draft: &mut Draft<'_, '_>) -> Annotations {
     let mut to = Annotations::default();
     if group.is_regex {
-        to.set(key("use-regex"), "true");
+        to.explain(
+            key("use-regex"),
+            "true",
+            "ingress-nginx takes all paths of these hosts for regular expressions",
+        );
+        draft.changed(
+            "[[route]] path",
+            "ingress-nginx finds routes without regard to case in hosts with `strip_prefix` or redirects",
+        );
     }
     let policy = &group.first().rule.policy;
     if let Action::Move(location) = &group.first().action {
@@ -109,15 +117,15 @@ fn add(aspect: Aspect<'_>, group: &Group<'_>, to: &mut Annotations, draft: &mut 
             note_addresses(aspect, draft);
         }
         Aspect::BasicAuth(credentials) => {
-            let name = draft.name(&group.part("basic-auth"));
-            draft.add_secret(&name, "auth", htpasswd(credentials), "users and bcrypt hashes, as htpasswd writes them");
+            let (part, comment) = (group.part("basic-auth"), "users and bcrypt hashes, as htpasswd writes them");
+            let name = draft.share_secret(&part, "auth", htpasswd(credentials), comment);
             to.set(key("auth-type"), "basic");
             to.set(key("auth-secret"), name);
             to.set(key("auth-realm"), draft.app.as_str());
         }
         Aspect::ClientCa(ca) => {
-            let (name, namespace) = (draft.name(&group.part("client-ca")), draft.namespace());
-            draft.add_secret(&name, "ca.crt", pem(ca), "certificates of the CAs; nothing in it is secret");
+            let (part, comment) = (group.part("client-ca"), "certificates of the CAs; nothing in it is secret");
+            let (name, namespace) = (draft.share_secret(&part, "ca.crt", pem(ca), comment), draft.namespace());
             to.set(key("auth-tls-secret"), format!("{namespace}/{name}"));
             to.set(key("auth-tls-verify-client"), "on");
             draft.changed(aspect.key(), "ingress-nginx asks for it at every path of the host, and answers 400 without");
@@ -127,7 +135,7 @@ fn add(aspect: Aspect<'_>, group: &Group<'_>, to: &mut Annotations, draft: &mut 
         Aspect::BodyMax(bytes) => to.set(key("proxy-body-size"), limits::size(bytes)),
         Aspect::BufferRequests => to.set(key("proxy-request-buffering"), "on"),
         Aspect::BufferResponses => to.set(key("proxy-buffering"), "on"),
-        Aspect::RequestHeaders(_) => draft.dropped(
+        Aspect::RequestHeaders => draft.dropped(
             aspect.key(),
             "ingress-nginx changes them for all apps alone (`proxy-set-headers` of its ConfigMap); set them there, or in the app",
         ),
@@ -155,7 +163,7 @@ fn add(aspect: Aspect<'_>, group: &Group<'_>, to: &mut Annotations, draft: &mut 
             note_fraction(aspect, time, draft);
         }
         Aspect::IdleTimeout(time) => note_fraction(aspect, time, draft),
-        Aspect::Timeout(_) => {
+        Aspect::Timeout => {
             draft.dropped(aspect.key(), "ingress-nginx has no limit for a whole request; have the app give up by itself");
         }
         Aspect::Retries(0) => to.set(key("proxy-next-upstream"), "off"),
@@ -181,7 +189,7 @@ fn add(aspect: Aspect<'_>, group: &Group<'_>, to: &mut Annotations, draft: &mut 
             }
         }
         // Told for every class alike.
-        Aspect::Issuer(_) | Aspect::Ask(_) => {}
+        Aspect::Issuer(_) | Aspect::Ask => {}
         Aspect::Ejection | Aspect::RequestsMax(_) | Aspect::Queue => {
             draft.dropped(aspect.key(), format!("ingress-nginx has nothing like it: {}", aspect.advice()));
         }
@@ -296,7 +304,7 @@ fn add_response_headers(
     if data.is_empty() {
         return;
     }
-    let (name, namespace) = (draft.name(&group.part("headers")), draft.namespace());
+    let (name, namespace) = (draft.name(&group.part("response-headers")), draft.namespace());
     let names: Vec<_> = data.keys().map(String::as_str).collect();
     draft.todo(
         what,

@@ -16,6 +16,7 @@ pub(in super::super) fn needs_regex(entry: &Entry<'_>) -> bool {
     let keeps_rest = matches!(&entry.action, Action::Move(location) if location.keeps_rest);
     keeps_rest
         || !entry.at.path().chars().all(is_plain)
+        || !entry.at.is_plain()
         || (entry.rule.strips && entry.action == Action::Forward)
 }
 

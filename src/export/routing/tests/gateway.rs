@@ -135,7 +135,7 @@ fn a_policy_is_filters_and_notes() {
                 type: PathPrefix
                 value: /
             timeouts:
-              request: 90s
+              request: 1m30s
         # /spec/rules/1/timeouts/request: no limit, as on the box; some Gateways have one of 15 s
         --- HTTPRoute shop-route-2
         spec:
@@ -200,7 +200,7 @@ fn a_policy_is_filters_and_notes() {
                 type: PathPrefix
                 value: /
             timeouts:
-              request: 90s
+              request: 1m30s
         ---
         Todo --tls: certificates are the Gateway's: annotate the Gateway with `cert-manager.io/cluster-issuer: letsencrypt`, and give it an https listener for each of `shop.example.com`, `www.example.com`
         Todo [proxy] https_redirect: `infra/public` serves plain http as well unless its http listener has an HTTPRoute that redirects to https

@@ -136,7 +136,10 @@ fn a_host_of_the_readers_own_machine_gives_way_to_any_other() {
     let both = "[[route]]\nhost = \"a.localhost\"\npath = \"/a\"\n";
     assert_eq!(rules(&["shop.example.com"], both), format!("shop.example.com:/ | {tls} | []"));
     let fallback = "[[route]]\nhost = \"*\"\n";
-    assert_eq!(rules(&["shop.example.com"], fallback), format!("shop.example.com:/ *:/ | {tls} | []"));
+    assert_eq!(
+        rules(&["shop.example.com"], fallback),
+        format!("shop.example.com:/ *:/ | {tls} | [\"--tls\"]")
+    );
 }
 
 #[test]

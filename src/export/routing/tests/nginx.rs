@@ -54,98 +54,101 @@ fn a_stripped_prefix_makes_every_path_of_its_host_a_regular_expression() {
         &["shop.example.com", "www.example.com"],
         toml,
         &expect![[r#"
-        --- Ingress shop
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/proxy-body-size: 0
-        nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
-        nginx.ingress.kubernetes.io/proxy-request-buffering: off
-        nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop-docs
-                    port:
-                      name: http
-                path: /api/v1\.2(/|$)(.*)
-                pathType: ImplementationSpecific
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
-        --- Ingress shop-route-api
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/proxy-body-size: 0
-        nginx.ingress.kubernetes.io/proxy-cookie-path: / /api/
-        nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
-        nginx.ingress.kubernetes.io/proxy-request-buffering: off
-        nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
-        nginx.ingress.kubernetes.io/rewrite-target: /$2
-        nginx.ingress.kubernetes.io/use-regex: true
-        nginx.ingress.kubernetes.io/x-forwarded-prefix: /api
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop-api
-                    port:
-                      name: http
-                path: /api(/|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
-        --- Ingress shop-route-www-example-com
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/proxy-body-size: 0
-        nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
-        nginx.ingress.kubernetes.io/proxy-request-buffering: off
-        nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: www.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /
-                pathType: Prefix
-          tls:
-          - hosts:
-            - www.example.com
-            secretName: www.example.com-tls
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
-        ---
-    "#]],
+            --- Ingress shop
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/proxy-body-size: 0
+            nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
+            nginx.ingress.kubernetes.io/proxy-request-buffering: off
+            nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop-docs
+                        port:
+                          name: http
+                    path: /api/v1\.2(/|$)(.*)
+                    pathType: ImplementationSpecific
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
+            --- Ingress shop-route-api
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/proxy-body-size: 0
+            nginx.ingress.kubernetes.io/proxy-cookie-path: / /api/
+            nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
+            nginx.ingress.kubernetes.io/proxy-request-buffering: off
+            nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
+            nginx.ingress.kubernetes.io/rewrite-target: /$2
+            nginx.ingress.kubernetes.io/use-regex: true
+            nginx.ingress.kubernetes.io/x-forwarded-prefix: /api
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop-api
+                        port:
+                          name: http
+                    path: /api(/|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
+            --- Ingress shop-route-www-example-com
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/proxy-body-size: 0
+            nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
+            nginx.ingress.kubernetes.io/proxy-request-buffering: off
+            nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: www.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /
+                    pathType: Prefix
+              tls:
+              - hosts:
+                - www.example.com
+                secretName: www.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
+            ---
+            Changed [[route]] path: ingress-nginx finds routes without regard to case in hosts with `strip_prefix` or redirects
+        "#]],
     );
 }
 
@@ -222,145 +225,152 @@ fn redirects_have_ingresses_of_their_own() {
         &["shop.example.com", "www.example.com"],
         toml,
         &expect![[r#"
-        --- Ingress shop
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/proxy-body-size: 0
-        nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
-        nginx.ingress.kubernetes.io/proxy-request-buffering: off
-        nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
-        --- Ingress shop-redirect-docs
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/rewrite-target: $scheme://$host/help/$1$2
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /docs/(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        --- Ingress shop-redirect-wiki
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/permanent-redirect: /
-        nginx.ingress.kubernetes.io/permanent-redirect-code: 302
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /wiki/(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        --- Ingress shop-redirect-old
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/permanent-redirect: /new
-        nginx.ingress.kubernetes.io/permanent-redirect-code: 308
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /old$
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        --- Ingress shop-redirect-blog
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/rewrite-target: https://blog.example.com/$1$2
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /blog/(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        --- Ingress shop-redirect-www-example-com
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/rewrite-target: https://shop.example.com/$1$2
-        nginx.ingress.kubernetes.io/use-regex: true
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: www.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /(|$)(.*)
-                pathType: ImplementationSpecific
-          tls:
-          - hosts:
-            - www.example.com
-            secretName: www.example.com-tls
-        ---
-        Changed [proxy] redirects: ingress-nginx answers with 302 where the rest of the path is kept
-        Changed [proxy] redirects: ingress-nginx leaves the query out of a redirect
-        Changed [proxy] canonical_host: ingress-nginx answers with 302 where the rest of the path is kept
-    "#]],
+            --- Ingress shop
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/proxy-body-size: 0
+            nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
+            nginx.ingress.kubernetes.io/proxy-request-buffering: off
+            nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
+            --- Ingress shop-redirect-docs
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/rewrite-target: $scheme://$host/help/$1$2
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /docs/(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            --- Ingress shop-redirect-wiki
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/permanent-redirect: /
+            nginx.ingress.kubernetes.io/permanent-redirect-code: 302
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /wiki/(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            --- Ingress shop-redirect-old
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/permanent-redirect: /new
+            nginx.ingress.kubernetes.io/permanent-redirect-code: 308
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /old$
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            --- Ingress shop-redirect-blog
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/rewrite-target: https://blog.example.com/$1$2
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /blog/(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            --- Ingress shop-redirect-www-example-com
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/rewrite-target: https://shop.example.com/$1$2
+            nginx.ingress.kubernetes.io/use-regex: true
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: www.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /(|$)(.*)
+                    pathType: ImplementationSpecific
+              tls:
+              - hosts:
+                - www.example.com
+                secretName: www.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1use-regex: ingress-nginx takes all paths of these hosts for regular expressions
+            ---
+            Changed [[route]] path: ingress-nginx finds routes without regard to case in hosts with `strip_prefix` or redirects
+            Changed [proxy] redirects: ingress-nginx answers with 302 where the rest of the path is kept
+            Changed [proxy] redirects: ingress-nginx leaves the query out of a redirect
+            Changed [proxy] canonical_host: ingress-nginx answers with 302 where the rest of the path is kept
+        "#]],
     );
 }
 
@@ -375,55 +385,55 @@ fn what_browsers_are_told_and_how_long_anybody_waits() {
         &["shop.example.com"],
         toml,
         &expect![[r#"
-        --- Ingress shop
-        cert-manager.io/cluster-issuer: letsencrypt
-        nginx.ingress.kubernetes.io/affinity: cookie
-        nginx.ingress.kubernetes.io/affinity-mode: persistent
-        nginx.ingress.kubernetes.io/cors-allow-credentials: true
-        nginx.ingress.kubernetes.io/cors-allow-headers: accept, accept-language, content-language, x-a
-        nginx.ingress.kubernetes.io/cors-allow-methods: GET, HEAD, POST, OPTIONS, PUT
-        nginx.ingress.kubernetes.io/cors-allow-origin: https://a.example.com, https://b.example.com
-        nginx.ingress.kubernetes.io/cors-expose-headers: x-b
-        nginx.ingress.kubernetes.io/cors-max-age: 3600
-        nginx.ingress.kubernetes.io/custom-headers: prod/shop-headers
-        nginx.ingress.kubernetes.io/enable-access-log: false
-        nginx.ingress.kubernetes.io/enable-cors: true
-        nginx.ingress.kubernetes.io/proxy-body-size: 0
-        nginx.ingress.kubernetes.io/proxy-connect-timeout: 2
-        nginx.ingress.kubernetes.io/proxy-next-upstream: off
-        nginx.ingress.kubernetes.io/proxy-read-timeout: 120
-        nginx.ingress.kubernetes.io/proxy-request-buffering: off
-        nginx.ingress.kubernetes.io/proxy-send-timeout: 120
-        nginx.ingress.kubernetes.io/session-cookie-change-on-failure: true
-        nginx.ingress.kubernetes.io/session-cookie-path: /
-        nginx.ingress.kubernetes.io/ssl-redirect: false
-        spec:
-          ingressClassName: nginx
-          rules:
-          - host: shop.example.com
-            http:
-              paths:
-              - backend:
-                  service:
-                    name: shop
-                    port:
-                      name: http
-                path: /
-                pathType: Prefix
-          tls:
-          - hosts:
-            - shop.example.com
-            secretName: shop.example.com-tls
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
-        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: the longer one of `idle_timeout` and `first_byte_timeout`
-        ---
-        Changed [proxy] hsts: ingress-nginx sends it for all apps, by default for a year and with subdomains; in its ConfigMap set `hsts-max-age: "31536000"`, `hsts-include-subdomains: "true"` and `hsts-preload: "false"`
-        Todo [proxy] response_headers: ingress-nginx answers 503 until `global-allowed-response-headers` of its ConfigMap permits `x-frame-options`
-        Changed [proxy] connect_timeout: 1.5s is rounded up to 2 s
-        Changed [proxy] first_byte_timeout: ingress-nginx has one timeout for the first byte and for every one after it
-        Dropped [proxy] timeout: ingress-nginx has no limit for a whole request; have the app give up by itself
-    "#]],
+            --- Ingress shop
+            cert-manager.io/cluster-issuer: letsencrypt
+            nginx.ingress.kubernetes.io/affinity: cookie
+            nginx.ingress.kubernetes.io/affinity-mode: persistent
+            nginx.ingress.kubernetes.io/cors-allow-credentials: true
+            nginx.ingress.kubernetes.io/cors-allow-headers: accept, accept-language, content-language, x-a
+            nginx.ingress.kubernetes.io/cors-allow-methods: GET, HEAD, POST, OPTIONS, PUT
+            nginx.ingress.kubernetes.io/cors-allow-origin: https://a.example.com, https://b.example.com
+            nginx.ingress.kubernetes.io/cors-expose-headers: x-b
+            nginx.ingress.kubernetes.io/cors-max-age: 3600
+            nginx.ingress.kubernetes.io/custom-headers: prod/shop-response-headers
+            nginx.ingress.kubernetes.io/enable-access-log: false
+            nginx.ingress.kubernetes.io/enable-cors: true
+            nginx.ingress.kubernetes.io/proxy-body-size: 0
+            nginx.ingress.kubernetes.io/proxy-connect-timeout: 2
+            nginx.ingress.kubernetes.io/proxy-next-upstream: off
+            nginx.ingress.kubernetes.io/proxy-read-timeout: 120
+            nginx.ingress.kubernetes.io/proxy-request-buffering: off
+            nginx.ingress.kubernetes.io/proxy-send-timeout: 120
+            nginx.ingress.kubernetes.io/session-cookie-change-on-failure: true
+            nginx.ingress.kubernetes.io/session-cookie-path: /
+            nginx.ingress.kubernetes.io/ssl-redirect: false
+            spec:
+              ingressClassName: nginx
+              rules:
+              - host: shop.example.com
+                http:
+                  paths:
+                  - backend:
+                      service:
+                        name: shop
+                        port:
+                          name: http
+                    path: /
+                    pathType: Prefix
+              tls:
+              - hosts:
+                - shop.example.com
+                secretName: shop.example.com-tls
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+            # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: the longer one of `idle_timeout` and `first_byte_timeout`
+            ---
+            Changed [proxy] hsts: ingress-nginx sends it for all apps, by default for a year and with subdomains; in its ConfigMap set `hsts-max-age: "31536000"`, `hsts-include-subdomains: "true"` and `hsts-preload: "false"`
+            Todo [proxy] response_headers: ingress-nginx answers 503 until `global-allowed-response-headers` of its ConfigMap permits `x-frame-options`
+            Changed [proxy] connect_timeout: 1.5s is rounded up to 2 s
+            Changed [proxy] first_byte_timeout: ingress-nginx has one timeout for the first byte and for every one after it
+            Dropped [proxy] timeout: ingress-nginx has no limit for a whole request; have the app give up by itself
+        "#]],
     );
 }
 
@@ -464,7 +474,50 @@ fn what_is_not_public_has_a_service_and_no_ingress() {
 
 #[test]
 fn a_process_that_is_asked_over_grpc_is_spoken_to_in_http2() {
-    let toml = "[process.web]\nport = 3000\nready = { grpc = \"\" }\n[proxy]\nbalance = \"client-ip\"\n";
+    let toml = "[process.web]\nport = 3000\nready = { grpc = true }\n[proxy]\nbalance = \"client-ip\"\n";
     let export = routed(&subject("shop", &["shop.example.com"], toml), &ingress("nginx"));
-    expect![[""]].assert_eq(&shown(&export, |_| true));
+    expect![[r#"
+        --- Service shop
+        spec:
+          ports:
+          - appProtocol: kubernetes.io/h2c
+            name: http
+            port: 80
+            targetPort: http
+          selector:
+            app.kubernetes.io/component: web
+            app.kubernetes.io/name: shop
+          sessionAffinity: ClientIP
+          type: ClusterIP
+        --- Ingress shop
+        cert-manager.io/cluster-issuer: letsencrypt
+        nginx.ingress.kubernetes.io/backend-protocol: GRPC
+        nginx.ingress.kubernetes.io/proxy-body-size: 0
+        nginx.ingress.kubernetes.io/proxy-read-timeout: 3600
+        nginx.ingress.kubernetes.io/proxy-request-buffering: off
+        nginx.ingress.kubernetes.io/proxy-send-timeout: 3600
+        nginx.ingress.kubernetes.io/upstream-hash-by: $binary_remote_addr
+        spec:
+          ingressClassName: nginx
+          rules:
+          - host: shop.example.com
+            http:
+              paths:
+              - backend:
+                  service:
+                    name: shop
+                    port:
+                      name: http
+                path: /
+                pathType: Prefix
+          tls:
+          - hosts:
+            - shop.example.com
+            secretName: shop.example.com-tls
+        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size: no limit, as on the box; ingress-nginx has one of 1 MiB
+        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-request-buffering: passed on as they come, as on the box
+        # /metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout: event streams and WebSockets may be silent for long, as on the box
+        ---
+        Changed [proxy] protocol: ingress-nginx speaks HTTP/2 with an app as gRPC does, for every request of the route
+    "#]].assert_eq(&shown(&export, |_| true));
 }

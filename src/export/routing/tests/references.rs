@@ -69,7 +69,12 @@ fn references_resolve() {
 
 fn check(export: &Export, entrance: &Entrance) {
     let names = |kind: &str| -> BTreeSet<&str> {
-        export.objects.iter().filter(|object| object.kind() == kind).map(|object| object.name()).collect()
+        export
+            .objects
+            .iter()
+            .filter(|object| object.kind() == kind)
+            .map(crate::export::object::Object::name)
+            .collect()
     };
     let of_middlewares = |reference: &str| {
         let name = reference.strip_prefix("prod-").unwrap().strip_suffix("@kubernetescrd").unwrap();

@@ -43,14 +43,14 @@ fn a_policy_is_a_chain_of_middlewares() {
         spec:
           redirectRegex:
             permanent: true
-            regex: ^https?://[^/]+/old()(\?.*)?$
-            replacement: /new${2}
+            regex: ^https?://[^/]+/old(?P<query>\?.*)?$
+            replacement: /new${query}
         --- Middleware shop-redirect-2
         spec:
           redirectRegex:
             permanent: false
-            regex: ^https?://[^/]+/blog/([^?]*)(\?.*)?$
-            replacement: https://blog.example.com/${1}${2}
+            regex: ^https?://[^/]+/blog/(?P<rest>[^?]*)(?P<query>\?.*)?$
+            replacement: https://blog.example.com/${rest}${query}
         --- Middleware shop-addresses
         spec:
           ipAllowList:
@@ -85,6 +85,10 @@ fn a_policy_is_a_chain_of_middlewares() {
         spec:
           inFlightReq:
             amount: 30
+        --- Middleware shop-buffering
+        spec:
+          buffering:
+            maxRequestBodyBytes: 20971520
         --- Middleware shop-headers
         spec:
           headers:
@@ -103,17 +107,13 @@ fn a_policy_is_a_chain_of_middlewares() {
             stsIncludeSubdomains: false
             stsPreload: false
             stsSeconds: 31536000
-        --- Middleware shop-buffering
-        spec:
-          buffering:
-            maxRequestBodyBytes: 20971520
         --- Middleware shop-retry
         spec:
           retry:
             attempts: 3
         --- Ingress shop
         cert-manager.io/cluster-issuer: letsencrypt
-        traefik.ingress.kubernetes.io/router.middlewares: prod-shop-https@kubernetescrd,prod-shop-redirect-1@kubernetescrd,prod-shop-redirect-2@kubernetescrd,prod-shop-addresses@kubernetescrd,prod-shop-basic-auth@kubernetescrd,prod-shop-rate-limit@kubernetescrd,prod-shop-compress@kubernetescrd,prod-shop-in-flight@kubernetescrd,prod-shop-headers@kubernetescrd,prod-shop-buffering@kubernetescrd,prod-shop-retry@kubernetescrd
+        traefik.ingress.kubernetes.io/router.middlewares: prod-shop-https@kubernetescrd,prod-shop-redirect-1@kubernetescrd,prod-shop-redirect-2@kubernetescrd,prod-shop-addresses@kubernetescrd,prod-shop-rate-limit@kubernetescrd,prod-shop-headers@kubernetescrd,prod-shop-basic-auth@kubernetescrd,prod-shop-compress@kubernetescrd,prod-shop-in-flight@kubernetescrd,prod-shop-buffering@kubernetescrd,prod-shop-retry@kubernetescrd
         spec:
           ingressClassName: traefik
           rules:
@@ -131,79 +131,14 @@ fn a_policy_is_a_chain_of_middlewares() {
           - hosts:
             - shop.example.com
             secretName: shop.example.com-tls
-        --- Middleware shop-route-api-https
-        spec:
-          redirectScheme:
-            permanent: true
-            scheme: https
-        --- Middleware shop-route-api-redirect-1
-        spec:
-          redirectRegex:
-            permanent: true
-            regex: ^https?://[^/]+/old()(\?.*)?$
-            replacement: /new${2}
-        --- Middleware shop-route-api-redirect-2
-        spec:
-          redirectRegex:
-            permanent: false
-            regex: ^https?://[^/]+/blog/([^?]*)(\?.*)?$
-            replacement: https://blog.example.com/${1}${2}
-        --- Middleware shop-route-api-addresses
-        spec:
-          ipAllowList:
-            sourceRange:
-            - 0.0.0.0/1
-        --- Middleware shop-route-api-rate-limit
-        spec:
-          rateLimit:
-            average: 100
-            burst: 100
-            period: 60s
-        --- Middleware shop-route-api-compress
-        spec:
-          compress:
-            encodings:
-            - zstd
-            - br
-            - gzip
-        --- Middleware shop-route-api-in-flight
-        spec:
-          inFlightReq:
-            amount: 30
-        --- Middleware shop-route-api-headers
-        spec:
-          headers:
-            accessControlAllowCredentials: false
-            accessControlAllowMethods:
-            - GET
-            - HEAD
-            - POST
-            accessControlAllowOriginList:
-            - "*"
-            accessControlMaxAge: 600
-            addVaryHeader: true
-            customResponseHeaders:
-              server: ""
-              x-a: b
-            stsIncludeSubdomains: false
-            stsPreload: false
-            stsSeconds: 31536000
-        --- Middleware shop-route-api-buffering
-        spec:
-          buffering:
-            maxRequestBodyBytes: 20971520
         --- Middleware shop-route-api-strip
         spec:
           stripPrefix:
             prefixes:
             - /api
-        --- Middleware shop-route-api-retry
-        spec:
-          retry:
-            attempts: 3
         --- Ingress shop-route-api
         cert-manager.io/cluster-issuer: letsencrypt
-        traefik.ingress.kubernetes.io/router.middlewares: prod-shop-route-api-https@kubernetescrd,prod-shop-route-api-redirect-1@kubernetescrd,prod-shop-route-api-redirect-2@kubernetescrd,prod-shop-route-api-addresses@kubernetescrd,prod-shop-route-api-rate-limit@kubernetescrd,prod-shop-route-api-compress@kubernetescrd,prod-shop-route-api-in-flight@kubernetescrd,prod-shop-route-api-headers@kubernetescrd,prod-shop-route-api-buffering@kubernetescrd,prod-shop-route-api-strip@kubernetescrd,prod-shop-route-api-retry@kubernetescrd
+        traefik.ingress.kubernetes.io/router.middlewares: prod-shop-https@kubernetescrd,prod-shop-addresses@kubernetescrd,prod-shop-rate-limit@kubernetescrd,prod-shop-headers@kubernetescrd,prod-shop-compress@kubernetescrd,prod-shop-in-flight@kubernetescrd,prod-shop-buffering@kubernetescrd,prod-shop-route-api-strip@kubernetescrd,prod-shop-retry@kubernetescrd
         spec:
           ingressClassName: traefik
           rules:
@@ -280,34 +215,17 @@ fn other_hosts_lead_to_the_canonical_one() {
           - hosts:
             - shop.example.com
             secretName: shop.example.com-tls
-        --- Middleware shop-route-www-example-com-https
-        spec:
-          redirectScheme:
-            permanent: true
-            scheme: https
         --- Middleware shop-route-www-example-com-canonical
         spec:
           redirectRegex:
             permanent: true
             regex: ^(https?)://[^/]+/(.*)$
             replacement: ${1}://shop.example.com/${2}
-        --- Secret shop-route-www-example-com-client-ca
-        data:
-          ca.crt: >-
-            LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJlakNDQVIrZ0F3SUJBZ0lVTXZVMkxSbEcza0RGNHdyYzV4YjNveDhpSE1Nd0NnWUlLb1pJemowRUF3SXcKRWpFUU1BNEdBMVVFQXd3SFkyeHBaVzUwY3pBZUZ3MHlOakV4TWpNeE56UTBNVFJhRncwek5qRXhNakF4TnpRMApNVFJhTUJJeEVEQU9CZ05WQkFNTUIyTnNhV1Z1ZEhNd1dUQVRCZ2NxaGtqT1BRSUJCZ2dxaGtqT1BRTUJCd05DCkFBU1Y5bjFuWjRHMlhNbFlNVldrNkZVQTRwMmZvWlVSNGlNS3JsMEpXd2JZNys3RG5tTlRzQkFod1VvV2pJdDEKbnhmMDFIVE5sMEJvVUxaVTVUY0kyVFFQbzFNd1VUQWRCZ05WSFE0RUZnUVU1azl0QmRZZ1FvNVRTcWxuUm43Rgp4TlBNdWp3d0h3WURWUjBqQkJnd0ZvQVU1azl0QmRZZ1FvNVRTcWxuUm43RnhOUE11and3RHdZRFZSMFRBUUgvCkJBVXdBd0VCL3pBS0JnZ3Foa2pPUFFRREFnTkpBREJHQWlFQWdiU1FTNWhEd3hhUm5xemFLMWNrZFVGZzBFd2YKaXBIdW9KODJjaWlpT044Q0lRREpJWUd5R0xnMktEYzJuRFlNNm1mWDMxK0xma2pTckZpcTE0eEk2T1loTkE9PQotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==
-        type: Opaque
-        # : certificates of the CAs; nothing in it is secret
-        --- TLSOption shop-route-www-example-com-client-ca
-        spec:
-          clientAuth:
-            clientAuthType: RequireAndVerifyClientCert
-            secretNames:
-            - shop-route-www-example-com-client-ca
         --- Ingress shop-route-www-example-com
         cert-manager.io/cluster-issuer: letsencrypt
-        traefik.ingress.kubernetes.io/router.middlewares: default-shop-route-www-example-com-https@kubernetescrd,default-shop-route-www-example-com-canonical@kubernetescrd
+        traefik.ingress.kubernetes.io/router.middlewares: default-shop-https@kubernetescrd,default-shop-route-www-example-com-canonical@kubernetescrd
         traefik.ingress.kubernetes.io/router.tls: true
-        traefik.ingress.kubernetes.io/router.tls.options: default-shop-route-www-example-com-client-ca@kubernetescrd
+        traefik.ingress.kubernetes.io/router.tls.options: default-shop-client-ca@kubernetescrd
         spec:
           ingressClassName: traefik
           rules:
@@ -329,4 +247,24 @@ fn other_hosts_lead_to_the_canonical_one() {
         Todo --namespace: references to objects of the app need a namespace and name `default`; if it goes elsewhere, export with `--namespace`
         Changed [tls] client_ca: Traefik asks for it at every path of the host
     "#]].assert_eq(&shown(&export, |object| object.kind() != "Service"));
+}
+
+#[test]
+fn a_host_asks_for_certificates_at_every_path_or_at_none() {
+    let toml = "[[route]]\npath = \"/hooks\"\ntls = { client_ca = \"ca.pem\" }\n[[route]]\nhost = \"docs.example.com\"\n";
+    let export = routed(&subject("shop", &["shop.example.com"], toml), &ingress("traefik"));
+    let ingresses = export.objects.iter().filter(|object| object.kind() == "Ingress");
+    let options = ingresses.map(|ingress| {
+        let options =
+            &ingress.value["metadata"]["annotations"]["traefik.ingress.kubernetes.io/router.tls.options"];
+        format!("{}: {}", ingress.value["spec"]["rules"][0]["host"], options)
+    });
+    assert_eq!(
+        options.collect::<Vec<_>>(),
+        [
+            r#""shop.example.com": "prod-shop-client-ca@kubernetescrd""#,
+            r#""shop.example.com": "prod-shop-client-ca@kubernetescrd""#,
+            r#""docs.example.com": null"#,
+        ]
+    );
 }

@@ -1,7 +1,9 @@
 //! Policies as Middlewares of Traefik (doc.traefik.io, v3), which an Ingress names in an annotation.
 //!
 //! What is about the connections to the instances is said by annotations of the Service, so one process type has one of each.
-//! Middlewares run in the order of the list: redirects, then guards, then changes to the request, and at last the retry.
+//! Middlewares run in the order of the list ([`Stage`]). Routes that want the same of one share it. What clients must show in a
+//! handshake is asked host by host, and Traefik falls back to asking nothing where two Ingresses of a host differ, so all of a
+//! host's have it.
 
 mod addresses;
 mod headers;
@@ -14,21 +16,35 @@ use super::aspect::{Aspect, aspects};
 use super::credentials::{htpasswd, pem};
 use super::draft::{Annotations, Draft};
 use super::ingress::Group;
-use super::moves::canonical;
+use super::moves::{can_meet, canonical};
 use super::rule::Rule;
-use crate::policy::{Balance, Encoding, Protocol, Redirect, Timeouts};
+use crate::policy::{Balance, Buffering, ClientCa, Encoding, Redirect, Timeouts};
 
 /// The class that this is for.
 pub(super) const CLASS: &str = "traefik";
 const API_VERSION: &str = "traefik.io/v1alpha1";
 const PREFIX: &str = "traefik.ingress.kubernetes.io";
 
-/// The chain of one group's middlewares, in the order in which they run.
+/// When a middleware runs: as the box's guards do, and what changes a request only behind whatever may refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Redirect,
+    Address,
+    Rate,
+    /// Before passwords: a browser's preflight request has none.
+    Headers,
+    Password,
+    Body,
+    Strip,
+    Retry,
+}
+
+/// The chain of one group's middlewares.
 struct Chain<'g, 'd, 's, 'r> {
     group: &'g Group<'g>,
     draft: &'r mut Draft<'d, 's>,
-    /// The names.
-    links: Vec<String>,
+    /// The names, with when they run.
+    links: Vec<(Stage, String)>,
 }
 
 /// What the group's Ingress says, with the objects that it names.
@@ -45,31 +61,32 @@ pub(super) fn annotations(group: &Group<'_>, rules: &[Rule], draft: &mut Draft<'
     }
     let mut chain = Chain { group, draft, links: Vec::new() };
     if policy.https_redirect && group.has_https {
-        chain.link("https", json!({ "redirectScheme": { "scheme": "https", "permanent": true } }));
+        let to = json!({ "redirectScheme": { "scheme": "https", "permanent": true } });
+        chain.link(Stage::Redirect, "https", &to);
     }
     for aspect in aspects(policy) {
         chain.add(aspect, canonical(rule, rules), &mut to);
     }
+    chain.add_bodies();
     if let Some(headers) = headers::of_policy(policy, chain.draft) {
-        chain.link("headers", json!({ "headers": headers }));
-    }
-    if policy.body_max.is_some() || policy.buffering.requests || policy.buffering.responses {
-        // 0 is no limit there.
-        let max = policy.body_max.map(|bytes| bytes.max(1));
-        chain.link("buffering", json!({ "buffering": { "maxRequestBodyBytes": max.unwrap_or_default() } }));
+        chain.link(Stage::Headers, "headers", &json!({ "headers": headers }));
     }
     if rule.strips {
-        chain.link("strip", json!({ "stripPrefix": { "prefixes": [rule.path.as_str()] } }));
+        chain.link(Stage::Strip, "strip", &json!({ "stripPrefix": { "prefixes": [rule.path.as_str()] } }));
     }
     if policy.retries > 0 {
         // The first one counts.
-        chain.link("retry", json!({ "retry": { "attempts": policy.retries + 1 } }));
+        chain.link(Stage::Retry, "retry", &json!({ "retry": { "attempts": policy.retries + 1 } }));
     }
-    let links = std::mem::take(&mut chain.links);
+    let mut links = std::mem::take(&mut chain.links);
+    links.sort_by_key(|(stage, _)| *stage);
     if !links.is_empty() {
         let namespace = draft.namespace();
-        let references = links.iter().map(|name| reference(&namespace, name));
+        let references = links.iter().map(|(_, name)| reference(&namespace, name));
         to.set(key("router.middlewares"), references.collect::<Vec<_>>().join(","));
+    }
+    if let Some(ca) = &group.client_ca {
+        add_client_ca(ca, group, &mut to, draft);
     }
     to
 }
@@ -118,6 +135,16 @@ fn transport(name: &str, timeouts: &Timeouts, draft: &mut Draft<'_, '_>) -> Stri
     reference(&namespace, name)
 }
 
+fn add_client_ca(ca: &ClientCa, group: &Group<'_>, to: &mut Annotations, draft: &mut Draft<'_, '_>) {
+    let (part, comment) = (group.part("client-ca"), "certificates of the CAs; nothing in it is secret");
+    let secret = draft.share_secret(&part, "ca.crt", pem(ca), comment);
+    let auth = json!({ "secretNames": [secret], "clientAuthType": "RequireAndVerifyClientCert" });
+    let name = draft.share_untyped(API_VERSION, "TLSOption", &part, &json!({ "clientAuth": auth }));
+    to.set(key("router.tls"), "true");
+    to.set(key("router.tls.options"), reference(&draft.namespace(), &name));
+    draft.changed("[tls] client_ca", "Traefik asks for it at every path of the host");
+}
+
 fn key(name: &str) -> String {
     format!("{PREFIX}/{name}")
 }
@@ -135,11 +162,10 @@ fn duration(time: Duration) -> String {
 // === impl Chain ===
 
 impl Chain<'_, '_, '_, '_> {
-    /// A Middleware, behind those before.
-    fn link(&mut self, part: &str, spec: Value) {
-        let name = self.draft.name(&self.group.part(part));
-        self.draft.add_untyped(API_VERSION, "Middleware", &name, &spec);
-        self.links.push(name);
+    /// A Middleware, behind those before of the same stage.
+    fn link(&mut self, stage: Stage, part: &str, spec: &Value) {
+        let name = self.draft.share_untyped(API_VERSION, "Middleware", &self.group.part(part), spec);
+        self.links.push((stage, name));
     }
 
     fn add(&mut self, aspect: Aspect<'_>, canonical: Option<&str>, to: &mut Annotations) {
@@ -148,41 +174,35 @@ impl Chain<'_, '_, '_, '_> {
             Aspect::PlainHttp
             | Aspect::Hsts(_)
             | Aspect::Cors(_)
-            | Aspect::RequestHeaders(_)
+            | Aspect::RequestHeaders
             | Aspect::ResponseHeaders(_)
             | Aspect::ConnectTimeout(_)
             | Aspect::FirstByteTimeout(_)
             | Aspect::Retries(_)
             | Aspect::Balance(Balance::Sticky | Balance::RoundRobin)
+            | Aspect::Protocol(_)
+            | Aspect::ClientCa(_)
             | Aspect::Issuer(_)
-            | Aspect::Ask(_) => {}
+            | Aspect::Ask => {}
             Aspect::CanonicalHost(_) => self.canonical(aspect, canonical),
             Aspect::Redirects(redirects) => {
-                for (number, redirect) in redirects.iter().enumerate() {
+                let rule = self.group.first().rule;
+                let met = redirects.iter().filter(|redirect| can_meet(rule, redirect));
+                for (number, redirect) in met.enumerate() {
                     self.redirect(number + 1, redirect);
                 }
             }
             Aspect::Allow(_) | Aspect::Deny(_) => self.addresses(aspect),
             Aspect::BasicAuth(credentials) => {
-                let name = self.draft.name(&self.group.part("basic-auth"));
+                let part = self.group.part("basic-auth");
                 let comment = "users and bcrypt hashes, as htpasswd writes them";
-                self.draft.add_secret(&name, "users", htpasswd(credentials), comment);
+                let name = self.draft.share_secret(&part, "users", htpasswd(credentials), comment);
                 let auth = json!({ "secret": name, "realm": self.draft.app.as_str(), "removeHeader": true });
-                self.link("basic-auth", json!({ "basicAuth": auth }));
-            }
-            Aspect::ClientCa(ca) => {
-                let name = self.draft.name(&self.group.part("client-ca"));
-                self.draft.add_secret(&name, "ca.crt", pem(ca), "certificates of the CAs; nothing in it is secret");
-                let auth = json!({ "secretNames": [name], "clientAuthType": "RequireAndVerifyClientCert" });
-                self.draft.add_untyped(API_VERSION, "TLSOption", &name, &json!({ "clientAuth": auth }));
-                let namespace = self.draft.namespace();
-                to.set(key("router.tls"), "true");
-                to.set(key("router.tls.options"), reference(&namespace, &name));
-                self.draft.changed(aspect.key(), "Traefik asks for it at every path of the host");
+                self.link(Stage::Password, "basic-auth", &json!({ "basicAuth": auth }));
             }
             Aspect::RateLimit(limit) => {
                 let rate = json!({ "average": limit.requests, "period": duration(limit.per), "burst": limit.burst });
-                self.link("rate-limit", json!({ "rateLimit": rate }));
+                self.link(Stage::Rate, "rate-limit", &json!({ "rateLimit": rate }));
                 self.draft.changed(aspect.key(), "every pod of Traefik counts for itself");
             }
             Aspect::BodyMax(_) => self.draft.changed(
@@ -195,11 +215,11 @@ impl Chain<'_, '_, '_, '_> {
             ),
             Aspect::Compress(encodings) => {
                 let encodings: Vec<_> = encodings.iter().copied().map(Encoding::as_str).collect();
-                self.link("compress", json!({ "compress": { "encodings": encodings } }));
+                self.link(Stage::Body, "compress", &json!({ "compress": { "encodings": encodings } }));
             }
             Aspect::RequestsMax(max) => {
                 let amount = u64::from(max) * u64::from(self.group.first().rule.instances.max(1));
-                self.link("in-flight", json!({ "inFlightReq": { "amount": amount } }));
+                self.link(Stage::Body, "in-flight", &json!({ "inFlightReq": { "amount": amount } }));
                 self.draft.changed(
                     aspect.key(),
                     format!("Traefik counts {amount} for all instances together, and answers 429 beyond it"),
@@ -208,7 +228,6 @@ impl Chain<'_, '_, '_, '_> {
             Aspect::Balance(Balance::Least | Balance::ClientIp) => {
                 self.draft.dropped(aspect.key(), "Traefik goes round, or by a cookie (`balance = \"sticky\"`)");
             }
-            Aspect::Protocol(Protocol::Http2 | Protocol::Http1 | Protocol::Auto) => {}
             Aspect::Logging(logging) => {
                 let path = self.group.first().rule.path.as_str();
                 if logging.exclude.iter().any(|exclude| exclude.matches(path)) {
@@ -222,7 +241,7 @@ impl Chain<'_, '_, '_, '_> {
             Aspect::ScopeCookies
             | Aspect::ErrorPages
             | Aspect::IdleTimeout(_)
-            | Aspect::Timeout(_)
+            | Aspect::Timeout
             | Aspect::Ejection
             | Aspect::Queue => {
                 let text = format!("Traefik has nothing like it for an Ingress: {}", aspect.advice());
@@ -236,7 +255,7 @@ impl Chain<'_, '_, '_, '_> {
         if let Some(canonical) = canonical {
             let regex = "^(https?)://[^/]+/(.*)$";
             let to = format!("${{1}}://{canonical}/${{2}}");
-            self.link("canonical", redirect_regex(regex, &to, true));
+            self.link(Stage::Redirect, "canonical", &redirect_regex(regex, &to, true));
         } else if !self.group.entries.iter().all(|entry| entry.rule.host == *host) {
             self.draft.changed(
                 aspect.key(),
@@ -251,24 +270,32 @@ impl Chain<'_, '_, '_, '_> {
             self.draft.changed("[proxy] redirects", "Traefik answers 302 or 307, and never 303");
         }
         // The query comes along unless there is another.
-        let query = if redirect.to.contains('?') { "" } else { "${2}" };
-        let (regex, to) = match redirect.from.strip_suffix('*') {
-            None => {
-                (format!("^https?://[^/]+{}()(\\?.*)?$", escaped(&redirect.from)), replacement(&redirect.to))
+        let query = if redirect.to.contains('?') { "" } else { "${query}" };
+        let of_query = "(?P<query>\\?.*)?$";
+        let (path, to) = match (redirect.from.strip_suffix('*'), redirect.to.strip_suffix('*')) {
+            (None, _) => (escaped(&redirect.from), replacement(&redirect.to)),
+            (Some(prefix), None) => (format!("{}[^?]*", escaped(prefix)), replacement(&redirect.to)),
+            // A rest that begins with a slash would lead to another host; browsers take a backslash for one.
+            (Some(prefix), Some("/")) => {
+                (format!("{}[/\\\\]*(?P<rest>[^?]*)", escaped(prefix)), "/${rest}".to_owned())
             }
-            Some(prefix) => {
-                let regex = format!("^https?://[^/]+{}([^?]*)(\\?.*)?$", escaped(prefix));
-                let to = redirect.to.strip_suffix('*');
-                (
-                    regex,
-                    to.map_or_else(|| replacement(&redirect.to), |to| format!("{}${{1}}", replacement(to))),
-                )
+            (Some(prefix), Some(to)) => {
+                (format!("{}(?P<rest>[^?]*)", escaped(prefix)), format!("{}${{rest}}", replacement(to)))
             }
         };
-        self.link(
-            &format!("redirect-{number}"),
-            redirect_regex(&regex, &format!("{to}{query}"), is_permanent),
-        );
+        let regex = format!("^https?://[^/]+{path}{of_query}");
+        let spec = redirect_regex(&regex, &format!("{to}{query}"), is_permanent);
+        self.link(Stage::Redirect, &format!("redirect-{number}"), &spec);
+    }
+
+    /// Traefik collects bodies to count them.
+    fn add_bodies(&mut self) {
+        let policy = &self.group.first().rule.policy;
+        if policy.body_max.is_some() || policy.buffering != Buffering::default() {
+            // 0 is no limit there.
+            let max = policy.body_max.map_or(0, |bytes| bytes.max(1));
+            self.link(Stage::Body, "buffering", &json!({ "buffering": { "maxRequestBodyBytes": max } }));
+        }
     }
 
     /// `deny` is said by what is left of everything that is allowed.
@@ -279,7 +306,7 @@ impl Chain<'_, '_, '_, '_> {
             return;
         }
         let ranges: Vec<_> = addresses::permitted(access).iter().map(ToString::to_string).collect();
-        self.link("addresses", json!({ "ipAllowList": { "sourceRange": ranges } }));
+        self.link(Stage::Address, "addresses", &json!({ "ipAllowList": { "sourceRange": ranges } }));
         self.draft.todo(
             aspect.key(),
             "Traefik must see the clients' addresses: `externalTrafficPolicy: Local` on its Service, or the PROXY protocol",

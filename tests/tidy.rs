@@ -43,6 +43,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("instant_acme", &["acme/"]),
     ("kube", &["kubernetes/"]),
     ("notify", &["watch.rs"]),
+    ("num_bigint", &["export/secrets/"]),
     ("prometheus_client", &["dataplane/metrics/text.rs"]),
     ("rcgen", &["acme/fake.rs", "acme/key.rs", "dataplane/tls/ca/", "dataplane/tls/sample.rs"]),
     ("sled", &["store/"]),
@@ -55,6 +56,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
             "dataplane/tls/chain/",
             "dataplane/tls/constraints.rs",
             "dataplane/tls/server/clients.rs",
+            "export/secrets/sealed.rs",
         ],
     ),
 ];

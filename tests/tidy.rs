@@ -43,6 +43,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("instant_acme", &["acme/"]),
     ("kube", &["kubernetes/"]),
     ("notify", &["watch.rs"]),
+    ("num_bigint", &["export/secrets/"]),
     ("prometheus_client", &["dataplane/metrics/text.rs"]),
     ("rcgen", &["acme/fake.rs", "acme/key.rs", "dataplane/tls/ca/", "dataplane/tls/sample.rs"]),
     ("sled", &["store/"]),

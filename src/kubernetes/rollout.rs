@@ -232,14 +232,14 @@ mod tests {
 
     use super::*;
 
-    fn deployment(status: serde_json::Value) -> Verdict {
+    fn deployment(status: &serde_json::Value) -> Verdict {
         let found = json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 2, "selector": {}, "template": {}, "progressDeadlineSeconds": 30 }, "status": status });
         of_deployment(&serde_json::from_value(found).unwrap())
     }
 
     #[test]
     fn a_rollout_is_done_when_nothing_old_is_left_and_all_is_available() {
-        let waits = |status| assert!(matches!(deployment(status), Verdict::Waiting(_)));
+        let waits = |status| assert!(matches!(deployment(&status), Verdict::Waiting(_)));
         waits(
             json!({ "observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 }),
         );
@@ -254,18 +254,18 @@ mod tests {
         );
         let done =
             json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2 });
-        assert_eq!(deployment(done), Verdict::Done);
+        assert_eq!(deployment(&done), Verdict::Done);
     }
 
     #[test]
     fn a_deadline_that_has_passed_is_a_failure() {
         let late = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
         let status = json!({ "observedGeneration": 2, "conditions": [late] });
-        assert_eq!(deployment(status), Verdict::Failed("made no progress within 30s".to_owned()));
+        assert_eq!(deployment(&status), Verdict::Failed("made no progress within 30s".to_owned()));
         // Of the text before this one.
         let late = json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
         assert!(matches!(
-            deployment(json!({ "observedGeneration": 1, "conditions": [late] })),
+            deployment(&json!({ "observedGeneration": 1, "conditions": [late] })),
             Verdict::Waiting(_)
         ));
     }

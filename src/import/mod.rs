@@ -4,7 +4,7 @@
 //! files ─► a reader for each format ─► drafts and notes ─► TOML, checked by Manifest::parse ─► Import
 //! ```
 //!
-//! A reader knows its tool's rules and makes a [`draft`] of a manifest for each app. Whatever a manifest has no word for becomes
+//! A reader knows its tool's rules and makes a `draft` of a manifest for each app. Whatever a manifest has no word for becomes
 //! a [`Note`]: nothing is dropped silently. A note is printed, and stands at the head of the manifest that it is about.
 //! Values that look like secrets are in no manifest and no note; how to set them is.
 //!

@@ -8,8 +8,8 @@
 //!                └─ Helm       Chart.yaml, values.yaml, templates/ with what is often changed taken from the values
 //! ```
 //!
-//! The texts are those that a person would write: keys in the order of the handbook ([`order`]), block style, comments beside
-//! what they are about ([`yaml`]), quotes where an older parser would read something else ([`scalar`]). The same export gives the
+//! The texts are those that a person would write: keys in the order of the handbook (`order`), block style, comments beside
+//! what they are about (`yaml`), quotes where an older parser would read something else (`scalar`). The same export gives the
 //! same bytes. Every text begins with [`MARK`], so that a later export knows which files are its own.
 //!
 //! Nothing is written here, and nothing is known of what the objects mean beyond what Helm's values name.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `Inline` | itself | whoever reads the files |
 //! | `Template` | a Secret with every key and [`PLACEHOLDER`] | nobody: they are to be filled in |
-//! | `Sealed` | a SealedSecret ([`sealed`]) | the cluster whose certificate it is |
+//! | `Sealed` | a SealedSecret (`sealed`) | the cluster whose certificate it is |
 //! | `External` | an ExternalSecret, which names a store | nobody: they are to be put into the store |
 //!
 //! Only what is in a Secret is changed, and not one that holds nothing but certificates of CAs. That there is no such value

@@ -23,7 +23,7 @@ async fn a_project_is_written_once() {
         to do: compose.yaml: `minipaas apps create shop` makes the app that `config set` is about
         to do: compose.yaml:5: `API_TOKEN` looks like a secret and is not written here; `minipaas config set -a shop --secret --export API_TOKEN=- < FILE`
         not carried: compose.yaml:6: `tty` of service `web`; `minipaas run` gives a command a terminal
-        next, after what is to do: minipaas up ./
+        next, after what is to do: minipaas up .
     "#]]
     .assert_eq(&run.text());
     let written = std::fs::read_to_string(folder.path().join("minipaas.toml")).expect("a manifest");
@@ -79,7 +79,7 @@ async fn files_are_found_and_named() {
         exit: 2
         --- stdout
         --- stderr
-        error: there is no project of another tool in `[FOLDER]`
+        error: there is no project of another tool in `[DIR]`
 
         hint: a project is one of compose.yaml, fly.toml, config/deploy.yml, captain-definition, app.json, Procfile; or name its file
     "#]]
@@ -110,6 +110,7 @@ async fn files_are_found_and_named() {
         --- stdout
         --- stderr
         error: a.yml:2: variable `TAG` is not set
+               a.yml:2: no service is selected; give a `--profile` of `web` (one)
     "#]]
     .assert_eq(&folder.run(&daemon, "import a.yml").await.text());
     std::fs::create_dir(folder.path().join("config")).expect("a folder");

@@ -221,7 +221,7 @@ fn print(session: &Session, made: &Import) -> Result<(), Failure> {
 /// What to type next.
 fn next(output: &Path, made: &Import) -> String {
     let up = |folder: &str| {
-        let dir = output.join(folder);
+        let dir = if folder.is_empty() { output.to_owned() } else { output.join(folder) };
         format!("minipaas up {}", dir.display())
     };
     let commands: Vec<_> = made.apps.iter().map(|app| up(&app.folder)).collect();

@@ -23,7 +23,7 @@ async fn a_project_is_written_once() {
         to do: compose.yaml: `minipaas apps create shop` makes the app that `config set` is about
         to do: compose.yaml:5: `API_TOKEN` looks like a secret and is not written here; `minipaas config set -a shop --secret --export API_TOKEN=- < FILE`
         not carried: compose.yaml:6: `tty` of service `web`; `minipaas run` gives a command a terminal
-        next, after what is to do: minipaas up ./
+        next, after what is to do: minipaas up .
     "#]]
     .assert_eq(&run.text());
     let written = std::fs::read_to_string(folder.path().join("minipaas.toml")).expect("a manifest");
